@@ -11,18 +11,18 @@ from typing import NamedTuple
 class Usage(NamedTuple):
     """One agent's use of hold and mute over some stretch of time.
 
-    `count` is the number of uses; the others are whole seconds. `total_seconds` is kept as the API
+    `hold_mute_count` is the number of uses; the others are whole seconds. `total_seconds` is kept as the API
     gave it, even where it is not `hold_seconds + mute_seconds`: the report is shown, not corrected.
     """
 
-    count: int
+    hold_mute_count: int
     hold_seconds: int
     mute_seconds: int
     total_seconds: int
 
     def plus(self, other: "Usage") -> "Usage":
         return Usage(
-            self.count + other.count,
+            self.hold_mute_count + other.hold_mute_count,
             self.hold_seconds + other.hold_seconds,
             self.mute_seconds + other.mute_seconds,
             self.total_seconds + other.total_seconds,
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
     def minus(self, other: "Usage") -> "Usage":
         """The difference, which may be negative: the caller decides what that means."""
         return Usage(
-            self.count - other.count,
+            self.hold_mute_count - other.hold_mute_count,
             self.hold_seconds - other.hold_seconds,
             self.mute_seconds - other.mute_seconds,
             self.total_seconds - other.total_seconds,
