@@ -75,7 +75,7 @@ class WallClock:
 
     def now(self, utc: datetime) -> datetime:
         """The wall-clock time (naive) at this instant (aware)."""
-        return utc.astimezone(self._zone).replace(tzinfo=None)
+        return utc.astimezone(self._zone).replace(tzinfo=None, fold=0)
 
     def passes(self, start: datetime, end: datetime) -> list[datetime]:
         """The window that each five minutes of real time falls in, from `start` to `end` (both aware).
@@ -85,7 +85,7 @@ class WallClock:
         at, stop = start.astimezone(UTC), end.astimezone(UTC)
         found = []
         while at < stop:
-            found.append(at.astimezone(self._zone).replace(tzinfo=None))
+            found.append(self.now(at))
             at += WINDOW
         return found
 

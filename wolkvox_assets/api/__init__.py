@@ -1,0 +1,63 @@
+"""The Wolkvox client: transport, errors, parsing, token lock.
+
+What belongs here: everything that knows how the API speaks. What doesn't: Dagster, DuckDB, the
+environment. Start with `client.py`; `errors.py` opens with the tree of what can go wrong.
+"""
+
+from wolkvox_assets.api.client import MAX_RANGE, RequestRecord, WolkvoxClient
+from wolkvox_assets.api.errors import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    CertificateRefused,
+    ConnectionFailed,
+    LockUnusable,
+    MissingParameters,
+    NotFound,
+    Permanent,
+    QuotaUsedUp,
+    RangeRefused,
+    RedirectRefused,
+    ServerFault,
+    SettingsRefused,
+    TokenMissing,
+    TokenRefused,
+    TooManyAtOnce,
+    Transient,
+    Unavailable,
+    UnexpectedStatus,
+    UnknownReport,
+    WolkvoxError,
+)
+from wolkvox_assets.api.parsing import Answer, Note, Quota
+from wolkvox_assets.api.retries import RetryPolicy
+
+__all__ = [
+    "MAX_RANGE",
+    "Answer",
+    "AnswerTooLarge",
+    "AnswerUnreadable",
+    "CertificateRefused",
+    "ConnectionFailed",
+    "LockUnusable",
+    "MissingParameters",
+    "NotFound",
+    "Note",
+    "Permanent",
+    "Quota",
+    "QuotaUsedUp",
+    "RangeRefused",
+    "RedirectRefused",
+    "RequestRecord",
+    "RetryPolicy",
+    "ServerFault",
+    "SettingsRefused",
+    "TokenMissing",
+    "TokenRefused",
+    "TooManyAtOnce",
+    "Transient",
+    "Unavailable",
+    "UnexpectedStatus",
+    "UnknownReport",
+    "WolkvoxClient",
+    "WolkvoxError",
+]

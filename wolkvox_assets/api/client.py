@@ -1,0 +1,485 @@
+"""The client of the Wolkvox API: one question at a time, asked until there is an answer or a named error.
+
+What belongs here: settings' last check before they become a URL or a header, sending, reading the bytes,
+judging the reply, and telling `on_request` about each request. What doesn't: what statuses mean
+(`errors.py`), what bodies mean (`parsing.py`), when to ask again (`retries.py`), the environment, files.
+
+The token is in the session's headers and nowhere else: not in messages, URLs, reprs or local variables
+(tracebacks may show those). What the server said is redacted before anything else looks at it. Exceptions
+of requests hold the request with its headers, so ours are never raised while one of those is handled.
+"""
+
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from pydantic import SecretStr
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception
+
+from wolkvox_assets.api.errors import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    Asked,
+    CertificateRefused,
+    ConnectionFailed,
+    RangeRefused,
+    RedirectRefused,
+    ServerFault,
+    SettingsRefused,
+    Transient,
+    WolkvoxError,
+    outcome_of,
+)
+from wolkvox_assets.api.parsing import (
+    Answer,
+    Envelope,
+    NotAsAgreed,
+    Note,
+    NotWhole,
+    Quota,
+    open_envelope,
+    read_agent_9,
+    read_token_info,
+)
+from wolkvox_assets.api.redaction import Redactor
+from wolkvox_assets.api.retries import Patience, RetryPolicy, is_worth_it, retry_after_seconds
+from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.windows import Range
+
+logger = logging.getLogger(__name__)
+
+MAX_RANGE = timedelta(days=31)
+"""The longest range of one request [D+]."""
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+"""The largest answer [D+], after decompression."""
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 65.0  # the API gives up on a request itself after 60 s [D+]
+# From sending to the last byte: the read timeout starts anew with each byte, so a server that drips would
+# never run into it.
+ANSWER_SECONDS = 120.0
+
+BODY_KEPT = 64 * 1024  # characters of a body in a RequestRecord
+BODY_IN_ERROR = 2_000
+
+# A stand-in is reached directly, also on a machine whose environment names a proxy for everything.
+_NO_PROXY = {"http": "", "https": "", "all": ""}
+
+_Read = TypeVar("_Read")
+
+
+def _without_headers(record: logging.LogRecord) -> bool:
+    """Keeps the fact and drops the rest of urllib3's warning about headers it cannot parse: it shows them raw,
+    and a server may have echoed the token in one.
+    """
+    if str(record.msg).startswith("Failed to parse headers"):
+        record.msg, record.args, record.exc_info = "Failed to parse the headers of an answer.", (), None
+    return True
+
+
+logging.getLogger("urllib3.connection").addFilter(_without_headers)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One HTTP request, whatever became of it.
+
+    `requested_at`: aware, UTC. `date_ini`, `date_end`: as sent, `None` for `token_info`. `http_status`: `None`
+    without an answer; then `msg` is what happened to the connection. `records`: rows as they came, `None` where
+    the body has no list of them. `seconds`: from sending to the last byte. `body`: as it came but for the token,
+    cut after 64 Ki characters; bytes that are no UTF-8 replaced.
+    """
+
+    requested_at: datetime
+    api: str
+    date_ini: str | None
+    date_end: str | None
+    http_status: int | None
+    code: str | None
+    msg: str | None
+    records: int | None
+    seconds: float
+    body: str | None
+
+
+class WolkvoxClient:
+    """Asks the API of one operation. A context manager; safe to share between threads, who then take turns.
+
+    `operation`: its name, for messages. `server`: four digits. `token`: printable ASCII without blanks.
+    `base_url`: a stand-in in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
+    with a `RequestRecord` after each request, also a failed one; what it raises is not caught. `retry`:
+    see `RetryPolicy`. `clock`, `sleep` (both in seconds), `now` (aware), `jitter` (0 to 1): for tests.
+
+    Raises `SettingsRefused` (a `ValueError`) where a setting cannot be right.
+    """
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        server: str,
+        token: SecretStr,
+        base_url: str | None = None,
+        on_request: Callable[[RequestRecord], None] | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._operation = operation
+        self._base_url = _checked_address(operation, server, base_url)
+        # The certificates named in the environment count for every address, proxies only for the real one.
+        self._proxies = None if base_url is None else _NO_PROXY
+        _check_token(operation, token)
+        self._redact = Redactor(token)
+        self._on_request = on_request
+        self._policy = retry or RetryPolicy()
+        self._clock, self._sleep, self._now, self._jitter = clock, sleep, now, jitter
+        self._threads_take_turns = threading.Lock()
+        self._token_lock = TokenLock(token, operation)
+        self._columns_noted: set[str] = set()
+        self._session = _session(server, token)
+
+    def __repr__(self) -> str:
+        return f"WolkvoxClient(operation={self._operation!r}, address={self._base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the kept connection. A client that is asked again opens a new one."""
+        self._session.close()
+
+    def agent_9(self, stretch: Range, /) -> Answer:
+        """Hold and mute of each agent over the whole range, wall clock, both ends on the second [D].
+
+        Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
+        error of `errors.py`. Unknown columns are noted in the first answer only that has them.
+        """
+        asked = Asked(
+            self._operation, "agent_9", f"{stretch.start:%Y%m%d%H%M%S}", f"{stretch.last_second:%Y%m%d%H%M%S}"
+        )
+        refused = ""
+        if stretch.start.tzinfo or stretch.end.tzinfo:
+            refused = "Its times have an offset; the API takes the wall clock's, which have none."
+        elif stretch.end <= stretch.start:
+            refused = "It is empty."
+        elif stretch.end - stretch.start > MAX_RANGE:
+            refused = f"It is longer than {MAX_RANGE.days} days: ask in parts."
+        if refused:
+            error = RangeRefused(refused)
+            error.asked = asked
+            raise error
+        answer = self._ask(asked, read_agent_9)
+        return Answer(answer.agents, self._not_noted_before(answer), answer.records)
+
+    def token_info(self) -> Quota:
+        """What is left of the day's requests; itself costs one [D+]. Raises the errors of `errors.py`."""
+        return self._ask(Asked(self._operation, "token_info"), read_token_info)
+
+    def _not_noted_before(self, answer: Answer) -> tuple[Note, ...]:
+        """The notes, but each unknown column only once in the life of this client."""
+        kept = [n for n in answer.notes if n.kind != "unknown_columns" or n.text not in self._columns_noted]
+        self._columns_noted.update(n.text for n in kept if n.kind == "unknown_columns")
+        return tuple(kept)
+
+    def _ask(self, asked: Asked, read: Callable[[Envelope], _Read]) -> _Read:
+        """Asks until there is an answer, an error that asking again does not help, or no patience left."""
+        patience = Patience(self._policy, self._clock, self._jitter)
+        attempts = 0
+
+        def attempt() -> _Read:
+            nonlocal attempts
+            attempts += 1
+            reply = self._request(asked, patience)
+            try:
+                return read(_judge(reply))
+            except WolkvoxError as error:
+                error.asked = asked
+                error.status, error.code, error.msg = reply.status, reply.code, reply.msg
+                error.body = reply.text[:BODY_IN_ERROR] or None
+                if isinstance(error, Transient):
+                    error.retry_after = reply.retry_after
+                raise
+
+        def say_so(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            why = error.summary() if isinstance(error, WolkvoxError) else error
+            logger.warning(
+                "%s Asking again in %.1f s (attempt %d of %d failed).",
+                why,
+                state.upcoming_sleep,
+                state.attempt_number,
+                self._policy.attempts,
+            )
+
+        retrying = Retrying(
+            retry=retry_if_exception(is_worth_it),
+            wait=patience.wait,
+            stop=patience.is_over,
+            sleep=self._sleep,
+            before_sleep=say_so,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except WolkvoxError as error:
+            error.asked, error.attempts, error.seconds = asked, attempts, patience.elapsed
+            raise
+
+    def _request(self, asked: Asked, patience: Patience) -> "_Reply":
+        """One request, alone among all who use the token; the locks are not held while anyone waits or parses."""
+        waiting_since = self._clock()
+        with self._threads_take_turns, self._token_lock.held():
+            started = self._clock()
+            patience.excuse(started - waiting_since)
+            requested_at = self._now()
+            reply = self._send(asked, started, patience.remaining)
+            seconds = self._clock() - started
+        if self._on_request:
+            self._on_request(
+                RequestRecord(
+                    requested_at=requested_at,
+                    api=asked.api,
+                    date_ini=asked.date_ini,
+                    date_end=asked.date_end,
+                    http_status=reply.status,
+                    code=reply.code,
+                    msg=reply.msg if reply.failure is None else reply.failure.detail,
+                    records=reply.envelope.records if reply.envelope else None,
+                    seconds=seconds,
+                    body=None if reply.status is None else reply.text[:BODY_KEPT],
+                )
+            )
+        return reply
+
+    def _send(self, asked: Asked, started: float, remaining: float) -> "_Reply":
+        page = "information" if asked.api == "token_info" else "reports_manager"
+        params = {"api": asked.api}
+        if asked.date_ini and asked.date_end:
+            params |= {"date_ini": asked.date_ini, "date_end": asked.date_end}
+        # The deadline is a total, so the last attempt may get less than a whole read timeout.
+        time_left = max(1.0, remaining)
+        status: int | None = None
+        retry_after: float | None = None
+        location = ""
+        body = bytearray()
+        failure: WolkvoxError | None = None
+        try:
+            response = self._session.get(
+                f"{self._base_url}/api/v2/{page}.php",
+                params=params,
+                timeout=(min(CONNECT_SECONDS, time_left), min(READ_SECONDS, time_left)),
+                proxies=self._proxies,
+                stream=True,
+                allow_redirects=False,
+            )
+            with closing(response):
+                status = response.status_code
+                retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
+                location = response.headers.get("Location", "")
+                # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
+                while chunk := response.raw.read1(64 * 1024, decode_content=True):
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        failure = AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
+                        break
+                    if self._clock() - started > min(ANSWER_SECONDS, time_left):
+                        failure = ServerFault(
+                            f"The answer was not complete after {self._clock() - started:.0f} s."
+                        )
+                        break
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
+            failure = self._connection_error(problem, status)
+        return self._reply(status, bytes(body), retry_after, location, failure)
+
+    def _connection_error(self, problem: Exception, status: int | None) -> WolkvoxError:
+        """Our own error for what requests raised. Keeps its text and nothing else: it holds the headers."""
+        # What counts stands at the end: 'HTTPSConnectionPool(…): … (Caused by ConnectTimeoutError(…))'
+        reason = str(problem).rpartition("(Caused by ")[2].removesuffix(")")
+        text = f"{type(problem).__name__}: {self._redact(reason)[:500]}"
+        if isinstance(problem, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
+            return CertificateRefused(f"({text})")
+        if status is not None:  # there was an answer, so the network lets us through
+            return ServerFault(f"The answer was cut off ({text}).")
+        return ConnectionFailed(f"({text})")
+
+    def _reply(
+        self,
+        status: int | None,
+        body: bytes,
+        retry_after: float | None,
+        location: str,
+        failure: WolkvoxError | None,
+    ) -> "_Reply":
+        """The bytes as text, without the token, and opened as far as that goes."""
+        if failure is not None:
+            # Of a body that is given up only the part that is kept needs to be text: it may be 256 MB.
+            body = body[: BODY_KEPT * 4]
+        text = self._redact(body.decode("utf-8-sig", "replace"))
+        envelope, flaw = None, failure
+        if flaw is None:
+            try:
+                envelope = open_envelope(text)
+                body.decode("utf-8-sig")
+            except NotWhole as problem:
+                flaw = ServerFault(f"The body is unusable: {problem}.")
+            except NotAsAgreed as problem:
+                flaw = AnswerUnreadable(f"The body is unusable: {problem}.")
+            except UnicodeDecodeError as problem:
+                flaw = AnswerUnreadable(f"The body is no UTF-8 (byte {problem.start}).")
+        return _Reply(
+            status=status,
+            text=text,
+            envelope=envelope,
+            failure=failure,
+            flaw=flaw,
+            retry_after=retry_after,
+            location=self._redact(location)[:200],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came back, redacted. `failure`: the transport's; `flaw`: that, or what is wrong with the body."""
+
+    status: int | None
+    text: str
+    envelope: Envelope | None
+    failure: WolkvoxError | None
+    flaw: WolkvoxError | None
+    retry_after: float | None
+    location: str
+
+    @property
+    def code(self) -> str | None:
+        return None if self.envelope is None or self.envelope.code is None else str(self.envelope.code)
+
+    @property
+    def msg(self) -> str | None:
+        return None if self.envelope is None else self.envelope.msg
+
+
+def _judge(reply: _Reply) -> Envelope:
+    """The answer, or the error that the reply stands for. The body decides where the status says nothing."""
+    _refuse_what_is_no_reply_of_the_api(reply)
+    status, msg = reply.status or 0, reply.msg
+    if reply.envelope is None:
+        msg = reply.text  # a refusal in plain words
+    elif status == 200:
+        if reply.envelope.code is None:
+            raise AnswerUnreadable("The body has no usable 'code'.")
+        if reply.envelope.code == 200:
+            return reply.envelope
+        # Some servers answer HTTP 200 with the error only in the body [?].
+        status = reply.envelope.code
+    outcome = outcome_of(status, msg)
+    if outcome is None:
+        return Envelope(code=status, msg=msg, data=[])
+    raise outcome
+
+
+def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:
+    status, flaw = reply.status or 0, reply.flaw
+    if 300 <= status <= 399:  # before all else: however its body ended, it must not be asked again
+        raise RedirectRefused(f"It points to {reply.location!r}." if reply.location else "")
+    if reply.failure is not None:
+        raise reply.failure
+    beginning = reply.text.lstrip()[:1]
+    if beginning == "<":
+        raise ServerFault("A web page came in place of an answer.")
+    if flaw is not None and status == 200:
+        raise flaw
+    # A refusal needs no perfect body. But one that starts like JSON and does not end so lacks the part that
+    # tells why; and a 404 without JSON is a web server's, not the API's "nothing in that range".
+    if isinstance(flaw, ServerFault) and (status == 404 or beginning in ("{", "[")):
+        raise flaw
+
+
+def _checked_address(operation: str, server: str, base_url: str | None) -> str:
+    """The address without a slash at its end. A bad server code would send the token to another host."""
+    if not re.fullmatch(r"[0-9]{4}", server):
+        raise SettingsRefused(
+            f"Operation {operation!r}: the server code is {server!r}, not four digits as in '0013'."
+        )
+    if base_url is None:
+        return f"https://wv{server}.wolkvox.com"
+    try:
+        parts = urlsplit(base_url)
+        usable = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not parts.query
+            and not parts.fragment
+            and not re.search(r"[\s\\]", base_url)
+        )
+        requests.Request("GET", base_url).prepare()
+    except ValueError:  # a port that is none, half a bracket, a host that is none
+        usable = False
+    if not usable:
+        # The address itself is not shown: it may hold a password.
+        raise SettingsRefused(
+            f"Operation {operation!r}: the base URL is not like 'http://127.0.0.1:8400' (http or https; no user, "
+            "query or fragment)."
+        )
+    return base_url.rstrip("/")
+
+
+def _check_token(operation: str, token: SecretStr) -> None:
+    # requests would refuse blanks and line ends in a header too, and show the token in its message.
+    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+        raise SettingsRefused(
+            f"Operation {operation!r}: the token is empty, or holds blanks, line ends or letters outside ASCII."
+        )
+
+
+class _NoRedirects(requests.Session):
+    """Even with `allow_redirects=False` requests reads a redirect's whole body, uncapped, and prepares the next
+    request. Told that there is nowhere to go, it does not.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
+class _NoAuth(AuthBase):
+    """Keeps requests from looking for a password for the host in ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def _session(server: str, token: SecretStr) -> requests.Session:
+    """One session with keep-alive. The adapter's default of no retries of its own is meant."""
+    session = _NoRedirects()
+    session.auth = _NoAuth()
+    session.headers.update(
+        {
+            "Accept": "application/json",
+            "User-Agent": "wolkvox-assets",
+            "wolkvox-token": token.get_secret_value(),
+            "wolkvox_server": server,
+        }
+    )
+    return session

@@ -1,0 +1,301 @@
+"""What can go wrong when the Wolkvox API is asked, named by how one recovers from it.
+
+    WolkvoxError
+     ├── Permanent              asking again cannot help: a person has to change something
+     │    ├── SettingsRefused       server code, token or address cannot be right (also a ValueError)
+     │    ├── RangeRefused          a range that the API does not take; never sent (also a ValueError)
+     │    ├── LockUnusable          the lock between processes cannot be taken safely
+     │    ├── UnknownReport         400: our fault
+     │    ├── MissingParameters     400: our fault
+     │    ├── TokenMissing          401: configuration
+     │    ├── TokenRefused          403: configuration
+     │    ├── NotFound              404 with any other text than that of an empty range
+     │    ├── CertificateRefused    the TLS certificate does not prove who the server is
+     │    ├── RedirectRefused       3xx: never followed, the token would go along
+     │    ├── AnswerTooLarge        over the API's own limits: ask for a shorter range
+     │    ├── AnswerUnreadable      whole, but not what the contract says; `.agent`, `.column`
+     │    └── UnexpectedStatus      any other status
+     ├── QuotaUsedUp            403: stop until the operation's next day
+     └── Transient              asked again by the client; raised when that did not help; `.retry_after`
+          ├── TooManyAtOnce         403: someone else uses the token now
+          ├── Unavailable           403 with a text nobody published: backup or maintenance
+          ├── ConnectionFailed      refused, timed out, reset: network, or not on the allow-list
+          └── ServerFault           5xx, 408, 425, 429, HTML, a cut-off answer
+
+What belongs here: the exceptions, and the contract's error table as data. What doesn't: reading a
+body (`parsing.py`), when and how often to ask again (`retries.py`), sending (`client.py`).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request was about: shown in each error, and in each record of a request.
+
+    `date_ini`, `date_end`: the wall-clock texts as sent, `None` where the request has no range.
+    """
+
+    operation: str
+    api: str
+    date_ini: str | None = None
+    date_end: str | None = None
+
+    def __str__(self) -> str:
+        stretch = f" from {self.date_ini} to {self.date_end}" if self.date_ini else ""
+        return f"operation {self.operation!r}, {self.api}{stretch}"
+
+
+class WolkvoxError(Exception):
+    """Anything that kept the API from giving a usable answer. The text says what to do.
+
+    `detail`: what is special about this one. `status`: the HTTP status, `None` when there was no answer.
+    `code`, `msg`: from the body. `body`: its beginning, without the token. `asked`: see `Asked`.
+    `attempts`, `seconds`: how often and how long it was tried (seconds of waiting for the token's lock not
+    counted). Everything but `detail` is filled in by the client, which alone knows it.
+    """
+
+    happened: ClassVar[str] = "The request failed."
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.asked: Asked | None = None
+        self.status: int | None = None
+        self.code: str | None = None
+        self.msg: str | None = None
+        self.body: str | None = None
+        self.attempts = 1
+        self.seconds = 0.0
+
+    @property
+    def operation(self) -> str | None:
+        return self.asked.operation if self.asked else None
+
+    @property
+    def api(self) -> str | None:
+        return self.asked.api if self.asked else None
+
+    @property
+    def date_ini(self) -> str | None:
+        return self.asked.date_ini if self.asked else None
+
+    @property
+    def date_end(self) -> str | None:
+        return self.asked.date_end if self.asked else None
+
+    def summary(self) -> str:
+        """What happened, to what, without the remedy."""
+        facts = []
+        if self.status is not None:
+            facts.append(f"HTTP {self.status}")
+        if self.code is not None and self.code != str(self.status):
+            facts.append(f"code {self.code}")
+        if self.msg:
+            facts.append(f"msg {self.msg[:200]!r}")
+        words = [f"{self.asked}:" if self.asked else "", self.happened, self.detail]
+        if facts:
+            words.append(f"({', '.join(facts)})")
+        return " ".join(word for word in words if word)
+
+    def __str__(self) -> str:
+        tried = f"Tried {self.attempts} times over {self.seconds:.0f} s." if self.attempts > 1 else ""
+        return " ".join(word for word in (self.summary(), tried, self.remedy) if word)
+
+
+class Permanent(WolkvoxError):
+    """Asking again cannot help: a person has to change something."""
+
+
+class SettingsRefused(Permanent, ValueError):
+    """A server code, token or address that cannot be right. Nothing was sent."""
+
+    happened = "A setting cannot be right."
+    remedy = "Correct it and start again; nothing was sent."
+
+
+class RangeRefused(Permanent, ValueError):
+    """A range the API does not take. Nothing was sent."""
+
+    happened = "This range cannot be asked for."
+    remedy = "Nothing was sent."
+
+
+class LockUnusable(Permanent):
+    """The lock between processes cannot be taken safely, so nothing was sent."""
+
+    happened = "The lock that keeps two processes from using the token at once cannot be taken."
+    remedy = "Nothing was sent. Make the directory usable (or remove it: it is made anew) and start again."
+
+
+class UnknownReport(Permanent):
+    """400 'THE API YOU WANT TO CONSULT DOES NOT EXIST' [D+]: our fault."""
+
+    happened = "The server says that this report does not exist."
+    remedy = "Check the server code and the address; if they are right, this program is at fault."
+
+
+class MissingParameters(Permanent):
+    """400 'SOME PARAMETERS ARE REQUIRED' [D+]: our fault."""
+
+    happened = "The server misses parameters, or cannot read the dates."
+    remedy = "This program is at fault: report it, with this message."
+
+
+class TokenMissing(Permanent):
+    """401 'PLEASE ENTER THE WOLKVOX-TOKEN' [D+]: configuration."""
+
+    happened = "The server saw no token."
+    remedy = "Something between here and the server removes the header 'wolkvox-token': check proxies."
+
+
+class TokenRefused(Permanent):
+    """403 'PLEASE VALIDATE TOKEN' [D+]: wrong, expired or deleted."""
+
+    happened = "The server refuses the token: it is wrong, expired or deleted, or belongs to another server."
+    remedy = "Set the operation's current token and its server code, and start again."
+
+
+class NotFound(Permanent):
+    """404 with another text than that of an empty range [F]."""
+
+    happened = "The server does not know this address or report (this is not its text for an empty range)."
+    remedy = "Check the server code and the address."
+
+
+class CertificateRefused(Permanent):
+    """The TLS certificate does not prove who the server is. The token was not sent."""
+
+    happened = "The server's TLS certificate cannot be trusted; the token was not sent."
+    remedy = (
+        "Check the address and this machine's date; if a proxy of yours opens TLS, "
+        "name its certificate in REQUESTS_CA_BUNDLE."
+    )
+
+
+class RedirectRefused(Permanent):
+    """3xx. Never followed: the token would go to wherever the answer points."""
+
+    happened = "The server sends us elsewhere; not followed, since the token would go along."
+    remedy = "Check the server code and the address."
+
+
+class AnswerTooLarge(Permanent):
+    """More than the API's own limits for one answer: 256 MB, 60,000 records [D+]."""
+
+    happened = "The answer is larger than the API's limit for one answer."
+    remedy = "Ask for a shorter range."
+
+
+class AnswerUnreadable(Permanent):
+    """A whole answer that is not what the contract says. Nothing of it may be stored.
+
+    `agent`, `column`: where, as far as it can be said.
+    """
+
+    happened = "The answer cannot be read; nothing of it was kept."
+    remedy = "The report's format may have changed: compare the body in api_requests with the contract."
+
+    def __init__(self, detail: str = "", *, agent: str | None = None, column: str | None = None) -> None:
+        super().__init__(detail)
+        self.agent = agent
+        self.column = column
+
+
+class UnexpectedStatus(Permanent):
+    """A status, or a code inside a 200, that is in no table."""
+
+    happened = "The server answers with something nobody has described."
+    remedy = "Look at the body in api_requests; if it explains nothing, ask Wolkvox."
+
+
+class QuotaUsedUp(WolkvoxError):
+    """403 'TOKEN LIMIT EXCEEDED' [D+]: the day's requests of all tokens together are used up."""
+
+    happened = "The operation's requests for today are used up."
+    remedy = "Nothing to do: go on the operation's next day. More a day needs more licences."
+
+
+class Transient(WolkvoxError):
+    """Goes away by itself. The client has already asked again as often as its `RetryPolicy` says.
+
+    `retry_after`: the seconds the server asked us to wait, if it did.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.retry_after: float | None = None
+
+
+class TooManyAtOnce(Transient):
+    """403 'EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)' [D+]."""
+
+    happened = "Someone else uses this token at the same time."
+    remedy = "Find the other program and give it a token of its own, or run it at another time."
+
+
+class Unavailable(Transient):
+    """403 with a text nobody published [D+]: backup or maintenance, for up to hours."""
+
+    happened = "The server refuses, with a text that is in no table: perhaps backup or maintenance."
+    remedy = "Try again later, in up to a few hours; if it stays, ask Wolkvox what the text means."
+
+
+class ConnectionFailed(Transient):
+    """No answer: refused, timed out, reset [F]."""
+
+    happened = "No answer from the server."
+    remedy = (
+        "Check the network and the server code. allow-list? Wolkvox lets in only the addresses "
+        "on the operation's allow-list: is this machine's outside address on it?"
+    )
+
+
+class ServerFault(Transient):
+    """5xx, 408, 425, 429, an HTML page, a cut-off answer [D+]: the server, or a proxy before it."""
+
+    happened = "The server, or a proxy before it, is in trouble."
+    remedy = "Try again later; if it stays, report it to Wolkvox with this message."
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the contract's error table.
+
+    `says` must be contained in `msg`, blanks folded and whatever the case; `""` is any `msg`, or none.
+    `outcome`: `None` is no error but an empty answer.
+    """
+
+    status: int
+    says: str
+    outcome: type[WolkvoxError] | None
+
+
+# The first that fits counts.
+ERROR_TABLE = (
+    Rule(400, "the api you want to consult does not exist", UnknownReport),
+    Rule(400, "some parameters are required", MissingParameters),
+    Rule(401, "please enter the wolkvox-token", TokenMissing),
+    Rule(403, "please validate token", TokenRefused),
+    Rule(403, "token limit exceeded", QuotaUsedUp),
+    Rule(403, "exceeds the limit of simultaneous requests", TooManyAtOnce),
+    Rule(403, "", Unavailable),
+    # Reads like a bad request and is not one: a Sunday, a holiday, 3 a.m. [F]
+    Rule(404, "validate dates entered", None),
+    Rule(404, "", NotFound),
+    # Not Wolkvox's: what proxies and web servers say when one should come back later.
+    Rule(408, "", ServerFault),
+    Rule(425, "", ServerFault),
+    Rule(429, "", ServerFault),
+)
+
+
+def outcome_of(status: int, msg: str | None) -> type[WolkvoxError] | None:
+    """What a refusal means. `status`: of HTTP, or the body's `code` where HTTP says 200. `None`: empty."""
+    said = " ".join((msg or "").casefold().split())
+    for rule in ERROR_TABLE:
+        if rule.status == status and rule.says in said:
+            return rule.outcome
+    return ServerFault if 500 <= status <= 599 else UnexpectedStatus

@@ -1,0 +1,417 @@
+"""From the text of an answer to numbers, or to an error that says where it is wrong.
+
+What belongs here: the shape of each answer, strictly, and the report's own quirks (total rows, one name
+twice). What doesn't: what a status means (`errors.py`), sending (`client.py`), storing. Errors raised
+here say what is wrong and where in the answer; the client adds operation and range.
+
+Never a silent zero: a duration is zero where the contract says so (blank, null), and else an error.
+"""
+
+import json
+import re
+import reprlib
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, ServerFault
+from wolkvox_assets.usage import NOTHING, Usage
+
+MAX_RECORDS = 60_000
+"""The API's limit of records in one answer [D+]: an answer this long may lack some."""
+
+# For values in messages: short whatever came, and not to be broken by how deeply it is nested.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+
+_LARGEST = 2**31 - 1  # the columns it ends in are 32-bit INTEGERs
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something odd in an answer that was taken all the same.
+
+    `kind`: `total_row_left_out`, `suspect_total`, `duplicate_name`, `total_time_differs`,
+    `more_records_than_said`, `unknown_columns`. `text`: one sentence, for people.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `agent_9` says about a range.
+
+    `agents`: name to use, each name once; empty when nobody used hold or mute. A row without a name is
+    the agent `""`. `records`: rows as they came, a total row included. `notes`: what was odd.
+    """
+
+    agents: dict[str, Usage]
+    notes: tuple[Note, ...]
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What `token_info` says [D+].
+
+    `limit`: requests a day, all tokens of the operation together. `used_today`: by this token.
+    `used_today_all_tokens`: by all of them. `available`: a number where it is one, else the server's text.
+    """
+
+    limit: int
+    used_today: int
+    used_today_all_tokens: int
+    available: int | str
+
+
+# --- the envelope: code, msg, data ---
+
+
+class NotWhole(ValueError):
+    """The text is no JSON, or stops before its end: a web page, a cut-off answer."""
+
+
+class NotAsAgreed(ValueError):
+    """The text is whole, and still nothing the contract describes."""
+
+
+def _code(value: object) -> int | None:
+    """A number on some servers, a string on others [D+][F]."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return int(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    """Any value as text that can be written anywhere (a lone surrogate cannot)."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else _shown(value)
+    return text.encode("utf-8", "replace").decode()[:1000]
+
+
+class Envelope(BaseModel):
+    """What each body is: also that of an error, so everything may be missing here."""
+
+    code: Annotated[int | None, BeforeValidator(_code)] = None
+    msg: Annotated[str | None, BeforeValidator(_text)] = None
+    data: Any = None
+
+    @property
+    def records(self) -> int | None:
+        return len(self.data) if isinstance(self.data, list) else None
+
+    def rows(self) -> list[object]:
+        """`data`, which an answer must have."""
+        if not isinstance(self.data, list):
+            raise AnswerUnreadable(f"'data' is no list but {_shown(self.data)}.")
+        if len(self.data) >= MAX_RECORDS:
+            raise AnswerTooLarge(
+                f"It has {len(self.data)} records, the limit is {MAX_RECORDS}: some may be missing."
+            )
+        return self.data
+
+
+def open_envelope(text: str) -> Envelope:
+    """Raises `NotWhole` or `NotAsAgreed`."""
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise NotWhole(f"it is no JSON, or cut off ({error})") from None
+    except RecursionError:
+        raise NotAsAgreed("it is nested too deeply") from None
+    except ValueError:  # Python converts no number of more than 4300 digits
+        raise NotAsAgreed("it holds a number of thousands of digits") from None
+    if not isinstance(body, dict):
+        raise NotAsAgreed(f"it is no JSON object but {_shown(body)}")
+    return Envelope.model_validate(body)
+
+
+# --- one row of agent_9 ---
+
+
+def seconds_of(value: object) -> int:
+    """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]), `MM:SS`, plain seconds, blank or null [?].
+
+    Raises `ValueError` for everything else.
+    """
+    if value is None:
+        return 0
+    text = _string(value).strip()
+    if not text:
+        return 0
+    if re.fullmatch(r"[0-9]+", text):
+        return _fitting(_number(text))
+    # Over an hour's worth of minutes is taken in MM:SS, where they are the largest unit, and not in HH:MM:SS.
+    parts = re.fullmatch(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])", text)
+    if not parts:
+        raise ValueError("is no duration (HH:MM:SS, MM:SS or seconds)")
+    hours, minutes, only_minutes, seconds = parts.groups(default="0")
+    return _fitting(_number(hours) * 3600 + (int(minutes) + _number(only_minutes)) * 60 + int(seconds))
+
+
+def count_of(value: object) -> int:
+    """A whole number in ASCII digits. Raises `ValueError` for everything else, blank and null too."""
+    text = _string(value).strip()
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError("is no whole number")
+    return _fitting(_number(text))
+
+
+def name_of(value: object) -> str:
+    """Stripped, inner blanks folded, Unicode NFC, else as it comes; null is blank.
+
+    Raises `ValueError` for what is no text, or no text that can be stored.
+    """
+    if value is None:
+        return ""
+    name = " ".join(unicodedata.normalize("NFC", _string(value)).split())
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError("is half a character (a lone surrogate)")
+    return name
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"is not a string but {type(value).__name__}")  # noqa: TRY004 (pydantic takes ValueError)
+    return value
+
+
+def _number(digits: str) -> int:
+    if len(digits.lstrip("0")) > 10:  # and Python would refuse thousands of them in words of its own
+        raise ValueError(f"is over {_LARGEST}")
+    return int(digits)
+
+
+def _fitting(number: int) -> int:
+    if number > _LARGEST:
+        raise ValueError(f"is over {_LARGEST}")
+    return number
+
+
+_Seconds = Annotated[int, BeforeValidator(seconds_of)]
+_Count = Annotated[int, BeforeValidator(count_of)]
+
+
+class _Row(BaseModel):
+    agent_name: Annotated[str, BeforeValidator(name_of)]
+    count: _Count
+    hold_time: _Seconds
+    mute_time: _Seconds
+    total_time: _Seconds
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.count, self.hold_time, self.mute_time, self.total_time)
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _read_rows(model: type[_Model], raw: list[object]) -> list[_Model]:
+    rows = []
+    for number, item in enumerate(raw, start=1):
+        try:
+            rows.append(model.model_validate(item))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+        else:
+            continue
+        # Raised out here: inside the handler the pydantic error would hang on to the whole row.
+        raise _row_error(number, item, problem["loc"], problem["type"], problem.get("ctx", {}))
+    return rows
+
+
+def _row_error(
+    number: int, item: object, where: tuple[int | str, ...], kind: str, context: dict[str, Any]
+) -> AnswerUnreadable:
+    if not isinstance(item, dict) or not where:
+        return AnswerUnreadable(f"Row {number} of 'data' is no JSON object but {_shown(item)}.")
+    column = str(where[0])
+    agent = _text(item.get("agent_name")) or ""
+    wrong = "is missing" if kind == "missing" else f"{context.get('error', kind)}: {_shown(item.get(column))}"
+    return AnswerUnreadable(
+        f"Row {number} of 'data', agent {agent[:100]!r}, column {column!r} {wrong}.",
+        agent=agent,
+        column=column,
+    )
+
+
+def _shown(value: object) -> str:
+    """A value as one can read it in a message, whatever its size."""
+    return _SHORT.repr(value)
+
+
+# --- agent_9 as a whole ---
+
+
+def read_agent_9(envelope: Envelope) -> Answer:
+    """The report's answer.
+
+    Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, and `ServerFault` where rows are missing.
+    """
+    raw = envelope.rows()
+    rows = _read_rows(_Row, raw)
+    notes: list[Note] = []
+
+    total = _total_row(rows)
+    if total is not None:
+        notes.append(
+            Note(
+                "total_row_left_out",
+                f"The row {rows[total].agent_name!r} is the total of all others: left out.",
+            )
+        )
+    agents = [row for position, row in enumerate(rows) if position != total]
+
+    notes += _checked_against_msg(envelope.msg, len(rows), len(agents))
+    notes += _suspects(agents)
+    notes += _differing_totals(agents)
+    columns = {column for row in raw if isinstance(row, dict) for column in row} - _Row.model_fields.keys()
+    notes += [
+        Note("unknown_columns", f"There is a column nobody has described: {c!a}.") for c in sorted(columns)
+    ]
+
+    added_up: dict[str, Usage] = {}
+    twice: dict[str, int] = {}
+    for row in agents:
+        before = added_up.get(row.agent_name)
+        added_up[row.agent_name] = row.usage if before is None else before.plus(row.usage)
+        if before is not None:
+            twice[row.agent_name] = twice.get(row.agent_name, 1) + 1
+    for name, times in twice.items():
+        if max(added_up[name]) > _LARGEST:
+            raise AnswerUnreadable(f"The rows of agent {name!r} add up to more than {_LARGEST}.", agent=name)
+        notes.append(Note("duplicate_name", f"{times} rows have the name {name!r}: added up."))
+    return Answer(agents=added_up, notes=tuple(notes), records=len(rows))
+
+
+# Compared without accents, case, punctuation and blanks.
+_TOTAL_NAMES = frozenset(
+    word
+    for line in (
+        "total totals totales subtotal totalgeneral totalgenerales totalgenerals",
+        "grantotal grantotales grandtotal grandtotals overalltotal sumatotal totalconsolidado",
+        "totaloperacion totaldelaoperacion totaloperation totaloperations",
+        "totalagente totalagentes totaldeagentes totalagent totalagents",
+        "todos todoslosagentes all allagents",
+        "consolidado consolidada consolidados consolidadogeneral consolidadooperacion consolidadodelaoperacion",
+        "consolidated consolidatedfortheentireoperation consolidadototal",
+        "suma sumas sumatoria sum resumen resumengeneral summary overall general operacion operation",
+    )
+    for word in line.split()
+)
+
+
+def _is_total_name(name: str) -> bool:
+    """Blank, or one of the usual names of a total row, in Spanish or English."""
+    letters = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum())
+    return not letters or letters in _TOTAL_NAMES
+
+
+def _sum(rows: list[_Row]) -> Usage:
+    total = NOTHING
+    for row in rows:
+        total = total.plus(row.usage)
+    return total
+
+
+def _total_row(rows: list[_Row]) -> int | None:
+    """The position of the one row that is the total of all the others; the last, where several could be.
+
+    "Consolidated for the entire operation" [D]: counted as an agent it would double everything [?]. The name
+    alone is not enough (a person may be called Total), nor are the numbers (of two agents with equal numbers
+    each is the total of the other).
+    """
+    everything = _sum(rows)
+    for position in reversed(range(len(rows))):
+        row = rows[position]
+        if _is_total_name(row.agent_name) and everything.minus(row.usage) == row.usage:
+            return position
+    return None
+
+
+def _suspects(rows: list[_Row]) -> list[Note]:
+    """Rows that add up like a total under a name that is none; with fewer than three others, chance is likely."""
+    if len(rows) < 4:
+        return []
+    everything = _sum(rows)
+    return [
+        Note(
+            "suspect_total",
+            f"The numbers of {row.agent_name!r} are the sum of all others; kept, as an agent.",
+        )
+        for row in rows
+        if row.usage != NOTHING and everything.minus(row.usage) == row.usage
+    ]
+
+
+def _differing_totals(rows: list[_Row]) -> list[Note]:
+    """`total_time` is `hold_time + mute_time` [D+]. Where not, what came is kept."""
+    odd = [row for row in rows if row.total_time != row.hold_time + row.mute_time]
+    if not odd:
+        return []
+    examples = "; ".join(
+        f"{r.agent_name!r}: {r.total_time}, not {r.hold_time} + {r.mute_time}" for r in odd[:3]
+    )
+    more = "; …" if len(odd) > 3 else ""
+    return [
+        Note(
+            "total_time_differs",
+            f"total_time is not hold_time + mute_time in {len(odd)} of {len(rows)} rows ({examples}{more}); "
+            "kept as it came.",
+        )
+    ]
+
+
+def _checked_against_msg(msg: str | None, rows: int, agents: int) -> list[Note]:
+    """Holds 'N records were found' against the rows. `agents`: rows without the total row."""
+    said = re.match(r"\s*([0-9]{1,9})\s+(?:records?|registros?)\b", msg or "", re.IGNORECASE)
+    if not said:
+        return []
+    claimed = int(said[1])
+    if rows < claimed:
+        raise ServerFault(f"The answer lacks rows: {rows} of {claimed}.")
+    if claimed in (rows, agents):
+        return []
+    return [
+        Note(
+            "more_records_than_said", f"There are {rows} rows, where msg speaks of {claimed}; all were kept."
+        )
+    ]
+
+
+# --- token_info ---
+
+
+def _number_or_text(value: object) -> int | str:
+    text = _text(value) or ""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else text.strip()
+
+
+class _QuotaRow(BaseModel):
+    token_limit: _Count
+    token_use_today: _Count
+    all_token_today: _Count
+    # The contract does not say whether it is a number, and nothing depends on it.
+    available_consumption_options: Annotated[int | str, BeforeValidator(_number_or_text)] = ""
+
+
+def read_token_info(envelope: Envelope) -> Quota:
+    """The quota, in `data[0]`. Raises `AnswerUnreadable` (`.column`)."""
+    first = envelope.rows()[:1]
+    if not first:
+        raise AnswerUnreadable("'data' has no row.")
+    row = _read_rows(_QuotaRow, first)[0]
+    return Quota(
+        limit=row.token_limit,
+        used_today=row.token_use_today,
+        used_today_all_tokens=row.all_token_today,
+        available=row.available_consumption_options,
+    )

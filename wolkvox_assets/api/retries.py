@@ -1,0 +1,106 @@
+"""When to ask again, and how long to wait before.
+
+What belongs here: the numbers (`RetryPolicy`), and how they are applied to one question (`Patience`,
+whose methods tenacity calls). What doesn't: which errors are worth it (`errors.py`: the `Transient`
+ones), sending (`client.py`). This is the only layer of retries: those of urllib3 are off, since the
+attempts of two layers multiply.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from tenacity import RetryCallState
+
+from wolkvox_assets.api.errors import Transient, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long one question is asked again. All times are in seconds.
+
+    `attempts`: requests at most, the first one included.
+    `deadline_seconds`: for everything, requests and waits together; the wait for the token's lock is not counted,
+    for that is other people's work and no trouble of the server's.
+    `first_wait`, `longest_wait`: the wait before attempt n+1 is random between 0 and `first_wait * 2**(n-1)`,
+    at most `longest_wait` ("full jitter": those who failed together do not come back together).
+    `unavailable`: a 403 whose text nobody published is seen this often, then reported.
+    `retry_after_cap`: a server's `Retry-After` counts up to this.
+    """
+
+    attempts: int = 20
+    deadline_seconds: float = 900
+    first_wait: float = 0.25
+    longest_wait: float = 30
+    unavailable: int = 6
+    retry_after_cap: float = 300
+
+
+class Patience:
+    """What is left of the policy while one question is asked again and again."""
+
+    def __init__(self, policy: RetryPolicy, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._started = clock()
+        self._unavailable = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the question was first asked."""
+        return self._clock() - self._started
+
+    @property
+    def remaining(self) -> float:
+        """Seconds to the deadline."""
+        return self._policy.deadline_seconds - self.elapsed
+
+    def excuse(self, seconds: float) -> None:
+        """These seconds do not count."""
+        self._started += seconds
+
+    def wait(self, state: RetryCallState) -> float:
+        """Seconds to wait before the next attempt."""
+        policy = self._policy
+        # 2**32 is over any longest_wait, and keeps the power from overflowing after a thousand attempts.
+        ceiling = min(policy.longest_wait, policy.first_wait * 2.0 ** min(state.attempt_number - 1, 32))
+        error = _error(state)
+        asked_for = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
+        return max(self._random() * ceiling, min(asked_for, policy.retry_after_cap))
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Whether to give up. tenacity has already called `wait`."""
+        # Counted by kind: a maintenance page after many collisions still gets all its attempts.
+        self._unavailable += isinstance(_error(state), Unavailable)
+        return (
+            state.attempt_number >= self._policy.attempts
+            or self._unavailable >= self._policy.unavailable
+            or state.upcoming_sleep >= self.remaining
+        )
+
+
+def is_worth_it(error: BaseException) -> bool:
+    """Whether asking again can help."""
+    return isinstance(error, Transient)
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+    """`Retry-After` in either form, as seconds from `now` (aware); `None` where it says nothing usable."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)  # infinity after 309 digits; the policy caps it
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if when.tzinfo is None:  # "-0000": UTC, from nowhere in particular
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())

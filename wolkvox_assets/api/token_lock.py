@@ -1,0 +1,101 @@
+"""The lock between processes: whoever holds it may send one request with the token.
+
+What belongs here: where the lock lies, and taking it. What doesn't: threads of one process that share a
+client (`client.py` has a lock for them), and Dagster's pool.
+
+The lock is the operating system's (`flock`), so a process that dies gives it back, however it dies. It
+lies in the machine's temporary directory, not in the project's, so that two projects, DAGSTER_HOMEs or
+data directories that use one token share it. It does not reach over to another machine, container, user
+or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import SecretStr
+
+from wolkvox_assets.api.errors import LockUnusable
+
+logger = logging.getLogger(__name__)
+
+# The gap between two requests of a busy holder is about a millisecond: who polls seldom never finds it.
+POLL_SECONDS = 0.01
+SAY_SO_AFTER_SECONDS = 30.0
+
+# Not secret: it only keeps our digests from being those of anyone else's table.
+_SALT = b"wolkvox-assets token lock"
+_ROUNDS = 200_000  # about 0.1 s, once for each client
+
+
+class TokenLock:
+    """The lock of one token. Makes its directory when it is first taken.
+
+    `waiting_for`: who waits, in log lines (the operation's name).
+    """
+
+    def __init__(self, token: SecretStr, waiting_for: str) -> None:
+        # A plain digest could be checked against guessed tokens quickly; this one cannot.
+        digest = hashlib.pbkdf2_hmac("sha256", token.get_secret_value().encode(), _SALT, _ROUNDS)
+        self._file_name = f"{digest.hex()[:32]}.lock"
+        self._waiting_for = waiting_for
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the lock. Waits as long as it takes, and says so every 30 s.
+
+        Raises `LockUnusable` where the directory or the file cannot be used or trusted.
+        """
+        path = _directory() / self._file_name
+        # A new object each time: one that was made before a fork does not work after it.
+        lock = FileLock(path, poll_interval=POLL_SECONDS)
+        began = time.monotonic()
+        taken = False
+        while not taken:
+            try:
+                lock.acquire(timeout=SAY_SO_AFTER_SECONDS)
+                # Cleaners of temporary directories remove files nobody touched for days, also locked ones; then
+                # the next process would lock another file of the same name.
+                os.utime(path)
+                taken = True
+            except Timeout:
+                logger.info(
+                    "Operation %r has waited %.0f s for its turn: another process uses the token (lock %s).",
+                    self._waiting_for,
+                    time.monotonic() - began,
+                    path,
+                )
+            except OSError as error:
+                lock.release()
+                raise LockUnusable(f"{path}: {error}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _directory() -> Path:
+    """`wolkvox-assets-<uid>` in the temporary directory, which anyone may write to: so it is looked at closely.
+
+    Who owns the directory decides what the lock file is: a link to any file of ours, or no lock at all.
+    """
+    path = Path(tempfile.gettempdir()) / f"wolkvox-assets-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise LockUnusable(f"{path}: {error}.") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise LockUnusable(f"{path} is not a directory (a link does not count).")
+    if found.st_uid != os.getuid():
+        raise LockUnusable(f"{path} belongs to user {found.st_uid}, not to us ({os.getuid()}).")
+    if found.st_mode & 0o022:
+        raise LockUnusable(f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):o}).")
+    return path

@@ -1,0 +1,109 @@
+"""The daily totals: `agent_hold_mute_daily` and `operation_hold_mute_daily`.
+
+What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
+doesn't: the SQL (`store/`).
+
+Both are built from the windows alone, never from each other, so that either can be rebuilt by itself.
+"""
+
+from datetime import date, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.assets.failures import failures_explained
+from wolkvox_assets.assets.partitions import day_partitions
+from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY
+from wolkvox_assets.resources import StoreResource
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.daily import days_at_a_glance, rebuild_agent_days, rebuild_operation_days
+
+_AGENT_DESCRIPTION = """\
+Each agent's day: how often and how long hold and mute were used, and in how many windows.
+
+**Grain**: an operation, a day of its wall clock, an agent who used hold or mute. **Don't** add up
+`active_windows` over agents: two agents can be active in one window.
+"""
+
+_OPERATION_DESCRIPTION = """\
+The operation's day, and how much of it is known: `windows_known` of `windows_expected`, `complete`.
+
+**Grain**: an operation and a known day of its wall clock, also a day without any use. **Don't** add up
+`agents` over days: the same agent works on many.
+"""
+
+
+def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
+    """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
+    windows = dg.AssetKey([operation.name, "agent_9_windows"])
+
+    @dg.asset(
+        key=dg.AssetKey([operation.name, "agent_hold_mute_daily"]),
+        deps=[windows],
+        partitions_def=day_partitions(operation),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"store"},
+        group_name=operation.name,
+        kinds={"duckdb", "sql"},
+        code_version="1",
+        description=_AGENT_DESCRIPTION,
+        metadata={
+            "dagster/table_name": "agent_hold_mute_daily",
+            "dagster/column_schema": AGENT_HOLD_MUTE_DAILY,
+        },
+    )
+    def agent_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        files: StoreResource = context.resources.store
+        days = _days(context)
+        with failures_explained(operation.name), files.store.transaction() as con:
+            rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
+        return dg.MaterializeResult(metadata={"dagster/partition_row_count": rows, "days": len(days)})
+
+    @dg.asset(
+        key=dg.AssetKey([operation.name, "operation_hold_mute_daily"]),
+        deps=[windows],
+        partitions_def=day_partitions(operation),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"store"},
+        group_name=operation.name,
+        kinds={"duckdb", "sql"},
+        code_version="1",
+        description=_OPERATION_DESCRIPTION,
+        metadata={
+            "dagster/table_name": "operation_hold_mute_daily",
+            "dagster/column_schema": OPERATION_HOLD_MUTE_DAILY,
+        },
+    )
+    def operation_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        files: StoreResource = context.resources.store
+        days = _days(context)
+        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+        with failures_explained(operation.name), files.store.transaction() as con:
+            rows = rebuild_operation_days(con, operation.name, expected)
+            glance = days_at_a_glance(con, operation.name, days[0], days[-1])
+        known, incomplete = glance.windows_known, len(days) - glance.complete_days
+        if incomplete:
+            context.log.warning(
+                f"{incomplete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
+                f"{known} of {sum(expected.values())} windows are known. Materialise "
+                f"{operation.name}/agent_9_windows for the rest, then these days again."
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": rows,
+                "windows_known": known,
+                "windows_expected": sum(expected.values()),
+                "complete_days": glance.complete_days,
+                "hold_mute_count": glance.hold_mute_count,
+                "hold_seconds": glance.hold_seconds,
+                "mute_seconds": glance.mute_seconds,
+            }
+        )
+
+    return [agent_hold_mute_daily, operation_hold_mute_daily]
+
+
+def _days(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of this run, in order. A day's window ends at the next midnight, so the last is left out."""
+    span = context.partition_time_window
+    first, after = span.start.date(), span.end.date()
+    return [first + timedelta(days=n) for n in range((after - first).days)]

@@ -1,0 +1,58 @@
+"""The only wiring: settings in, Definitions out.
+
+What belongs here: putting together what the other modules define. What doesn't: defining anything.
+"""
+
+import warnings
+
+import dagster as dg
+
+from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets
+from wolkvox_assets.executor import one_at_a_time
+from wolkvox_assets.resources import build_resources
+from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
+
+# `backfill_policy` is marked beta in every 1.x so far; each process would say so three times an operation.
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `backfill_policy`")
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Fresh definitions for these settings: the code location's, and each test's own."""
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    pools = _pools(settings.operations)
+    for operation in settings.operations:
+        assets.append(build_agent_9_windows(operation, pool=pools[operation.name]))
+        assets.extend(build_daily_assets(operation))
+    if settings.problems:
+        assets.append(_to_mend(settings.problems))
+    return dg.Definitions(
+        assets=assets,
+        resources=build_resources(settings),
+        executor=one_at_a_time,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_definitions(load_settings())
+
+
+def _pools(operations: tuple[Operation, ...]) -> dict[str, str]:
+    """The pool of each operation: those with one token share one, named after the first of them."""
+    by_token: dict[str, str] = {}
+    return {
+        operation.name: by_token.setdefault(
+            read_token(operation.name, operation.token_env).get_secret_value(), f"wolkvox_{operation.name}"
+        )
+        for operation in operations
+    }
+
+
+def _to_mend(problems: tuple[str, ...]) -> dg.AssetSpec:
+    """What keeps an operation from working, where a person who opens the UI sees it."""
+    return dg.AssetSpec(
+        "settings_to_mend",
+        group_name="settings",
+        description="Some settings have to be mended:\n\n"
+        + "\n".join(f"* {problem}" for problem in problems),
+    )

@@ -1,0 +1,124 @@
+"""The executor: Dagster's in-process one, after making sure that no dead run keeps its place in the pool.
+
+What belongs here: telling living runs from dead ones, and waiting for a pool. What doesn't: what a run does.
+
+Dagster frees the slots of killed runs that its daemon launched (`run_monitoring` in dagster.yaml). A run
+that was started on the command line and killed stays STARTED and keeps its slot for ever: every later
+run of that token would wait behind it. So each run holds a lock on a file of its own for as long as its
+process lives, which the operating system lets go whatever happens, and each run looks at the others'.
+"""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._utils.interrupts import check_captured_interrupt  # what Dagster's own executors ask
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
+_HOST_TAG = "wolkvox/host"
+_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_LOOK_AGAIN_SECONDS = 2.0
+
+
+class _OneAtATime(dg.Executor):
+    def __init__(self, inner: dg.Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> "RetryMode":
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> "StepDependencyConfig":
+        return self._inner.step_dependency_config
+
+    def execute(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        instance, run_id = plan_context.instance, plan_context.run_id
+        with _alive(instance, run_id):
+            end_dead_runs(instance)
+            _wait_for_pools(plan_context, {step.pool for step in execution_plan.steps if step.pool})
+            yield from self._inner.execute(plan_context, execution_plan)
+
+
+def _create(context: dg.InitExecutorContext) -> dg.Executor:
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None  # noqa: S101  # every executor that Dagster ships has one
+    return _OneAtATime(create(context))
+
+
+# Steps run in the run's own process: each of our runs has one, and a process for it would cost 4 s.
+one_at_a_time = dg.ExecutorDefinition(
+    name="one_at_a_time",
+    config_schema=dg.in_process_executor.config_schema,  # type: ignore[arg-type]  # its own, resolved already
+    executor_creation_fn=_create,
+)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report runs of this machine whose process has ended as failed, and free their slots. Returns their ids."""
+    ended = []
+    here = dg.RunsFilter(statuses=_UNDER_WAY, tags={_HOST_TAG: socket.gethostname()})
+    for run in instance.get_runs(filters=here):
+        lock = FileLock(_lock_file(instance, run.run_id))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            instance.report_run_failed(
+                run,
+                "The process of this run has ended without a word (killed, or the machine was restarted). What "
+                "it had committed is stored and published; its place in the pool is free again. Repeat the run.",
+            )
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            ended.append(run.run_id)
+        finally:
+            lock.release()
+            _lock_file(instance, run.run_id).unlink(missing_ok=True)
+    return ended
+
+
+@contextmanager
+def _alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Whoever looks meanwhile sees that this run lives. Only runs that carry the tag are ever judged."""
+    file = _lock_file(instance, run_id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file):
+        instance.add_run_tags(run_id, {_HOST_TAG: socket.gethostname()})
+        yield
+    file.unlink(missing_ok=True)
+
+
+def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
+    # Beside what the instance stores on this machine: all runs that share its pools find it there.
+    return Path(instance.storage_directory(), "alive", run_id)
+
+
+def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> None:
+    """Come back when each pool seems to have room; Dagster then claims the place, or waits on.
+
+    While it waits, Dagster 1.13's in-process executor asks for the time without a pause and keeps a core
+    busy (it sleeps for `min(0, …)` seconds); and nobody would look whether the run in front still lives.
+    """
+    instance = context.instance
+    while True:
+        infos = [instance.event_log_storage.get_concurrency_info(pool) for pool in pools]
+        if all(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
+            return
+        run = instance.get_run_by_id(context.run_id)
+        if check_captured_interrupt() or run is None or run.status is dg.DagsterRunStatus.CANCELING:
+            raise dg.DagsterExecutionInterruptedError
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        end_dead_runs(instance)

@@ -1,0 +1,156 @@
+"""The truth written down as an answer of the API, with the quirks of real servers.
+
+What belongs here: bodies, columns, number formats, error texts, quirks (odd answers that are still right).
+What doesn't: what is true (`centre.py`), when which answer is due (`endpoints.py`), answers that are broken
+(`faults.py`). Where a claim about the API comes from is marked as in the contract: [D], [D+], [F], [?].
+"""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from wolkvox_assets.usage import Usage
+
+Quirk = Literal[
+    "string_code",  # "200" in place of 200 [D+][F]
+    "bom",  # a UTF-8 byte-order mark before the JSON [?]
+    "stray_blanks",  # " 2 records were found" [D+]
+    "total_row",  # a row TOTAL with the sum of all agents [?]
+    "blank_total_row",  # the same without a name; with both, by turns [?]
+    "empty_list",  # 200 with an empty list in place of 404 [?]
+    "split_agents",  # one agent of each answer in two rows [F: names are not unique]
+    "odd_names",  # double blanks, blanks at the ends, accents as characters of their own [F]
+    "odd_durations",  # plain seconds, MM:SS, and for zero also "", " " and null [?]
+    "extra_columns",  # columns that nobody announced [?]
+]
+QUIRKS: tuple[Quirk, ...] = get_args(Quirk)
+
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: HTTP status, body, and what happened in one word for the counters."""
+
+    status: int
+    body: bytes
+    outcome: str
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_ERRORS = {
+    # outcome: (status, error, msg) — the table of the contract [D+]
+    "wrong_api": (400, "BAD REQUEST", "THE API YOU WANT TO CONSULT DOES NOT EXIST"),
+    "bad_dates": (400, "BAD REQUEST", "SOME PARAMETERS ARE REQUIRED"),
+    # What a server says to a range over 31 days is not published. It is no matter for waiting, so it gets
+    # the text for parameters that will not do [?].
+    "too_long": (400, "BAD REQUEST", "SOME PARAMETERS ARE REQUIRED"),
+    "no_token": (401, "UNAUTHORIZED", "PLEASE ENTER THE WOLKVOX-TOKEN"),
+    "wrong_token": (403, "FORBIDDEN", "PLEASE VALIDATE TOKEN"),
+    "quota": (403, "FORBIDDEN", "TOKEN LIMIT EXCEEDED"),
+    "busy": (403, "FORBIDDEN", "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)"),
+    # Made up: the real text is not published, and nothing may rest on it [?].
+    "maintenance": (403, "FORBIDDEN", "SERVICE SUSPENDED WHILE A BACKUP IS MADE"),
+    "empty": (404, "NOT FOUND", "Validate dates entered"),
+    "server_error": (500, "INTERNAL SERVER ERROR", "AN UNEXPECTED ERROR OCCURRED"),
+}
+
+
+def error(outcome: str, *, http_status: int | None = None, limit: int = 2) -> Answer:
+    """One row of the contract's table; `http_status` 200 for the servers that tell it in the body alone [?]."""
+    status, name, msg = _ERRORS[outcome]
+    msg = msg.replace("(2)", f"({limit})")
+    body = {"code": str(status), "error": name, "msg": msg}
+    return Answer(http_status or status, json.dumps(body).encode(), outcome)
+
+
+def report(truth: dict[str, Usage], quirks: frozenset[Quirk], number: int) -> Answer:
+    """The answer of `agent_9`. `number`: of the request; quirks that come by turns take turns by it."""
+    if not truth:
+        return _ok([], "empty", quirks) if "empty_list" in quirks else error("empty")
+    people = [(name, truth[name]) for name in sorted(truth)]
+    if "split_agents" in quirks:
+        people = _split_one(people)
+    if "odd_names" in quirks:
+        people = [(_odd_name(name, number + place), usage) for place, (name, usage) in enumerate(people)]
+    if quirks & {"total_row", "blank_total_row"}:
+        total = Usage(*(sum(numbers) for numbers in zip(*truth.values(), strict=True)))
+        named = "blank_total_row" not in quirks or ("total_row" in quirks and number % 2 == 0)
+        people.append(("TOTAL" if named else "", total))
+    rows = [_row(name, usage, quirks, number + place) for place, (name, usage) in enumerate(people)]
+    return _ok(rows, "ok", quirks)
+
+
+def token_info(limit: int, used_by_token: int, used_by_all: int, quirks: frozenset[Quirk]) -> Answer:
+    """The answer of `token_info`: all strings [D+]."""
+    row: Row = {
+        "description": "Stand-in server",
+        "token_limit": str(limit),
+        "token_use_today": str(used_by_token),
+        "all_token_today": str(used_by_all),
+        "available_consumption_options": str(max(0, limit - used_by_all)),
+    }
+    return _ok([row], "ok", quirks)
+
+
+def duration(seconds: int) -> str:
+    """`HH:MM:SS`; the hours go on past 24 [F]."""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _ok(rows: list[Row], outcome: str, quirks: frozenset[Quirk]) -> Answer:
+    msg = f"{len(rows)} records were found"
+    body = json.dumps(
+        {
+            "code": "200" if "string_code" in quirks else 200,
+            "error": None,
+            "msg": f" {msg} " if "stray_blanks" in quirks else msg,
+            "data": rows,
+        },
+        ensure_ascii=False,
+    )
+    return Answer(200, (b"\xef\xbb\xbf" if "bom" in quirks else b"") + body.encode(), outcome)
+
+
+def _row(name: str, usage: Usage, quirks: frozenset[Quirk], turn: int) -> Row:
+    durations = (usage.hold_seconds, usage.mute_seconds, usage.total_seconds)
+    if "odd_durations" in quirks:
+        hold, mute, total = (_odd_duration(seconds, turn + place) for place, seconds in enumerate(durations))
+    else:
+        hold, mute, total = map(duration, durations)
+    row: Row = {
+        "agent_name": name,
+        "count": str(usage.hold_mute_count),
+        "hold_time": hold,
+        "mute_time": mute,
+        "total_time": total,
+    }
+    if "extra_columns" in quirks:
+        row |= {"agent_id": str(1000 + turn), "campaign": None}
+    return row
+
+
+def _split_one(people: list[tuple[str, Usage]]) -> list[tuple[str, Usage]]:
+    """The first agent with two uses or more stands in two rows, not next to each other where others are."""
+    for place, (name, usage) in enumerate(people):
+        if usage.hold_mute_count > 1:
+            half = Usage(1, usage.hold_seconds // 2, usage.mute_seconds // 3, 0)
+            half = half._replace(total_seconds=half.hold_seconds + half.mute_seconds)
+            return [*people[:place], (name, usage.minus(half)), *people[place + 1 :], (name, half)]
+    return people
+
+
+def _odd_name(name: str, turn: int) -> str:
+    forms = (name.replace(" ", "  "), unicodedata.normalize("NFD", name), f" {name} ", name)
+    return forms[turn % len(forms)]
+
+
+def _odd_duration(seconds: int, turn: int) -> str | None:
+    forms: list[str | None] = [duration(seconds), str(seconds)]
+    if seconds < 3600:
+        forms.append(f"{seconds // 60:02}:{seconds % 60:02}")
+    if seconds == 0:
+        forms += ["", " ", None]
+    return forms[turn % len(forms)]

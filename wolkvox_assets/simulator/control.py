@@ -1,0 +1,163 @@
+"""`/_simulator/…`: looking into the stand-in and steering it, for those in another process.
+
+What belongs here: the same over HTTP that `server.Simulator` offers in Python. What doesn't: the API.
+None of these requests is counted. Times are `YYYYmmddHHMMSS` as in the API; a `token` in the query or in
+the JSON names the operation, and without one it is the first.
+"""
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from wolkvox_assets.simulator.centre import Use
+from wolkvox_assets.simulator.counters import Counters
+from wolkvox_assets.simulator.endpoints import Api, checked, wall_clock
+
+
+class Control:
+    """The routes. Each answers JSON; what it cannot make sense of, with 400 and the reason."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/_simulator/state", self.state, methods=["GET"]),
+            Route("/_simulator/truth", self.truth, methods=["GET"]),
+            Route("/_simulator/faults", self.faults, methods=["POST", "DELETE"]),
+            Route("/_simulator/settings", self.settings, methods=["POST"]),
+            Route("/_simulator/uses", self.uses, methods=["POST", "DELETE"]),
+            Route("/_simulator/silence", self.silence, methods=["POST"]),
+            Route("/_simulator/reset", self.reset, methods=["POST"]),
+            Route("/_simulator/{unknown:path}", self.unknown, methods=["GET", "POST", "PUT", "DELETE"]),
+        ]
+
+    async def state(self, request: Request) -> Response:
+        """Counters, plan of faults, quota. `?log=1`: with the log of requests."""
+        api = self._api
+        now = api.clock()
+        return JSONResponse(
+            {
+                "counters": api.counters.as_json(log="log" in request.query_params),
+                "faults": api.faults.as_json(),
+                "latency": api.faults.latency,
+                "maintenance": api.faults.maintenance,
+                "simultaneous": api.simultaneous,
+                "quirks": sorted(api.quirks),
+                "operations": [
+                    {
+                        "tokens": operation.tokens,
+                        "timezone": str(operation.centre.zone),
+                        "now": f"{operation.now(now):%Y%m%d%H%M%S}",
+                        "daily_limit": operation.daily_limit,
+                        "used_today": operation.used(now).total(),
+                    }
+                    for operation in api.operations
+                ],
+            }
+        )
+
+    async def truth(self, request: Request) -> Response:
+        """`?date_ini=…&date_end=…`: agent to [count, hold, mute, total seconds]; any length of range.
+
+        `&windows=1`: the same for each 5-minute window, by its start.
+        """
+        query = request.query_params
+        start, end = wall_clock(query.get("date_ini", "")), wall_clock(query.get("date_end", ""))
+        if start is None or end is None:
+            return _refused("date_ini and date_end are needed, as YYYYmmddHHMMSS")
+        try:
+            operation = self._api.operation(query.get("token"))
+        except KeyError as unknown:
+            return _refused(unknown)
+        now = operation.now(self._api.clock())
+        if "windows" in query:
+            windows = operation.centre.truth_by_window(start, end, now=now)
+            return JSONResponse({f"{window:%Y%m%d%H%M%S}": agents for window, agents in windows.items()})
+        return JSONResponse(operation.centre.truth(start, end, now=now))
+
+    async def faults(self, request: Request) -> Response:
+        """POST one, with the arguments of `Faults.add`; DELETE all."""
+        if request.method == "DELETE":
+            self._api.faults.clear()
+        else:
+            try:
+                self._api.faults.add(**await _body(request))
+            except (TypeError, ValueError) as wrong:
+                return _refused(wrong)
+        return JSONResponse(self._api.faults.as_json())
+
+    async def settings(self, request: Request) -> Response:
+        """Any of latency, maintenance, simultaneous, quirks; daily_limit and spend (requests) of an operation."""
+        api = self._api
+        try:
+            wanted = await _body(request)
+            operation = api.operation(wanted.pop("token", None))
+            for name, value in wanted.items():
+                match name:
+                    case "latency":
+                        api.faults.latency = float(value)
+                    case "maintenance":
+                        api.faults.maintenance = bool(value)
+                    case "simultaneous":
+                        api.simultaneous = int(value)
+                    case "quirks":
+                        api.quirks = checked(value)
+                    case "daily_limit":
+                        operation.daily_limit = int(value)
+                    case "spend":
+                        operation.spend(int(value), api.clock())
+                    case _:
+                        return _refused(f"there is no setting {name!r}")
+        except (KeyError, TypeError, ValueError) as wrong:
+            return _refused(wrong)
+        return JSONResponse({"settings": "as you wish"})
+
+    async def uses(self, request: Request) -> Response:
+        """POST adds a use (a late record), DELETE takes one back: agent, at, kind, seconds."""
+        try:
+            wanted = await _body(request)
+            centre = self._api.operation(wanted.get("token")).centre
+            at = wall_clock(wanted["at"])
+            if at is None or wanted["kind"] not in ("hold", "mute"):
+                return _refused("`at` is YYYYmmddHHMMSS, `kind` is hold or mute")
+            use = Use(at, wanted["agent"], wanted["kind"], int(wanted["seconds"]))
+            (centre.remove if request.method == "DELETE" else centre.add)(use)
+        except (KeyError, TypeError, ValueError) as wrong:
+            return _refused(wrong)
+        return JSONResponse({"use": [f"{use.at:%Y%m%d%H%M%S}", *use[1:]]})
+
+    async def silence(self, request: Request) -> Response:
+        """Nothing happened from date_ini to date_end."""
+        try:
+            wanted = await _body(request)
+            start, end = wall_clock(wanted["date_ini"]), wall_clock(wanted["date_end"])
+            if start is None or end is None:
+                return _refused("date_ini and date_end are YYYYmmddHHMMSS")
+            self._api.operation(wanted.get("token")).centre.silence(start, end)
+        except (KeyError, TypeError, ValueError) as wrong:
+            return _refused(wrong)
+        return JSONResponse({"silence": [wanted["date_ini"], wanted["date_end"]]})
+
+    async def reset(self, request: Request) -> Response:
+        """All counters to nothing; requests are numbered from 1 again."""
+        self._api.counters = Counters()
+        return JSONResponse({"counters": "reset"})
+
+    async def unknown(self, request: Request) -> Response:
+        """A slip of whoever steers: not for the API to answer, nor to count."""
+        return JSONResponse({"error": f"no {request.method} {request.url.path} here"}, status_code=404)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = json.loads(await request.body())
+    if not isinstance(body, dict):
+        raise TypeError("a JSON object is needed")
+    return body
+
+
+def _refused(reason: object) -> Response:
+    return JSONResponse({"error": str(reason)}, status_code=400)

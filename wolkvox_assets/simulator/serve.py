@@ -1,0 +1,140 @@
+"""The stand-in server by itself, from the command line: `wolkvox-assets simulate`.
+
+What belongs here: its options, the line that says how to reach it, and ending it on a signal. What doesn't:
+anything that a test in Python would want too (`server.py`).
+"""
+
+import signal
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from types import FrameType
+from typing import get_args
+
+from wolkvox_assets.simulator.answers import QUIRKS
+from wolkvox_assets.simulator.centre import Centre, Counting, Profile
+from wolkvox_assets.simulator.endpoints import TOKEN
+from wolkvox_assets.simulator.faults import KINDS, Fault
+from wolkvox_assets.simulator.server import Operation, Simulator
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    centre: Centre | None = None,
+    tokens: Iterable[str] = (TOKEN,),
+    licences: int | None = None,
+    daily_limit: int | None = None,
+    quirks: str | Iterable[str] = (),
+    faults: Iterable[Fault] = (),
+    latency: float = 0.0,
+    simultaneous: int = 2,
+) -> None:
+    """Serves until SIGTERM or SIGINT; says in one line where. The options are those of `Simulator`.
+
+    All `tokens` belong to the one operation.
+    """
+    operation = Operation(centre, tokens=tokens, licences=licences, daily_limit=daily_limit)
+    simulator = Simulator(
+        operations=[operation],
+        quirks=quirks,  # type: ignore[arg-type]  # names from the command line, checked there
+        faults=faults,
+        latency=latency,
+        simultaneous=simultaneous,
+        host=host,
+        port=port,
+    )
+    end = Event()
+
+    def finish(number: int, frame: FrameType | None) -> None:
+        end.set()
+
+    # Before it starts, and also where a shell that started us in the background had SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, finish)
+    with simulator:
+        start = operation.now(datetime.now(UTC)).date() - timedelta(days=14)
+        sys.stdout.write(
+            f"Stand-in server on {simulator.url}, token {' and '.join(operation.tokens)}. Try it with: "
+            f"WOLKVOX_BASE_URL={simulator.url} WOLKVOX_SERVER=0000 WOLKVOX_TOKEN={simulator.token} "
+            f"WOLKVOX_TIMEZONE={operation.centre.zone} WOLKVOX_START={start}\n"
+        )
+        sys.stdout.flush()
+        end.wait()
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options of `wolkvox-assets simulate`."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="a loopback address (%(default)s)")
+    add("--port", type=int, default=8807, help="0 is any free one (%(default)s)")
+    add("--token", action="append", help=f"a token it accepts; may be repeated ({TOKEN})")
+    add("--agents", type=int, default=12, help="how many agents (%(default)s)")
+    add("--seed", type=int, default=1, help="another seed is another centre (%(default)s)")
+    add("--profile", choices=get_args(Profile), default="office", help="how it is busy (%(default)s)")
+    add("--busy", type=float, default=1.0, help="2.0 is twice as many uses (%(default)s)")
+    add("--timezone", default="America/Bogota", help="its wall clock (%(default)s)")
+    add(
+        "--counting",
+        choices=get_args(Counting),
+        default="instant",
+        help="touch is not additive (%(default)s)",
+    )
+    add("--late-seconds", type=int, default=0, help="records enter the report up to so late (%(default)s)")
+    add("--latency", type=float, default=0.0, help="seconds each answer takes (%(default)s)")
+    add("--licences", type=int, help="x 1,000 requests a day (one for each agent)")
+    add("--daily-limit", type=int, help="requests a day, in place of --licences")
+    add("--simultaneous", type=int, default=2, help="requests at once for a token (%(default)s)")
+    add(
+        "--quirk",
+        action="append",
+        default=[],
+        choices=["all", *QUIRKS],
+        help="odd but right; may be repeated",
+    )
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        type=_fault,
+        metavar="KIND:N",
+        help=f"each Nth answer breaks; may be repeated. Kinds: {', '.join(KINDS)}",
+    )
+
+
+def run(args: Namespace) -> int:
+    """What `wolkvox-assets simulate` does; returns the exit status."""
+    centre = Centre(
+        args.agents,
+        seed=args.seed,
+        profile=args.profile,
+        busy=args.busy,
+        timezone=args.timezone,
+        counting=args.counting,
+        late_seconds=args.late_seconds,
+    )
+    serve(
+        args.host,
+        args.port,
+        centre=centre,
+        tokens=args.token or (TOKEN,),
+        licences=args.licences,
+        daily_limit=args.daily_limit,
+        quirks=args.quirk,
+        faults=args.fault,
+        latency=args.latency,
+        simultaneous=args.simultaneous,
+    )
+    return 0
+
+
+def _fault(text: str) -> Fault:
+    """`reset:7`: each seventh."""
+    kind, _, every = text.partition(":")
+    try:
+        return Fault(kind, every=int(every))  # type: ignore[arg-type]  # Fault checks the kind itself
+    except ValueError as wrong:
+        raise ArgumentTypeError(f"{text!r} is not KIND:N, such as reset:7 ({wrong})") from None

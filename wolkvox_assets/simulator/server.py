@@ -1,0 +1,178 @@
+"""The stand-in server in a background thread, with a handle to look into it and to steer it.
+
+What belongs here: the socket, uvicorn, starting and stopping. What doesn't: what is answered
+(`endpoints.py`), and the command line (`serve.py`).
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from threading import Thread
+from types import TracebackType
+from typing import Self, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from wolkvox_assets.simulator.answers import Quirk
+from wolkvox_assets.simulator.centre import Centre
+from wolkvox_assets.simulator.control import Control
+from wolkvox_assets.simulator.counters import Counters
+from wolkvox_assets.simulator.endpoints import TOKEN, Api, Operation
+from wolkvox_assets.simulator.faults import Fault, Faults
+from wolkvox_assets.usage import Usage
+
+__all__ = ["Operation", "Simulator"]
+
+
+class Simulator:
+    """A stand-in server: `with Simulator(Centre(50)) as simulator: requests.get(simulator.url + "/api/v2/…")`.
+
+    `centre`, `token`, `licences`, `daily_limit` describe the one operation there is;
+    `operations` takes their place where there are several. `port`: 0 is any free one, which it keeps when
+    it is stopped and started again. `quirks`: names from `answers.QUIRKS`, or `all`. `faults`: a plan from
+    the start; `latency`: seconds. `simultaneous`: requests at once with one token before one is refused:
+    2 [D+], and 1 for a server that keeps its own page's word [D]. `clock`: gives the time, aware; for the
+    day's quota, and what lies in its future is not in the report.
+
+    Stopped and started again, it still knows its counters, faults, late records and quota.
+    """
+
+    def __init__(
+        self,
+        centre: Centre | None = None,
+        *,
+        token: str = TOKEN,
+        licences: int | None = None,
+        daily_limit: int | None = None,
+        operations: Iterable[Operation] = (),
+        quirks: Iterable[Quirk] | str = (),
+        faults: Iterable[Fault] = (),
+        latency: float = 0.0,
+        simultaneous: int = 2,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        if not (host == "localhost" or ip_address(host).is_loopback):
+            raise ValueError(f"the stand-in answers on this machine only, not on {host}")
+        one = Operation(centre, tokens=(token,), licences=licences, daily_limit=daily_limit)
+        self.api = Api(
+            operations or [one],
+            faults=Faults(*faults, latency=latency),
+            quirks=cast("Iterable[Quirk]", quirks),
+            simultaneous=simultaneous,
+            clock=clock,
+        )
+        self._host = host
+        self._port = port
+        self._running: tuple[uvicorn.Server, Thread] | None = None
+
+    # Looking and steering
+
+    @property
+    def url(self) -> str:
+        """For `WOLKVOX_BASE_URL`, without a slash at the end. Known once it was started."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def token(self) -> str:
+        """The first token of the first operation."""
+        return self.api.operations[0].tokens[0]
+
+    @property
+    def centre(self) -> Centre:
+        """The centre of the first operation."""
+        return self.api.operations[0].centre
+
+    @property
+    def counters(self) -> Counters:
+        return self.api.counters
+
+    @property
+    def faults(self) -> Faults:
+        return self.api.faults
+
+    def reset_counters(self) -> None:
+        """All counters to nothing; requests are numbered from 1 again."""
+        self.api.counters = Counters()
+
+    def truth(self, start: datetime, end: datetime, token: str | None = None) -> dict[str, Usage]:
+        """What `agent_9` would say now about the operation of this token (or the first); ends included."""
+        return self.api.truth(start, end, token)
+
+    # Starting and stopping
+
+    def start(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("the stand-in runs already")
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        # The protocol is named because asyncio sets TCP_NODELAY only where it is: answers would take 40 ms.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((self._host, self._port))
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
+        self._port = listening.getsockname()[1]
+        server = uvicorn.Server(self._config())
+        thread = Thread(target=server.run, args=([listening],), name="wolkvox-simulator", daemon=True)
+        thread.start()
+        self._running = (server, thread)
+        while not server.started:
+            if not thread.is_alive():
+                self._running = None
+                listening.close()
+                raise RuntimeError("the stand-in did not start")
+            time.sleep(0.002)
+        return self
+
+    def stop(self) -> None:
+        """Ends it, with whatever it is still answering; harmless when it does not run."""
+        if self._running is None:
+            return
+        server, thread = self._running
+        self._running = None
+        server.should_exit = True
+        thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _config(self) -> uvicorn.Config:
+        api = self.api
+
+        class Protocol(H11Protocol):
+            """Hands the connection to the application, which can then break it (`faults.py`)."""
+
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                super().connection_made(transport)
+                api.counters.connections += 1
+                self.app_state = {**self.app_state, "transport": transport}
+
+        app = Starlette(routes=[*Control(api).routes(), Route("/{anything:path}", api)])
+        return uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            loop="asyncio",  # uvloop would not let us at the socket
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # cancelling a slow answer when it is stopped is no error here
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,  # a common web server's; uvicorn's 5 s end connections between two requests
+            timeout_graceful_shutdown=0,
+        )

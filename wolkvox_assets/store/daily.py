@@ -1,0 +1,68 @@
+"""The daily totals: by agent and by operation, rebuilt from the windows in SQL.
+
+What belongs here: rebuilding and reading the two daily tables. What doesn't: how many windows a day
+has (the wall clock's, in `windows.py`, handed in).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from importlib import resources
+from typing import NamedTuple
+
+import duckdb
+import pandas as pd
+
+
+def rebuild_agent_days(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> int:
+    """Make `agent_hold_mute_daily` of the days from `first` to `last` (both included) follow the windows.
+
+    Returns how many rows these days have now.
+    """
+    return _rebuild(con, "agent_hold_mute_daily", operation, first, last)
+
+
+def rebuild_operation_days(
+    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int]
+) -> int:
+    """Make `operation_hold_mute_daily` of these days follow the windows.
+
+    `windows_expected`: for each day (without holes) how many windows its wall clock shows. A day of
+    which no window is known has no row. Returns how many rows these days have now.
+    """
+    expected = pd.DataFrame(
+        {"local_date": list(windows_expected), "windows_expected": list(windows_expected.values())}
+    )
+    con.register("expected", expected)
+    rows = _rebuild(con, "operation_hold_mute_daily", operation, min(windows_expected), max(windows_expected))
+    con.unregister("expected")
+    return rows
+
+
+def _rebuild(con: duckdb.DuckDBPyConnection, table: str, operation: str, first: date, last: date) -> int:
+    days = {"operation": operation, "first": first, "last": last}
+    these = f"FROM {table} WHERE operation = $operation AND local_date BETWEEN $first AND $last"
+    con.execute(f"DELETE {these}", days)
+    con.execute(resources.files(__package__).joinpath(f"{table}.sql").read_text("utf-8"), days)
+    found = con.execute(f"SELECT COUNT(*) {these}", days).fetchone()
+    return int(found[0]) if found else 0
+
+
+class Glance(NamedTuple):
+    """Some days of one operation in a line."""
+
+    complete_days: int
+    windows_known: int
+    hold_mute_count: int
+    hold_seconds: int
+    mute_seconds: int
+
+
+def days_at_a_glance(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> Glance:
+    """What `operation_hold_mute_daily` says of the days from `first` to `last` (both included)."""
+    found = con.execute(
+        "SELECT COUNT(*) FILTER (complete), COALESCE(SUM(windows_known), 0), COALESCE(SUM(hold_mute_count), 0),"
+        " COALESCE(SUM(hold_seconds), 0), COALESCE(SUM(mute_seconds), 0) FROM operation_hold_mute_daily"
+        " WHERE operation = $operation AND local_date BETWEEN $first AND $last",
+        {"operation": operation, "first": first, "last": last},
+    ).fetchone()
+    return Glance(*(int(number) for number in found or (0, 0, 0, 0, 0)))

@@ -1,0 +1,58 @@
+-- The operation's day, from the windows and from the log of known windows: a day without any use has a
+-- row as well. `expected` (a registered frame: local_date, windows_expected) comes from the wall clock,
+-- because on days when clocks change it is not 288.
+INSERT INTO operation_hold_mute_daily BY NAME
+WITH known AS (
+    SELECT local_date, COUNT(*)::INTEGER AS windows_known, MIN(verified_at) AS verified_at
+    FROM agent_9_window_log
+    WHERE operation = $operation AND local_date BETWEEN $first AND $last
+    GROUP BY local_date
+),
+windows AS (
+    SELECT
+        local_date,
+        window_start,
+        SUM(hold_mute_count) AS hold_mute_count,
+        SUM(hold_seconds) AS hold_seconds,
+        SUM(mute_seconds) AS mute_seconds,
+        SUM(total_seconds) AS total_seconds
+    FROM agent_9_windows
+    WHERE operation = $operation AND local_date BETWEEN $first AND $last
+    GROUP BY ALL
+),
+days AS (
+    SELECT
+        local_date,
+        SUM(hold_mute_count) AS hold_mute_count,
+        SUM(hold_seconds) AS hold_seconds,
+        SUM(mute_seconds) AS mute_seconds,
+        SUM(total_seconds) AS total_seconds,
+        -- The most seconds; of several such windows the earliest.
+        ARG_MIN(window_start, {'fewer': -total_seconds, 'later': window_start}) AS busiest_window
+    FROM windows
+    GROUP BY local_date
+),
+agents AS (
+    SELECT local_date, COUNT(DISTINCT agent_name)::INTEGER AS agents
+    FROM agent_9_windows
+    WHERE operation = $operation AND local_date BETWEEN $first AND $last
+    GROUP BY local_date
+)
+SELECT
+    $operation AS operation,
+    local_date,
+    COALESCE(agents, 0) AS agents,
+    COALESCE(hold_mute_count, 0)::BIGINT AS hold_mute_count,
+    COALESCE(hold_seconds, 0)::BIGINT AS hold_seconds,
+    COALESCE(mute_seconds, 0)::BIGINT AS mute_seconds,
+    COALESCE(total_seconds, 0)::BIGINT AS total_seconds,
+    busiest_window,
+    windows_known,
+    windows_expected,
+    windows_known = windows_expected AS complete,
+    verified_at
+FROM known
+JOIN expected USING (local_date)
+LEFT JOIN days USING (local_date)
+LEFT JOIN agents USING (local_date)
+ORDER BY local_date;

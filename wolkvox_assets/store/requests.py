@@ -1,0 +1,48 @@
+"""The requests made: `api_requests`, the answers as they came, kept for a while.
+
+What belongs here: writing and clearing out that table. What doesn't: making requests (`api/`).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pandas as pd
+
+from wolkvox_assets.api import RequestRecord
+from wolkvox_assets.store.agent_9 import naive_utc
+
+# Long enough to look into last quarter's odd number; the bodies are most of the file's size.
+KEPT = timedelta(days=90)
+
+
+def record_requests(
+    con: duckdb.DuckDBPyConnection, operation: str, requests: Sequence[RequestRecord], *, run_id: str
+) -> None:
+    """Add these requests, and forget those that are older than `KEPT`."""
+    if not requests:
+        return
+    frame = pd.DataFrame(
+        {
+            "operation": operation,
+            "requested_at": [naive_utc(r.requested_at) for r in requests],
+            "api": [r.api for r in requests],
+            "date_ini": [r.date_ini for r in requests],
+            "date_end": [r.date_end for r in requests],
+            # Text and numbers that may be missing: objects, or pandas would turn None into NaN and 200 into 200.0.
+            "http_status": pd.Series([r.http_status for r in requests], dtype=object),
+            "code": [r.code for r in requests],
+            "msg": [r.msg for r in requests],
+            "records": pd.Series([r.records for r in requests], dtype=object),
+            "seconds": [r.seconds for r in requests],
+            "run_id": run_id,
+            "body": [r.body for r in requests],
+        }
+    )
+    con.register("batch_requests", frame)
+    con.execute("INSERT INTO api_requests BY NAME SELECT * FROM batch_requests")
+    con.unregister("batch_requests")
+    con.execute(
+        "DELETE FROM api_requests WHERE requested_at < $before",
+        {"before": naive_utc(datetime.now(UTC) - KEPT)},
+    )

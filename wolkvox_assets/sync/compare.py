@@ -1,0 +1,54 @@
+"""Answers set against each other: what is left of a whole without a part, and how two of them differ.
+
+What belongs here: the checks that show an API not to be additive, and their plain words. What doesn't: what
+is done about it (`derive.py`, `proof.py`).
+
+All answers in here are without all-zero rows (`usage.in_use`): a sum cannot tell where such a row stood.
+"""
+
+from wolkvox_assets.usage import NOTHING, Agents, Usage
+from wolkvox_assets.windows import Range
+
+
+class Disagreement(Exception):
+    """Two answers that cannot both be true if the API is additive; its text is the evidence."""
+
+
+def remainder(whole: Agents, whole_range: Range, part: Agents, part_range: Range) -> dict[str, Usage]:
+    """What the rest of `whole_range` must have answered, per agent.
+
+    Raises Disagreement where an agent of the part is not in the whole, or any number of the part is larger.
+    """
+    rest = dict(whole)
+    for name, usage in part.items():
+        before = rest.get(name)
+        if before is None:
+            raise Disagreement(
+                f"{part_range} has {name} with {told(usage)}, but {whole_range} around it doesn't"
+            )
+        left = before.minus(usage)
+        if min(left) < 0:
+            raise Disagreement(
+                f"{part_range} has {told(usage)} for {name}, but {whole_range} around it only {told(before)}"
+            )
+        if left == NOTHING:
+            del rest[name]
+        else:
+            rest[name] = left
+    return rest
+
+
+def difference(one: Agents, other: Agents) -> str:
+    """In plain words, the first agent on whom two unlike answers differ, and how many others there are."""
+    names = sorted(n for n in one.keys() | other.keys() if one.get(n, NOTHING) != other.get(n, NOTHING))
+    name, more = names[0], len(names) - 1
+    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {name}"
+    return words + (f" (and {more} more)" if more else "")
+
+
+def told(usage: Usage) -> str:
+    """The four numbers in words."""
+    return (
+        f"{usage.hold_mute_count} uses ({usage.hold_seconds} s hold, {usage.mute_seconds} s mute,"
+        f" {usage.total_seconds} s in all)"
+    )

@@ -1,0 +1,59 @@
+"""The entry: make the stored windows of some ranges equal to the API's answers.
+
+What belongs here: which way each part of the ranges goes - directly, by way of a proof, or derived. What
+doesn't: those ways themselves (`direct.py`, `proof.py`, `derive.py`).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from wolkvox_assets.sync.derive import derive
+from wolkvox_assets.sync.direct import ask_directly
+from wolkvox_assets.sync.divide import cut, merged
+from wolkvox_assets.sync.proof import prove_on_the_way
+from wolkvox_assets.sync.steps import Ask, Step, Stored, Trust
+from wolkvox_assets.windows import Range
+
+
+def make_true(
+    ranges: Sequence[Range],
+    *,
+    ask: Ask,
+    stored: Stored,
+    settled_before: datetime,
+    trust: Trust,
+    seed: int,
+    direct: bool = False,
+) -> Iterator[Step]:
+    """Yields the steps that make what is stored of these ranges equal to what the API answers.
+
+    `ranges`: naive wall clock, only windows that exist and have ended; any order, any length, overlaps are
+    asked once. `settled_before` (naive wall clock): windows that start then or later are asked directly,
+    since their answers may still grow. `trust`: what is known of additivity. `seed`: draws the audits.
+    `direct`: ask every window by itself, whatever `trust` says.
+
+    Each step is final when it is yielded and can be stored at once; by the end every window of the ranges is
+    in a `Known`, `KnownEmpty` or `Verified`. A window can come twice, the later step counts. Newest
+    windows come first, audits and proofs after what they are about.
+
+    Raises nothing of its own: what `ask` and `stored` raise passes through, and a repeat with the same
+    ranges goes on from what was stored.
+
+    What it cannot see: stored windows that are wrong in ways that cancel out within a range, agent by agent
+    and number by number, look verified as a sum. `direct=True` sees them.
+    """
+    newest_first = merged(ranges)[::-1]
+    cuts = [cut(r, settled_before) for r in newest_first]
+    unsettled = [later for _, later in cuts if len(later)]
+    settled = [earlier for earlier, _ in cuts if len(earlier)]
+
+    yield from ask_directly(unsettled, ask)
+    if direct or trust is Trust.FAILED:
+        yield from ask_directly(settled, ask)
+        return
+    if trust is Trust.UNPROVED:
+        settled, holds = yield from prove_on_the_way(settled, ask)
+        if not holds:
+            yield from ask_directly(settled, ask)
+            return
+    yield from derive(settled, ask, stored, seed)

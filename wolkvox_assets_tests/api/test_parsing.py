@@ -1,0 +1,531 @@
+"""Rows, total rows, one name twice, the quota: what is taken, what is noted, what is refused."""
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, ServerFault
+from wolkvox_assets.api.parsing import (
+    MAX_RECORDS,
+    Answer,
+    Envelope,
+    NotAsAgreed,
+    NotWhole,
+    Quota,
+    count_of,
+    name_of,
+    open_envelope,
+    read_agent_9,
+    read_token_info,
+    seconds_of,
+)
+from wolkvox_assets.usage import Usage, add_up
+
+INT_MAX = 2**31 - 1
+
+
+def clock(seconds: int) -> str:
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def a_row(
+    name: object, count: int = 1, hold: int = 0, mute: int = 0, total: int | None = None
+) -> dict[str, object]:
+    return {
+        "agent_name": name,
+        "count": str(count),
+        "hold_time": clock(hold),
+        "mute_time": clock(mute),
+        "total_time": clock(hold + mute if total is None else total),
+    }
+
+
+def read(*rows: object, msg: str | None = None) -> Answer:
+    return read_agent_9(Envelope(code=200, msg=msg, data=list(rows)))
+
+
+def kinds(answer: Answer) -> list[str]:
+    return [note.kind for note in answer.notes]
+
+
+# --- durations ---
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("00:00:00", 0),
+        ("00:01:02", 62),
+        ("0:01:02", 62),
+        ("31:05:09", 111909),
+        ("1000:00:00", 3_600_000),
+        (" 00:01:02 ", 62),
+        ("01:02", 62),
+        ("1:02", 62),
+        ("75:30", 4530),
+        ("62", 62),
+        ("0", 0),
+        ("007", 7),
+        ("", 0),
+        (" ", 0),
+        ("\t\u00a0", 0),
+        (None, 0),
+        (str(INT_MAX), INT_MAX),
+        ("596523:14:07", INT_MAX),
+    ],
+)
+def test_durations_that_are_taken(text: str | None, seconds: int) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "-1",
+            "-00:00:01",
+            "00:-1:00",
+            "+5",
+            "1.5",
+            "1,5",
+            "1e3",
+            "0x10",
+            "1_000",
+            "NaN",
+            "null",
+            "-",
+            ":",
+            "::",
+        ),
+        *(
+            "00:60:00",
+            "00:00:60",
+            "0:60",
+            "00:0:00",
+            "00:00:0",
+            "0:5",
+            ":30",
+            "30:",
+            "1:2:3:4",
+            "00:00:00:00",
+        ),
+        *("12 : 05", "00:00:01\n00", "00:00:01s", "5 s", "1 day", "１２", "٠٠:٠٠:٠٥", "²", "00：00：05"),
+        *(str(INT_MAX + 1), "596523:14:08", "9" * 5000, "9" * 5000 + ":00:00", "9" * 5000 + ":00"),
+        *(5, 0, -1, 1.5, float("nan"), True, False, [], ["5"], {}, {"seconds": 5}),
+    ],
+)
+def test_durations_that_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="is "):
+        seconds_of(value)
+
+
+@given(st.integers(0, INT_MAX))
+def test_every_way_to_write_a_duration_is_read_back(seconds: int) -> None:
+    assert seconds_of(clock(seconds)) == seconds
+    assert seconds_of(str(seconds)) == seconds
+    assert seconds_of(f"{seconds // 60}:{seconds % 60:02d}") == seconds
+
+
+@given(st.text(alphabet="0123456789: -.", max_size=12))
+def test_a_zero_is_never_made_up(text: str) -> None:
+    try:
+        seconds = seconds_of(text)
+    except ValueError:
+        return
+    assert seconds > 0 or not text.strip(" 0:")
+
+
+# --- counts and names ---
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", None, "-1", "1.0", "+1", "1_0", "٢", "²", "a", 2, True, [], str(INT_MAX + 1)]
+)
+def test_counts_that_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="is "):
+        count_of(value)
+
+
+def test_counts_that_are_taken() -> None:
+    assert [count_of(t) for t in ("0", " 12 ", "007", str(INT_MAX))] == [0, 12, 7, INT_MAX]
+
+
+def test_names() -> None:
+    assert name_of("  José \t  Ñuñez\u00a0Gil ") == "José Ñuñez Gil"
+    assert name_of("JOSÉ") == "JOSÉ"
+    assert name_of(unicodedata.normalize("NFD", "Ñandú")) == "Ñandú"
+    assert name_of(None) == name_of(" ") == ""
+    refused: list[object] = [5, True, ["Ana"], {}, "Ana \ud83d"]
+    for wrong in refused:
+        with pytest.raises(ValueError, match="is "):
+            name_of(wrong)
+
+
+@given(st.text())
+def test_a_name_is_normalised_once_and_for_all(name: str) -> None:
+    assert name_of(name_of(name)) == name_of(name)
+
+
+# --- rows ---
+
+
+def test_a_plain_answer() -> None:
+    found = read(a_row("Ana", 2, 30, 12), a_row("Beto", 1, 111909, 0), msg="2 records were found")
+    assert found == Answer({"Ana": Usage(2, 30, 12, 42), "Beto": Usage(1, 111909, 0, 111909)}, (), 2)
+
+
+def test_no_rows() -> None:
+    assert read() == Answer({}, (), 0)
+
+
+@pytest.mark.parametrize("column", ["agent_name", "count", "hold_time", "mute_time", "total_time"])
+def test_a_missing_column_is_named(column: str) -> None:
+    wrong = a_row("Beto")
+    del wrong[column]
+    with pytest.raises(AnswerUnreadable, match="is missing") as caught:
+        read(a_row("Ana"), wrong)
+    assert caught.value.column == column
+    assert caught.value.agent == ("" if column == "agent_name" else "Beto")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("hold_time", "-00:00:05", "'-00:00:05'"),
+        ("mute_time", 5, "5"),
+        ("total_time", True, "True"),
+        ("total_time", float("nan"), "nan"),
+        ("count", "1.5", "'1.5'"),
+        ("count", None, "None"),
+        ("agent_name", 7, "7"),
+        ("agent_name", "x\ud800", r"'x\\ud800'"),
+    ],
+)
+def test_a_wrong_value_is_shown_with_agent_and_column(column: str, value: object, shown: str) -> None:
+    with pytest.raises(AnswerUnreadable, match=shown) as caught:
+        read(a_row("Ana"), a_row("Beto") | {column: value})
+    assert caught.value.column == column
+    assert column in str(caught.value)
+    assert "Row 2" in str(caught.value)
+    str(caught.value).encode()  # can be written to a log
+    if column != "agent_name":
+        assert caught.value.agent == "Beto"
+        assert "'Beto'" in str(caught.value)
+
+
+@pytest.mark.parametrize("item", [None, 5, "Ana", [], ["Ana", "1"]])
+def test_a_row_that_is_no_object(item: object) -> None:
+    with pytest.raises(AnswerUnreadable, match="Row 1"):
+        read(item)
+
+
+@pytest.mark.parametrize("data", [None, {}, "", "[]", 0, {"agent_name": "Ana"}])
+def test_data_that_is_no_list(data: object) -> None:
+    with pytest.raises(AnswerUnreadable, match="'data'"):
+        read_agent_9(Envelope(code=200, data=data))
+
+
+def test_as_many_records_as_the_api_can_give_may_be_too_few() -> None:
+    with pytest.raises(AnswerTooLarge):
+        read_agent_9(Envelope(code=200, data=[a_row("Ana")] * MAX_RECORDS))
+
+
+def test_unknown_columns_are_noted_not_refused() -> None:
+    found = read(a_row("Ana") | {"skill": 7, "x\ud800": None}, a_row("Beto") | {"skill": [float("nan")]})
+    assert kinds(found) == ["unknown_columns", "unknown_columns"]
+    assert "'skill'" in found.notes[0].text
+    assert len(found.agents) == 2
+    "".join(note.text for note in found.notes).encode()
+
+
+def test_a_total_time_that_differs_is_kept_and_noted() -> None:
+    found = read(a_row("Ana", 1, 10, 5, total=99), a_row("Beto", 1, 10, 5))
+    assert found.agents["Ana"].total_seconds == 99
+    assert kinds(found) == ["total_time_differs"]
+    assert "'Ana': 99, not 10 + 5" in found.notes[0].text
+
+
+# --- one name twice ---
+
+
+def test_duplicates_are_added_up_whatever_their_blanks_and_accents() -> None:
+    found = read(
+        a_row("José  P", 1, 10), a_row(unicodedata.normalize("NFD", " José P"), 2, 20), a_row("JOSÉ P", 4, 40)
+    )
+    assert found.agents == {"José P": Usage(3, 30, 0, 30), "JOSÉ P": Usage(4, 40, 0, 40)}
+    assert kinds(found) == ["duplicate_name"]
+    assert found.records == 3
+
+
+def test_duplicates_that_add_up_to_too_much() -> None:
+    with pytest.raises(AnswerUnreadable, match="Ana"):
+        read(a_row("Ana", INT_MAX), a_row("Ana", 1), a_row("Beto", 5))
+
+
+# --- total rows ---
+
+USUAL = [
+    *(
+        "",
+        " ",
+        None,
+        "-",
+        "Total",
+        "TOTAL",
+        "total:",
+        "Totales",
+        "Total General",
+        "GRAN TOTAL",
+        "Grand total",
+    ),
+    *(
+        "Total operación",
+        "TOTAL OPERACION",
+        "Total agentes",
+        "Todos",
+        "All agents",
+        "Consolidado",
+        "consolidated",
+    ),
+    *(
+        "Consolidated for the entire operation",
+        "Suma",
+        "Resumen",
+        "Summary",
+        "Overall",
+        "General",
+        "* Total *",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_total_row_is_left_out(name: object, place: int) -> None:
+    agents = [a_row("Ana", 1, 10, 1), a_row("Beto", 2, 20, 2), a_row("Cata", 3, 30, 3)]
+    rows = [*agents]
+    rows.insert(place, a_row(name, 6, 60, 6))
+    found = read(*rows)
+    assert kinds(found) == ["total_row_left_out"]
+    assert found.agents == read(*agents).agents
+    assert found.records == 4
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("off", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0)])
+def test_a_person_called_total_stays(name: object, off: tuple[int, int, int]) -> None:
+    found = read(
+        a_row("Ana", 1, 10, 1),
+        a_row("Beto", 2, 20, 2),
+        a_row("Cata", 3, 30, 3),
+        a_row(name, 6 + off[0], 60 + off[1], 6 + off[2]),
+    )
+    assert found.notes == ()
+    assert len(found.agents) == 4
+
+
+def test_a_total_row_of_one_agent() -> None:
+    assert list(read(a_row("Ana", 2, 5), a_row("Total", 2, 5)).agents) == ["Ana"]
+
+
+def test_two_agents_with_equal_numbers_both_stay() -> None:
+    found = read(a_row("Ana", 2, 5), a_row("Beto", 2, 5))
+    assert list(found.agents) == ["Ana", "Beto"]
+    assert found.notes == ()
+
+
+def test_at_most_one_goes_and_it_is_the_last() -> None:
+    found = read(a_row("Total", 2, 5), a_row("", 2, 5))
+    assert list(found.agents) == ["Total"]
+
+
+def test_a_lone_total_row_of_zeros_goes_and_one_with_numbers_stays() -> None:
+    assert read(a_row("Total", 0)).agents == {}
+    assert list(read(a_row("Total", 1, 5)).agents) == ["Total"]
+
+
+def test_the_total_is_looked_for_before_duplicates_are_added_up() -> None:
+    found = read(a_row("Ana", 1, 10), a_row("Ana", 2, 20), a_row("Total", 3, 30))
+    assert found.agents == {"Ana": Usage(3, 30, 0, 30)}
+    assert kinds(found) == ["total_row_left_out", "duplicate_name"]
+
+
+def test_numbers_that_add_up_under_another_name_are_suspect_among_three_others() -> None:
+    others = [a_row("Ana", 1, 10), a_row("Beto", 2, 20), a_row("Cata", 3, 30)]
+    found = read(*others, a_row("Zoe", 6, 60))
+    assert kinds(found) == ["suspect_total"]
+    assert "'Zoe'" in found.notes[0].text
+    assert len(found.agents) == 4
+    assert read(*others[:2], a_row("Zoe", 3, 30)).notes == ()
+
+
+def test_rows_without_use_are_not_suspect() -> None:
+    assert read(*(a_row(name, 0) for name in "ABCD")).notes == ()
+
+
+usages = st.tuples(st.integers(0, 50), st.integers(0, 5000), st.integers(0, 5000))
+people = st.lists(st.tuples(st.sampled_from(["Ana", "Beto", "José  P", "José P", "Zoe"]), usages), max_size=8)
+
+
+@given(people, st.sampled_from(USUAL), st.data())
+def test_the_same_with_and_without_a_total_row(rows: list[Any], name: object, data: st.DataObject) -> None:
+    agents = [a_row(who, *usage) for who, usage in rows]
+    total = [sum(usage[n] for _, usage in rows) for n in range(3)]
+    with_total = list(agents)
+    with_total.insert(data.draw(st.integers(0, len(agents))), a_row(name, *total))
+    assert read(*with_total).agents == read(*agents).agents
+
+
+@given(people)
+def test_nothing_is_lost_or_doubled_by_adding_up(rows: list[Any]) -> None:
+    found = read(*(a_row(who, *usage) for who, usage in rows))
+    expected = add_up({" ".join(who.split()): Usage(c, h, m, h + m)} for who, (c, h, m) in rows)
+    assert found.agents == expected
+    assert ("duplicate_name" in kinds(found)) == (len(expected) < len(rows))
+
+
+@given(people, usages, st.integers(1, 9))
+def test_a_row_called_total_that_does_not_add_up_is_an_agent(rows: list[Any], usage: Any, off: int) -> None:
+    assume(rows)
+    total = sum(u[0] for _, u in rows) + off
+    found = read(*(a_row(who, *u) for who, u in rows), a_row("Total", total, *usage[1:]))
+    assert found.agents["Total"].hold_mute_count == total
+
+
+# --- msg against data ---
+
+
+@pytest.mark.parametrize(
+    "msg", ["3 records were found", " 3 records were found", "3 RECORDS were found", "3 registros"]
+)
+def test_fewer_rows_than_said_are_a_cut_off_answer(msg: str) -> None:
+    with pytest.raises(ServerFault, match="2 of 3"):
+        read(a_row("Ana", 1), a_row("Beto", 2), msg=msg)
+
+
+def test_more_rows_than_said_are_kept_and_noted() -> None:
+    found = read(a_row("Ana", 1), a_row("Beto", 2), msg="1 records were found")
+    assert kinds(found) == ["more_records_than_said"]
+    assert len(found.agents) == 2
+
+
+@pytest.mark.parametrize("said", [2, 3])
+def test_a_total_row_may_be_counted_or_not(said: int) -> None:
+    found = read(a_row("Ana", 1), a_row("Beto", 2), a_row("Total", 3), msg=f"{said} records were found")
+    assert kinds(found) == ["total_row_left_out"]
+
+
+@pytest.mark.parametrize("msg", [None, "", "OK", "records were found", "31 days at most"])
+def test_without_a_number_nothing_is_checked(msg: str | None) -> None:
+    assert read(a_row("Ana"), msg=msg).notes == ()
+
+
+# --- the envelope ---
+
+
+@pytest.mark.parametrize(
+    ("code", "read_as"), [(200, 200), ("200", 200), (" 200 ", 200), ("abc", None), (True, None)]
+)
+def test_code_as_number_or_string(code: object, read_as: int | None) -> None:
+    assert open_envelope(json.dumps({"code": code})).code == read_as
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "<html>", "OK", '{"code": 200, "data": [', '{"code": "200"} trailing']
+)
+def test_what_is_no_whole_json(text: str) -> None:
+    with pytest.raises(NotWhole):
+        open_envelope(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        "5",
+        '"x"',
+        "NaN",
+        '{"code": ' + "9" * 5000 + "}",
+        '{"data": ' + "[" * 99999 + "]" * 99999 + "}",
+    ],
+)
+def test_what_is_whole_and_still_wrong(text: str) -> None:
+    with pytest.raises(NotAsAgreed):
+        open_envelope(text)
+
+
+@pytest.mark.parametrize("depth", [50, 300, 600, 900])
+def test_deep_nesting_ends_in_a_named_error_at_any_depth(depth: int) -> None:
+    text = '{"code": 200, "msg": X, "data": [{"agent_name": X, "count": X}]}'.replace(
+        "X", "[" * depth + "]" * depth
+    )
+    with pytest.raises((NotAsAgreed, AnswerUnreadable)):
+        read_agent_9(open_envelope(text))
+
+
+def test_a_message_that_cannot_be_written_is_mended() -> None:
+    envelope = open_envelope(r'{"code": 403, "msg": "x\ud800"}')
+    assert envelope.msg == "x?"
+
+
+@settings(max_examples=40)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda s: st.lists(s) | st.dictionaries(st.text(), s),
+    )
+)
+def test_any_json_is_an_answer_or_a_named_error(value: Any) -> None:
+    for body in (
+        value,
+        {"code": 200, "data": value},
+        {"code": 200, "data": [a_row("Ana") | {"count": value}]},
+    ):
+        try:
+            read_agent_9(open_envelope(json.dumps(body)))
+        except (NotAsAgreed, AnswerUnreadable) as error:
+            str(error).encode()
+
+
+# --- token_info ---
+
+QUOTA = {
+    "description": "main",
+    "token_limit": "5000",
+    "token_use_today": "12",
+    "all_token_today": " 40 ",
+    "available_consumption_options": "4960",
+}
+
+
+def quota(row: object) -> Quota:
+    return read_token_info(Envelope(code=200, data=[row]))
+
+
+def test_the_quota() -> None:
+    assert quota(QUOTA) == Quota(limit=5000, used_today=12, used_today_all_tokens=40, available=4960)
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"), [("API, Reports", "API, Reports"), (None, ""), ("", ""), (7, 7), (["a"], "['a']")]
+)
+def test_what_is_available_may_be_text(came: object, kept: object) -> None:
+    assert quota(QUOTA | {"available_consumption_options": came}).available == kept
+
+
+@pytest.mark.parametrize("column", ["token_limit", "token_use_today", "all_token_today"])
+@pytest.mark.parametrize("value", ["", None, "-1", "many", 5, "1,000"])
+def test_a_wrong_quota_is_no_number(column: str, value: object) -> None:
+    with pytest.raises(AnswerUnreadable) as caught:
+        quota(QUOTA | {column: value})
+    assert caught.value.column == column
+
+
+def test_no_quota() -> None:
+    with pytest.raises(AnswerUnreadable, match="no row"):
+        read_token_info(Envelope(code=200, data=[]))

@@ -1,0 +1,202 @@
+"""Other processes around the store: writers of ours, strangers with DuckDB, and how they are ended.
+
+What belongs here: the programs that run in them, and starting and ending them. What doesn't: assertions.
+A round's content can be told from its numbers: in round r each window of the batch has `1 + (r + window) % 4`
+agents with `hold_mute_count` r, and the log has run_id `<writer>-<r>`. So a torn window or batch shows.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import duckdb
+from filelock import FileLock
+
+from wolkvox_assets.store import Store, files
+from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
+from wolkvox_assets.usage import Usage
+from wolkvox_assets_tests.store.tables import content, window
+
+ROOT = Path(__file__).parents[2]
+BATCHES, BATCH = 3, 8  # a writer's rounds go through so many batches of so many windows
+
+
+def batch_of(round_number: int, first: int = 0) -> list[WindowContent]:
+    """The windows of this round, from window number `first` on."""
+    batch = round_number % BATCHES
+    return [
+        content(
+            window(first + batch * BATCH + n),
+            {
+                f"Agent {a}": Usage(round_number, a, n, a + n)
+                for a in range(agents_of(round_number, first + batch * BATCH + n))
+            },
+        )
+        for n in range(BATCH)
+    ]
+
+
+def agents_of(round_number: int, number: int) -> int:
+    return 1 + (round_number + number) % 4
+
+
+def store_round(store: Store, writer: str, round_number: int, first: int = 0) -> None:
+    with store.transaction() as con:
+        replace_windows(con, "main", batch_of(round_number, first), run_id=f"{writer}-{round_number}")
+
+
+# What runs in them
+
+
+def write(data_dir: Path, writer: str, first_window: int, first_round: int, rounds: int) -> None:
+    """Wait for a line, then store round after round and tell each once it is stored. Tells at the end how
+    often DuckDB turned it away."""
+    turned_away = 0
+    connect = duckdb.connect
+
+    def counting(*args: object, **kwargs: object) -> duckdb.DuckDBPyConnection:
+        nonlocal turned_away
+        try:
+            return connect(*args, **kwargs)  # type: ignore[arg-type]  # handed through
+        except duckdb.Error:
+            turned_away += 1
+            raise
+
+    files.duckdb.connect = counting  # type: ignore[attr-defined]  # in a writer's own process
+    store = Store(data_dir)
+    say(f"ready {os.getpid()}")
+    sys.stdin.readline()
+    for round_number in range(first_round, first_round + rounds):
+        store_round(store, writer, round_number, first_window)
+        say(f"stored {round_number}")
+    say(f"turned away {turned_away}")
+
+
+def write_again_and_again(data_dir: Path, times: int, rounds: int) -> None:
+    """Start writers, one after the other has ended: forked, which is quicker than starting Python anew."""
+    for n in range(times):
+        child = os.fork()
+        if not child:
+            write(data_dir, f"w{n}", 0, 1 + n * rounds, rounds)
+            os._exit(0)
+        os.waitpid(child, 0)
+        say("ended")
+
+
+def die(data_dir: Path, moment: str) -> None:
+    """Store round 1 and be killed at this moment of it."""
+
+    def killed(*_: object, **__: object) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("unreachable")
+
+    def half_a_copy(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        killed()
+
+    if moment == "before the copy":
+        files.Store._publish = killed  # type: ignore[method-assign]  # a process of its own, as below
+    elif moment == "in the copy":
+        files.shutil.copyfile = half_a_copy  # type: ignore[attr-defined]
+    elif moment == "after the copy":
+        Path.replace = killed  # type: ignore[method-assign]
+    store = Store(data_dir)
+    with store.transaction() as con:
+        replace_windows(con, "main", batch_of(1), run_id="dying-1")
+        if moment == "before the commit":
+            killed()
+        if moment == "right after the commit":
+            con.execute("COMMIT")
+            killed()
+
+
+def keep_open(file: Path, read_only: bool, statement: str) -> None:
+    """Open a file as a person with DuckDB does; then, line by line of stdin, execute and tell."""
+    con = duckdb.connect(file, read_only=read_only)
+    if statement:
+        con.execute(statement)
+    say("open")
+    for line in sys.stdin:
+        say(repr(con.execute(line).fetchall()))
+    con.close()
+
+
+def hold_lock(lock: Path) -> None:
+    """Hold the writers' lock until stdin ends."""
+    with FileLock(lock):
+        say("held")
+        sys.stdin.read()
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+# Starting and ending them
+
+
+class Process:
+    """A running program of this module, spoken to line by line."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self.popen = popen
+
+    def hear(self) -> str:
+        """Its next line; where it has ended, an empty one."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().rstrip("\n")
+
+    def rest(self) -> list[str]:
+        """All it still says, until it has ended."""
+        assert self.popen.stdout is not None
+        said = self.popen.stdout.read().splitlines()
+        self.popen.wait()
+        return said
+
+    def tell(self, line: str = "") -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+
+    def ask(self, sql: str) -> str:
+        self.tell(sql)
+        return self.hear()
+
+    def end(self) -> None:
+        """Let it end by itself."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
+        self.popen.wait()
+
+    def kill(self) -> None:
+        self.popen.send_signal(signal.SIGKILL)
+        self.popen.wait()
+
+
+@contextmanager
+def running(program: Callable[..., None], *arguments: object) -> Iterator[Process]:
+    """This function of this module in a process of its own, gone at the end in any case."""
+    code = f"from {__name__} import *\n{program.__name__}(*{arguments!r})"
+    code = "from pathlib import Path, PosixPath\n" + code
+    popen = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that its children end with it
+    )
+    try:
+        yield Process(popen)
+    finally:
+        if popen.poll() is None:
+            os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+        for pipe in (popen.stdin, popen.stdout):
+            if pipe is not None:
+                pipe.close()

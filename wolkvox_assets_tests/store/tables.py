@@ -1,0 +1,60 @@
+"""Windows to store, and what stands in the files: for all tests of the store.
+
+What belongs here: making contents and reading tables. What doesn't: assertions, processes.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.usage import Usage
+from wolkvox_assets.windows import WINDOW
+
+DAY = datetime(2026, 11, 16)
+FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
+TABLES = (
+    "agent_9_windows",
+    "agent_9_window_log",
+    "agent_hold_mute_daily",
+    "operation_hold_mute_daily",
+    "api_requests",
+)
+
+Row = tuple[object, ...]
+
+
+def window(number: int) -> datetime:
+    """The start of this window of the day (and of later days, from 288 on)."""
+    return DAY + number * WINDOW
+
+
+def content(
+    start: datetime,
+    agents: Mapping[str, Usage] | None = None,
+    *,
+    source: str = "asked",
+    fetched_at: datetime = FETCHED,
+) -> WindowContent:
+    """A window's content; UTC is the wall clock five hours on, as in Bogota."""
+    return WindowContent(start, start.replace(tzinfo=UTC) + 60 * WINDOW, agents or {}, source, fetched_at)
+
+
+def query(file: Path, sql: str) -> list[Row]:
+    """What a person's SQL finds in this file."""
+    con = duckdb.connect(file, read_only=True)
+    try:
+        return con.execute(sql).fetchall()
+    finally:
+        con.close()
+
+
+def tables(file: Path) -> dict[str, list[Row]]:
+    """All tables of this file, sorted; a row that stood there twice stands there twice."""
+    con = duckdb.connect(file, read_only=True)
+    try:
+        return {name: sorted(con.execute(f"FROM {name}").fetchall(), key=repr) for name in TABLES}
+    finally:
+        con.close()

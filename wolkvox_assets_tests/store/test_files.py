@@ -1,0 +1,232 @@
+"""The two files: what a transaction leaves behind, and what others who have them open see and break."""
+
+import re
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from wolkvox_assets.store import Store, StoreBusy, StoreError, StoreFull, files
+from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets.usage import Usage
+from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
+from wolkvox_assets_tests.store.tables import content, query, tables, window
+
+COUNT = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
+
+
+def put(store: Store, count: int) -> None:
+    """Window 0, with this count."""
+    with store.transaction() as con:
+        replace_windows(con, "main", [content(window(0), {"Ana": Usage(count, 1, 1, 2)})], run_id="run")
+
+
+def read(store: Store) -> int:
+    with store.reading() as con:
+        assert con is not None
+        ((count,),) = con.execute(COUNT).fetchall()
+    return int(count)
+
+
+# One transaction
+
+
+def test_before_the_first_change_there_is_nothing_to_read(store: Store, data_dir: Path) -> None:
+    with store.reading() as con:
+        assert con is None
+    assert not data_dir.exists()
+
+
+def test_what_is_published_is_what_is_stored(store: Store, data_dir: Path) -> None:
+    for count in range(1, 5):
+        put(store, count)
+        assert query(store.published, COUNT) == [(count,)]
+        assert tables(store.published) == tables(data_dir / "store.duckdb")
+        assert not list(data_dir.glob("*.wal"))
+        assert not list(data_dir.glob(".*"))
+
+
+@pytest.mark.parametrize("error", [ValueError("a fault of ours"), KeyboardInterrupt()])
+def test_an_exception_inside_rolls_everything_back(
+    store: Store, data_dir: Path, error: BaseException
+) -> None:
+    put(store, 1)
+    before = tables(store.published)
+
+    def failing_change() -> None:
+        with store.transaction() as con:
+            replace_windows(con, "main", [content(window(0)), content(window(1))], run_id="run")
+            con.execute("DELETE FROM agent_9_window_log")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        failing_change()
+    assert caught.value is error
+    assert tables(store.published) == tables(data_dir / "store.duckdb") == before
+    put(store, 2)  # and nothing stayed locked
+    assert query(store.published, COUNT) == [(2,)]
+
+
+def test_an_exception_in_the_very_first_change_publishes_nothing(store: Store) -> None:
+    with pytest.raises(ValueError, match="ours"), store.transaction():
+        raise ValueError("ours")
+    assert not store.published.exists()
+    put(store, 1)
+    assert query(store.published, COUNT) == [(1,)]
+
+
+def test_an_error_of_duckdb_is_explained_and_rolls_everything_back(store: Store, data_dir: Path) -> None:
+    put(store, 1)
+    before = tables(store.published)
+    changes = "DELETE FROM agent_9_windows; INSERT INTO agent_9_window_log (operation) VALUES (NULL)"
+    with pytest.raises(StoreError, match=re.escape(str(data_dir))) as caught, store.transaction() as con:
+        con.execute(changes)
+    assert not isinstance(caught.value, StoreBusy | StoreFull)
+    assert "intact" in str(caught.value)
+    assert isinstance(caught.value.__cause__, duckdb.ConstraintException)
+    assert tables(store.published) == before
+
+
+def test_the_rows_of_a_reader_cannot_be_changed(store: Store) -> None:
+    put(store, 1)
+    with store.reading() as con:
+        assert con is not None
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            con.execute("DELETE FROM agent_9_windows")
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    with pytest.raises(StoreError, match=re.escape(str(in_the_way / "data"))):
+        put(Store(in_the_way / "data"), 1)
+
+
+def test_a_store_that_is_no_duckdb_file_is_explained_and_kept(store: Store, data_dir: Path) -> None:
+    data_dir.mkdir(parents=True)
+    (data_dir / "store.duckdb").write_bytes(b"something else" * 1000)
+    with pytest.raises(StoreError, match=r"store\.duckdb"):
+        put(store, 1)
+    assert (data_dir / "store.duckdb").read_bytes() == b"something else" * 1000
+
+
+def test_a_lost_published_file_comes_back(store: Store) -> None:
+    put(store, 1)
+    store.published.unlink()
+    assert read(store) == 1
+    assert query(store.published, COUNT) == [(1,)]
+
+
+# Readers of the published file
+
+
+def test_a_reader_keeps_the_old_content_and_the_next_one_sees_the_new(store: Store) -> None:
+    put(store, 1)
+    with running(keep_open, store.published, True, "") as reader:
+        assert reader.hear() == "open"
+        for count in (2, 3):
+            put(store, count)
+            assert reader.ask(COUNT) == "[(1,)]"
+            assert query(store.published, COUNT) == [(count,)]
+            assert read(store) == count
+        reader.end()
+
+
+def test_a_reader_does_not_slow_the_writers(store: Store) -> None:
+    put(store, 0)
+
+    def ten_changes() -> float:
+        began = time.perf_counter()
+        for count in range(1, 11):
+            put(store, count)
+        return time.perf_counter() - began
+
+    alone = ten_changes()
+    with running(keep_open, store.published, True, "") as reader:
+        assert reader.hear() == "open"
+        beside = ten_changes()
+        assert reader.ask(COUNT) == "[(10,)]"  # it was there all the time: it sees what stood there then
+    # Waiting for the reader would take the whole of our patience, 30 s and more for each change.
+    assert beside < 3 * alone + 3
+
+
+def test_a_log_left_beside_the_published_file_does_not_break_the_next_one(store: Store) -> None:
+    put(store, 1)
+    with running(keep_open, store.published, False, "CREATE TABLE mine AS SELECT 42 AS x") as stranger:
+        assert stranger.hear() == "open"
+        stranger.kill()
+    wal = store.published.with_name("wolkvox.duckdb.wal")
+    assert wal.exists()
+    put(store, 2)
+    assert not wal.exists()
+    assert query(store.published, COUNT) == [(2,)]
+    assert query(
+        store.published, "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'mine'"
+    ) == [(0,)]
+
+
+def test_somebody_who_has_the_published_file_open_for_writing_holds_nobody_up(store: Store) -> None:
+    put(store, 1)
+    with running(keep_open, store.published, False, "CREATE TABLE mine AS SELECT 42 AS x") as stranger:
+        assert stranger.hear() == "open"
+        began = time.perf_counter()
+        assert read(store) == 1  # DuckDB itself turns a second one away
+        put(store, 2)
+        assert time.perf_counter() - began < 5
+        assert stranger.ask("FROM mine") == "[(42,)]"
+        assert query(store.published, COUNT) == [(2,)]
+        # What the stranger writes now gets a log with the name of the new file's: it must not stop us.
+        assert stranger.ask("INSERT INTO mine VALUES (43)") == "[(1,)]"
+        assert read(store) == 2
+        stranger.end()
+    assert read(store) == 2
+    assert query(store.published, COUNT) == [(2,)]
+
+
+# Somebody else in the store itself
+
+
+def test_a_stranger_in_the_store_is_named_after_a_while(
+    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, 1)
+    monkeypatch.setattr(files, "_OPEN_PATIENCE_SECONDS", 0.2)
+    with running(keep_open, data_dir / "store.duckdb", True, "") as stranger:
+        assert stranger.hear() == "open"
+        with pytest.raises(StoreBusy) as caught:
+            put(store, 2)
+        message = str(caught.value)
+        assert str(data_dir / "store.duckdb") in message
+        assert str(store.published) in message  # what to read instead
+        assert str(stranger.popen.pid) in message
+        assert read(store) == 1  # what is published can be read all the same
+        stranger.end()
+    put(store, 2)
+    assert query(store.published, COUNT) == [(2,)]
+
+
+def test_a_stranger_who_leaves_soon_is_waited_for(store: Store, data_dir: Path) -> None:
+    put(store, 1)
+    with running(keep_open, data_dir / "store.duckdb", False, "") as stranger:
+        assert stranger.hear() == "open"
+        stranger.tell("SELECT SLEEP_MS(300)")
+        assert stranger.popen.stdin is not None
+        stranger.popen.stdin.close()  # and then it ends
+        put(store, 2)
+    assert query(store.published, COUNT) == [(2,)]
+
+
+def test_a_writer_that_hangs_is_named_after_a_while(
+    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, 1)
+    monkeypatch.setattr(files, "_LOCK_PATIENCE_SECONDS", 0.2)
+    with running(hold_lock, data_dir / "store.duckdb.lock") as other:
+        assert other.hear() == "held"
+        with pytest.raises(StoreBusy, match=re.escape(str(data_dir / "store.duckdb.lock"))):
+            put(store, 2)
+        assert read(store) == 1  # nothing to mend: no turn is needed
+        other.kill()
+    put(store, 2)  # the lock of a killed process does not block
+    assert query(store.published, COUNT) == [(2,)]

@@ -1,0 +1,75 @@
+"""No room: whatever the moment, it is said, nothing stored is lost, and a repeat works once there is room."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wolkvox_assets_tests.store.full_disk import AGENTS, WINDOWS
+from wolkvox_assets_tests.store.processes import ROOT
+
+OLD = [1, 1, AGENTS, AGENTS]
+NEW = [2, 2, WINDOWS * AGENTS, WINDOWS * AGENTS]
+
+
+def own_mounts() -> list[str]:
+    """How to start a program that may mount something only it sees; empty where that can't be done here."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", *user, "--mount"]
+    if shutil.which("unshare") is None:
+        return []
+    can = subprocess.run(
+        [*command, "sh", "-c", "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True
+    ).returncode
+    return command if can == 0 else []
+
+
+def outcomes(kind: str, folder: Path, prefix: list[str]) -> list[dict[str, Any]]:
+    folder.mkdir()
+    program = [sys.executable, "-m", "wolkvox_assets_tests.store.full_disk", kind, str(folder)]
+    done = subprocess.run([*prefix, *program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(found: list[dict[str, Any]]) -> None:
+    # The rooms go from nothing to plenty: failing before the commit, after it, and not at all.
+    assert found[0]["error"]
+    assert found[0]["read"] == OLD
+    assert not found[-1]["error"]
+    assert any(outcome["error"] and outcome["read"] == NEW for outcome in found)
+    for outcome in found:
+        if outcome["error"]:
+            assert outcome["published"] == OLD, outcome  # whole, as it was
+            assert outcome["read"] in (OLD, NEW), outcome  # whole, and all that is committed
+            assert "repeat" in outcome["message"]
+            assert "intact" in outcome["message"] or "as it was" in outcome["message"]
+        else:
+            assert outcome["published"] == outcome["read"] == NEW, outcome  # stored means published
+        assert outcome["repeated"] == NEW, outcome
+        assert outcome["left"] == ["store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"], outcome
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    prefix = own_mounts()
+    if not prefix:
+        pytest.skip("this machine lets nobody mount a small disk; a limit on files is tested all the same")
+    found = outcomes("disk", tmp_path / "disk", prefix)
+    check(found)
+    for outcome in found:
+        if outcome["error"]:
+            assert outcome["full"], outcome
+            assert str(tmp_path / "disk" / "data") in outcome["message"]
+            assert "Make room" in outcome["message"]
+
+
+def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    # The one place where DuckDB's close() fails to checkpoint and says nothing, while the copy still fits.
+    found = outcomes("file", tmp_path / "file", [])
+    check(found)
+    assert all("File too large" in outcome["message"] for outcome in found if outcome["error"])

@@ -1,0 +1,123 @@
+"""Names, types and order of the columns: other people's SQL and Dagster's catalogue rest on them."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from wolkvox_assets.assets import tables as catalogue
+from wolkvox_assets.store import Store
+from wolkvox_assets_tests.store.tables import query
+
+# As in the design, letter by letter.
+COLUMNS = {
+    "agent_9_windows": [
+        ("operation", "VARCHAR"),
+        ("window_start", "TIMESTAMP"),
+        ("window_start_utc", "TIMESTAMP"),
+        ("local_date", "DATE"),
+        ("agent_name", "VARCHAR"),
+        ("hold_mute_count", "INTEGER"),
+        ("hold_seconds", "INTEGER"),
+        ("mute_seconds", "INTEGER"),
+        ("total_seconds", "INTEGER"),
+    ],
+    "agent_9_window_log": [
+        ("operation", "VARCHAR"),
+        ("window_start", "TIMESTAMP"),
+        ("local_date", "DATE"),
+        ("agents", "INTEGER"),
+        ("source", "VARCHAR"),
+        ("fetched_at", "TIMESTAMP"),
+        ("verified_at", "TIMESTAMP"),
+        ("run_id", "VARCHAR"),
+    ],
+    "agent_hold_mute_daily": [
+        ("operation", "VARCHAR"),
+        ("local_date", "DATE"),
+        ("agent_name", "VARCHAR"),
+        ("hold_mute_count", "BIGINT"),
+        ("hold_seconds", "BIGINT"),
+        ("mute_seconds", "BIGINT"),
+        ("total_seconds", "BIGINT"),
+        ("active_windows", "INTEGER"),
+        ("first_window", "TIMESTAMP"),
+        ("last_window", "TIMESTAMP"),
+    ],
+    "operation_hold_mute_daily": [
+        ("operation", "VARCHAR"),
+        ("local_date", "DATE"),
+        ("agents", "INTEGER"),
+        ("hold_mute_count", "BIGINT"),
+        ("hold_seconds", "BIGINT"),
+        ("mute_seconds", "BIGINT"),
+        ("total_seconds", "BIGINT"),
+        ("busiest_window", "TIMESTAMP"),
+        ("windows_known", "INTEGER"),
+        ("windows_expected", "INTEGER"),
+        ("complete", "BOOLEAN"),
+        ("verified_at", "TIMESTAMP"),
+    ],
+    "api_requests": [
+        ("operation", "VARCHAR"),
+        ("requested_at", "TIMESTAMP"),
+        ("api", "VARCHAR"),
+        ("date_ini", "VARCHAR"),
+        ("date_end", "VARCHAR"),
+        ("http_status", "INTEGER"),
+        ("code", "VARCHAR"),
+        ("msg", "VARCHAR"),
+        ("records", "INTEGER"),
+        ("seconds", "DOUBLE"),
+        ("run_id", "VARCHAR"),
+        ("body", "VARCHAR"),
+    ],
+}
+
+
+@pytest.mark.parametrize("file", ["store.duckdb", "wolkvox.duckdb"])
+def test_both_files_have_these_tables_and_no_others(file: str, store: Store, data_dir: Path) -> None:
+    with store.transaction():
+        pass
+    found: dict[object, list[object]] = {}
+    for table, *column in query(
+        data_dir / file,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = 'main' ORDER BY table_name, ordinal_position",
+    ):
+        found.setdefault(table, []).append(tuple(column))
+    assert found == COLUMNS
+
+
+def test_the_files_are_called_as_designed_and_nothing_else_lies_about(store: Store, data_dir: Path) -> None:
+    with store.transaction():
+        pass
+    assert store.published == data_dir / "wolkvox.duckdb"
+    assert {path.name for path in data_dir.iterdir()} == {
+        "store.duckdb",
+        "store.duckdb.lock",
+        "wolkvox.duckdb",
+    }
+
+
+def test_older_duckdb_can_read_the_files(store: Store, data_dir: Path) -> None:
+    with store.transaction():
+        pass
+    ((tags,),) = query(
+        data_dir / "wolkvox.duckdb", "SELECT tags FROM duckdb_databases() WHERE database_name = 'wolkvox'"
+    )
+    assert isinstance(tags, dict)
+    assert tags["storage_version"].startswith("v1.5.0")
+
+
+@pytest.mark.parametrize(
+    ("described", "table"),
+    [
+        (catalogue.AGENT_9_WINDOWS, "agent_9_windows"),
+        (catalogue.AGENT_HOLD_MUTE_DAILY, "agent_hold_mute_daily"),
+        (catalogue.OPERATION_HOLD_MUTE_DAILY, "operation_hold_mute_daily"),
+    ],
+)
+def test_the_catalogue_says_what_is_there(described: dg.TableSchema, table: str) -> None:
+    assert [(column.name, column.type) for column in described.columns] == COLUMNS[table]
+    assert all(column.description for column in described.columns)

@@ -1,0 +1,83 @@
+from datetime import timedelta
+from itertools import islice
+
+import pytest
+
+from wolkvox_assets.sync import Known, Source, Trust, ask_directly, make_true
+from wolkvox_assets.usage import NOTHING, Usage
+from wolkvox_assets.windows import Range, one
+from wolkvox_assets_tests.sync.driver import run
+from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
+
+HOUR = Range(MONDAY, MONDAY + timedelta(hours=1))
+
+
+def test_one_request_a_window_and_the_newest_first() -> None:
+    server = Server(busy(DAY))
+    steps = list(ask_directly([DAY], server))
+    assert server.asked == [one(w) for w in reversed(list(DAY.windows()))]
+    assert [step.window for step in steps] == [r.start for r in server.asked]
+
+
+def test_rows_of_zeros_are_kept() -> None:
+    answer = {"Ana": NOTHING, "José": Usage(1, 2, 3, 5)}
+    assert list(ask_directly([one(MONDAY)], lambda _: answer)) == [Known(MONDAY, answer, Source.ASKED)]
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_a_single_window_is_asked_whatever_the_trust(trust: Trust) -> None:
+    store = Store()
+    server = Server(busy(DAY))
+    assert run([one(MONDAY)], server, store, trust) == 1
+    assert store.sources(one(MONDAY)) == {"asked"}
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_on_request_everything_is_asked_directly(trust: Trust) -> None:
+    server = Server({})
+    store = Store()
+    store.fill({}, DAY, "derived")
+    assert run([DAY], server, store, trust, direct=True) == 288
+    assert store.sources(DAY) == {"asked"}
+
+
+def test_windows_not_settled_yet_are_asked_directly_and_first() -> None:
+    server = Server({})
+    store = Store()
+    assert run([DAY], server, store, settled_before=DAY.end - timedelta(minutes=61)) == 12 + 1
+    assert all(len(r) == 1 for r in server.asked[:12])
+    assert server.asked[0].end == DAY.end
+    assert server.asked[12] == Range(DAY.start, DAY.end - timedelta(minutes=60))
+
+
+def test_nothing_is_asked_before_it_is_wanted() -> None:
+    server = Server({})
+    steps = make_true(
+        [DAY, HOUR],
+        ask=server,
+        stored=Store(),
+        settled_before=DAY.start,
+        trust=Trust.PROVED,
+        seed=1,
+    )
+    assert server.requests == 0
+    assert len(list(islice(steps, 5))) == 5
+    assert server.requests == 5
+
+
+def test_overlapping_ranges_are_asked_once() -> None:
+    server = Server({})
+    assert run([HOUR, DAY, HOUR], server, Store(), Trust.FAILED) == 288
+
+
+def test_no_ranges_no_requests() -> None:
+    for trust in Trust:
+        assert run([], Server({}), Store(), trust) == 0
+
+
+def test_what_ask_raises_passes_through() -> None:
+    server = Server({}, breaks_at=1)
+    for trust in Trust:
+        server.breaks_at = server.requests + 1
+        with pytest.raises(Interrupted):
+            run([DAY], server, Store(), trust)

@@ -1,0 +1,219 @@
+"""An API that was proved additive, and isn't any more."""
+
+from datetime import timedelta
+
+import pytest
+
+from wolkvox_assets.sync import Discard, Known, Proof, Source, Trust, make_true
+from wolkvox_assets.sync.compare import Disagreement, difference, remainder
+from wolkvox_assets.usage import Agents, Usage
+from wolkvox_assets.windows import Range, one
+from wolkvox_assets_tests.sync.driver import run, run_interrupted
+from wolkvox_assets_tests.sync.model import (
+    DAY,
+    LATER,
+    MONDAY,
+    Lying,
+    Server,
+    Store,
+    Touching,
+    busy,
+    day_of,
+    one_too_many,
+    quiet,
+    shouting,
+    uses_on,
+)
+
+TWO_MONTHS = Range(MONDAY - timedelta(days=20), MONDAY + timedelta(days=2))
+ANA = Usage(2, 10, 5, 15)
+
+
+def half_in_the_dark(r: Range, agents: Agents) -> Agents:
+    """Numbers of longer ranges come out too small."""
+    return agents if len(r) < 36 else {name: usage.minus(Usage(1, 0, 0, 0)) for name, usage in agents.items()}
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        Touching(uses_on(DAY, 1000)),
+        Lying(busy(DAY), shouting),
+        Lying(busy(DAY), one_too_many),
+        Lying(busy(DAY), half_in_the_dark),
+    ],
+    ids=["touching", "shouting", "one too many", "too small"],
+)
+def test_nothing_derived_remains_and_all_is_asked(server: Server) -> None:
+    store = Store()
+    store.fill({}, DAY, "derived")
+    count = run([DAY], server, store)
+    assert count <= 2 * 288
+    assert store.sources(DAY) == {"asked"}
+    (proof,) = store.proofs
+    assert not proof.holds
+    assert "2026-11-16" in proof.evidence
+
+
+def test_what_is_asked_itself_is_not_asked_again() -> None:
+    server = Lying(busy(DAY), one_too_many)
+    run([DAY], server, Store())
+    asked = [r for r in server.asked if len(r) == 1]
+    # A window that an audit found wrong may be asked twice.
+    assert len(asked) - len(set(asked)) <= 1
+
+
+def test_from_then_on_everything_is_asked_directly() -> None:
+    server = Lying(busy(TWO_MONTHS, agents=5), shouting)
+    store = Store()
+    run([TWO_MONTHS], server, store)
+    assert len(store.proofs) == 1
+    assert store.sources(TWO_MONTHS) == {"asked"}
+    october = [r for r in server.asked if r.start.month == 10]
+    assert all(len(r) == 1 for r in october)
+
+
+def test_days_of_the_month_that_were_derived_before_are_discarded_too() -> None:
+    """The newest day is honest and finished when an older one isn't."""
+    r = day_of(MONDAY, 2)
+
+    def lie(asked: Range, agents: Agents) -> Agents:
+        return shouting(asked, agents) if asked.end <= MONDAY + timedelta(days=1) else agents
+
+    store = Store()
+    run([r], Lying(busy(r), lie), store)
+    assert any(window >= MONDAY + timedelta(days=1) for window in store.discarded)
+    assert store.sources(r) == {"asked"}
+    assert not set(store.discarded) & set(store.audited)
+
+
+def dishonest_mornings(r: Range, agents: Agents) -> Agents:
+    """Afternoons are derived before it shows."""
+    return shouting(r, agents) if r.end.hour in range(1, 13) else agents
+
+
+def test_discard_comes_before_the_verdict_and_before_any_further_request() -> None:
+    server = Lying(busy(DAY), dishonest_mornings)
+    steps = make_true([DAY], ask=server, stored=Store(), settled_before=LATER, trust=Trust.PROVED, seed=3)
+    seen = []
+    asked_before = 0
+    for step in steps:
+        seen.append(step)
+        if isinstance(step, Discard | Proof):
+            asked_before = server.requests if isinstance(step, Discard) else asked_before
+            assert server.requests == asked_before
+    kinds = [type(step) for step in seen]
+    assert kinds.index(Proof) == kinds.index(Discard) + 1
+    derived = {s.window for s in seen if isinstance(s, Known) and s.source is Source.DERIVED}
+    (discard,) = (s for s in seen if isinstance(s, Discard))
+    assert derived <= {w for r in discard.ranges for w in r.windows()}
+
+
+def test_what_was_discarded_is_fetched_by_a_repeat_when_the_first_run_breaks() -> None:
+    server = Lying(busy(DAY), dishonest_mornings)
+    store = Store()
+    server.breaks_at = 150
+    assert run_interrupted([DAY], server, store)
+    assert store.discarded
+    assert not store.proofs[0].holds
+    assert 0 < store.known(DAY) < 288
+    assert "derived" not in {kept.source for kept in store.kept.values()}
+    server.breaks_at = None
+    assert run([DAY], server, store, Trust.FAILED) == 288
+
+
+def test_an_audit_that_disagrees_is_enough() -> None:
+    """A server whose error no subtraction shows: it moves a use to the next window, but only when asked for one."""
+    truth = quiet(DAY, 1)
+    (used,) = truth
+
+    def alone(window: Range, agents: Agents) -> Agents:
+        if len(window) > 1:
+            return agents
+        return truth[used] if window.start == DAY.start else {}
+
+    caught = 0
+    for seed in range(10):
+        store = Store()
+        steps = make_true(
+            [DAY],
+            ask=Lying(truth, alone),
+            stored=store,
+            settled_before=LATER,
+            trust=Trust.PROVED,
+            seed=seed,
+        )
+        for step in steps:
+            store.apply(step)
+        caught += bool(store.proofs)
+    assert caught == 10
+
+
+def test_audits_depend_on_the_seed_alone() -> None:
+    def audited(seed: int) -> list[object]:
+        store = Store()
+        run([DAY], Server(busy(DAY, agents=3)), store, seed=seed)
+        return list(store.audited)
+
+    assert audited(1) == audited(1) != audited(2)
+
+
+def test_each_day_is_audited_when_it_is_finished() -> None:
+    r = day_of(MONDAY, 5)
+    server = Server(busy(r, agents=3))
+    store = Store()
+    run([r], server, store)
+    assert len(store.audited) == 15
+    assert [w.day for w in store.audited] == sorted((w.day for w in store.audited), reverse=True)
+    positions = [server.asked.index(one(w)) for w in store.audited[:3]]
+    older = min(
+        n
+        for n, asked in enumerate(server.asked)
+        if asked.end <= r.end - timedelta(days=1) and len(asked) < 288
+    )
+    assert max(positions) < older
+
+
+def test_a_stored_derived_window_that_is_asked_becomes_asked() -> None:
+    truth = busy(DAY, agents=3)
+    store = Store()
+    store.fill(truth, DAY, "derived")
+    window = MONDAY + timedelta(hours=12)
+    now = {**truth, window: {**truth[window], "Tardía": ANA}}
+    server = Server(now)
+    run([DAY], server, store)
+    for r in server.asked:
+        if len(r) == 1:
+            assert store.sources(r) == {"asked"}
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "words"),
+    [
+        ({}, {"Ana": ANA}, "Ana"),
+        ({"ANA": ANA}, {"Ana": ANA}, "Ana"),
+        *(
+            ({"Ana": Usage(*(9 - (n == m) * 8 for m in range(4)))}, {"Ana": Usage(2, 2, 2, 2)}, "Ana")
+            for n in range(4)
+        ),
+    ],
+)
+def test_a_part_larger_than_its_whole(whole: Agents, part: Agents, words: str) -> None:
+    with pytest.raises(Disagreement, match=words):
+        remainder(whole, DAY, part, one(MONDAY))
+
+
+def test_remainder() -> None:
+    whole = {"Ana": Usage(5, 50, 5, 55), "Eva": ANA, "Luz": ANA}
+    assert remainder(whole, DAY, {"Ana": ANA, "Eva": ANA}, one(MONDAY)) == {
+        "Ana": Usage(3, 40, 0, 40),
+        "Luz": ANA,
+    }
+
+
+def test_difference_names_the_first_and_counts_the_others() -> None:
+    words = difference({"Ana": ANA, "Eva": ANA}, {"Luz": ANA, "Eva": ANA})
+    assert words == (
+        "2 uses (10 s hold, 5 s mute, 15 s in all) against 0 uses (0 s hold, 0 s mute, 0 s in all) for Ana"
+        " (and 1 more)"
+    )

@@ -1,0 +1,36 @@
+import ast
+import sys
+from pathlib import Path
+
+import wolkvox_assets.sync
+
+ALLOWED = {"wolkvox_assets.usage", "wolkvox_assets.windows"}
+
+
+def test_nothing_but_python_usage_and_windows() -> None:
+    files = sorted(Path(wolkvox_assets.sync.__file__).parent.glob("**/*.py"))
+    assert files
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level
+                names = [node.module or ""]
+            for name in names:
+                fine = (
+                    name.partition(".")[0] in sys.stdlib_module_names
+                    or name in ALLOWED
+                    or name.startswith("wolkvox_assets.sync.")
+                )
+                assert fine, f"{file.name} imports {name}"
+
+
+def test_every_module_says_what_belongs_in_it() -> None:
+    for file in Path(wolkvox_assets.sync.__file__).parent.glob("**/*.py"):
+        words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        words = " ".join(words.split())
+        assert "What belongs here" in words, file.name
+        assert "What doesn't" in words, file.name

@@ -1,0 +1,177 @@
+"""The layers: who may import whom, read from the source and seen in a running interpreter."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import wolkvox_assets
+
+ROOT = Path(wolkvox_assets.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(source: str, module: str, *, is_package: bool) -> set[str]:
+    """Every module this source imports anywhere, in functions as well; of `from a import b` both a and a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                base = package[: len(package) - node.level + 1]
+                origin = ".".join([*base, *([origin] if origin else [])])
+            found.add(origin)
+            found.update(f"{origin}.{alias.name}" for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            found.add(str(node.args[0].value))
+    return found
+
+
+IMPORTS = {
+    name_of(path): imports(path.read_text("utf-8"), name_of(path), is_package=path.name == "__init__.py")
+    for path in MODULES
+}
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def layer(*names: str) -> Iterator[tuple[str, str]]:
+    """Each (module, what it imports) of these layers."""
+    packages = [f"wolkvox_assets.{name}" for name in names]
+    for package in packages:
+        assert package in IMPORTS, f"{package} is not there: this test would look at nothing"
+    for module, imported in IMPORTS.items():
+        if within(module, *packages):
+            yield from ((module, other) for other in sorted(imported))
+
+
+def is_dagster(module: str) -> bool:
+    return module.split(".")[0].startswith("dagster")
+
+
+OURS = {name for path in MODULES if (name := name_of(path)).count(".") == 1}
+"""The packages and modules right below wolkvox_assets."""
+
+
+def forbidden(module: str, *allowed: str) -> bool:
+    """Whether it is ours, and none of these."""
+    return within(module, *(OURS - {f"wolkvox_assets.{name}" for name in allowed}))
+
+
+def test_the_reader_of_imports_reads_all_kinds() -> None:
+    source = (
+        "import a.b, c as d\n"
+        "from e import f\n"
+        "from . import g\n"
+        "from .h import i\n"
+        "from ..j import k\n"
+        "def late():\n    import dagster.x\n    importlib.import_module('l.m')\n"
+    )
+    assert imports(source, "top.pack.mod", is_package=False) == {
+        *("a.b", "c", "e", "e.f", "top.pack", "top.pack.g", "top.pack.h", "top.pack.h.i"),
+        *("top.j", "top.j.k", "dagster.x", "l.m"),
+    }
+    assert "top.pack.h" in imports("from .h import i", "top.pack", is_package=True)
+    assert {"wolkvox_assets.api", "wolkvox_assets.store", "wolkvox_assets.windows"} <= OURS
+
+
+def test_the_api_knows_neither_dagster_nor_duckdb_nor_what_is_done_with_an_answer() -> None:
+    assert [
+        pair
+        for pair in layer("api")
+        if is_dagster(pair[1])
+        or within(pair[1], "duckdb", "pandas")
+        or forbidden(pair[1], "api", "usage", "windows")
+    ] == []
+
+
+def test_sync_is_nothing_but_python() -> None:
+    assert [
+        (module, other)
+        for module, other in layer("sync")
+        if not within(other, "wolkvox_assets.usage", "wolkvox_assets.windows", "wolkvox_assets.sync")
+        and other.split(".")[0] not in sys.stdlib_module_names
+    ] == []
+
+
+def test_the_words_everything_is_spoken_in_are_nothing_but_python() -> None:
+    assert [
+        (module, other)
+        for module, other in layer("usage", "windows")
+        if other.split(".")[0] not in sys.stdlib_module_names
+    ] == []
+
+
+def test_the_store_knows_no_dagster() -> None:
+    assert [
+        pair
+        for pair in layer("store")
+        if is_dagster(pair[1]) or forbidden(pair[1], "store", "api", "usage", "windows")
+    ] == []
+
+
+def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
+    assert [
+        pair
+        for pair in layer("simulator")
+        if is_dagster(pair[1])
+        or within(pair[1], "duckdb")
+        or within(pair[1], "wolkvox_assets.api", "wolkvox_assets.sync", "wolkvox_assets.store")
+    ] == []
+
+
+def test_loading_and_settings_know_no_dagster() -> None:
+    assert [pair for pair in layer("loading", "settings") if is_dagster(pair[1])] == []
+    assert [
+        pair
+        for pair in layer("loading", "settings")
+        if within(pair[1], "wolkvox_assets.assets", "wolkvox_assets.resources", "wolkvox_assets.definitions")
+    ] == []
+
+
+@pytest.mark.parametrize("package", ["wolkvox_assets.api", "wolkvox_assets.sync"])
+def test_importing_it_loads_neither_dagster_nor_duckdb(package: str) -> None:
+    program = (
+        f"import sys, {package}\n"
+        "print(*sorted(m for m in sys.modules if m.startswith(('dagster', 'duckdb', 'pandas', 'wolkvox'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert package in loaded
+    assert [m for m in loaded if not m.startswith("wolkvox_assets")] == []
+
+
+def test_importing_the_store_loads_no_dagster() -> None:
+    program = (
+        "import sys, wolkvox_assets.store.agent_9, wolkvox_assets.store.daily, wolkvox_assets.store.requests\n"
+        "print(*(m for m in sys.modules if m.startswith('dagster')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert docstring is not None
+    assert docstring.strip()
