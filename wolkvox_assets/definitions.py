@@ -7,7 +7,7 @@ import warnings
 
 import dagster as dg
 
-from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets
+from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets, build_verify_recent
 from wolkvox_assets.executor import one_at_a_time
 from wolkvox_assets.resources import build_resources
 from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
@@ -27,6 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets.append(_to_mend(settings.problems))
     return dg.Definitions(
         assets=assets,
+        jobs=[build_verify_recent(settings.operations, pools)] if settings.operations else [],
         resources=build_resources(settings),
         executor=one_at_a_time,
     )

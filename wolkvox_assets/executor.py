@@ -107,7 +107,7 @@ def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> None:
-    """Come back when each pool seems to have room; Dagster then claims the place, or waits on.
+    """Come back when one of the pools seems to have room; Dagster then claims the place, or waits on.
 
     While it waits, Dagster 1.13's in-process executor asks for the time without a pause and keeps a core
     busy (it sleeps for `min(0, …)` seconds); and nobody would look whether the run in front still lives.
@@ -115,7 +115,7 @@ def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> Non
     instance = context.instance
     while True:
         infos = [instance.event_log_storage.get_concurrency_info(pool) for pool in pools]
-        if all(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
+        if not infos or any(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
             return
         run = instance.get_run_by_id(context.run_id)
         if check_captured_interrupt() or run is None or run.status is dg.DagsterRunStatus.CANCELING:

@@ -16,13 +16,27 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from wolkvox_assets.api import Answer, RequestRecord, WolkvoxClient
+from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
+from wolkvox_assets.quota import QuotaGuard
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
+from wolkvox_assets.store.agent_9 import (
+    Correction,
+    WindowContent,
+    forget_windows,
+    replace_windows,
+    verify_windows,
+)
 from wolkvox_assets.store.requests import record_requests
-from wolkvox_assets.sync import Ask, Known, Step
+from wolkvox_assets.store.verdicts import (
+    QuotaReading,
+    Verdict,
+    latest_quota,
+    record_quota,
+    record_verdict,
+)
+from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import Range
 
@@ -46,61 +60,91 @@ Plan = Callable[[Ask], Iterator[Step]]
 """Yields what it comes to know, given a way to ask."""
 
 
+@dataclass(frozen=True)
+class Checked:
+    """Windows whose stored content was found equal to the API. `verified_at`: aware."""
+
+    stretch: Range
+    verified_at: datetime
+
+
 @dataclass
 class Batch:
-    """What one commit stored: everything in it is in the published file."""
+    """What one commit stored: everything in it is in the published file.
+
+    `remarks`: sentences of the sync for the log. `corrections`: what the commit changed of known windows.
+    """
 
     windows: list[WindowContent] = field(default_factory=list)
+    verified: list[Checked] = field(default_factory=list)
+    discarded: list[Discard] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    quota: list[QuotaReading] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.windows or self.requests)
+        return any(vars(self).values())
 
     def add(self, item: object) -> None:
         match item:
             case WindowContent():
                 self.windows.append(item)
+            case Checked():
+                self.verified.append(item)
+            case Discard(ranges=ranges):
+                self.discarded.append(item)
+                self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
+            case Verdict():
+                self.verdicts.append(item)
+            case QuotaReading():
+                self.quota.append(item)
             case RequestRecord():
                 self.requests.append(item)
             case (Range() as asked, AnswerNote() as note):
                 self.notes.append((asked, note))
+            case str():
+                self.remarks.append(item)
             case _:
                 raise TypeError(f"nothing is known of {type(item).__name__} here")
 
     @property
-    def full(self) -> bool:
-        return len(self.windows) >= _MOST_WINDOWS
+    def must_be_stored(self) -> bool:
+        """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
+        of which new content may come next."""
+        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded)
+
+
+def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
+    return any(r.start <= window < r.end for r in ranges)
 
 
 def load(
-    operation: Operation, plan: Plan, *, open_client: OpenClient, store: Store, run_id: str
+    operation: Operation, plan: Plan, *, windows: int, open_client: OpenClient, store: Store, run_id: str
 ) -> Generator[Batch, None, None]:
-    """Carry out `plan` and yield each batch once it is committed and published.
+    """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
-    client raises (`WolkvoxError`), or `StoreError`. Close the generator (`contextlib.closing`) to stop early.
+    client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
+    (`contextlib.closing`) to stop early.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     due = time.monotonic() + pace
 
-    def commit(finished: Batch) -> float:
-        began = time.monotonic()
-        with store.transaction() as con:
-            replace_windows(con, operation.name, finished.windows, run_id=run_id)
-            record_requests(con, operation.name, finished.requests, run_id=run_id)
-        return time.monotonic() - began
-
-    fetching = _Fetching(operation, plan, open_client)
+    with store.reading() as con:
+        quota = latest_quota(con, operation.name) if con else None
+    fetching = _Fetching(operation, plan, open_client, quota, windows)
     try:
         while not fetching.has_ended():
             item = fetching.next(wait_until=due)
             if item is not None:
                 batch.add(item)
-            if fetching.has_ended() or batch.full or time.monotonic() >= due:
+            if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
                     finished, batch = batch, Batch()
-                    took = commit(finished)
+                    took = _commit(store, operation.name, finished, run_id)
                     pace = min(max(took * _PACE_PER_COMMIT, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
                     yield finished
                 due = time.monotonic() + pace
@@ -113,10 +157,28 @@ def load(
         for item in fetching.rest():
             batch.add(item)
         if batch:
-            commit(batch)
+            _commit(store, operation.name, batch, run_id)
         raise
     finally:
         fetching.stop()
+
+
+def _commit(store: Store, operation: str, finished: Batch, run_id: str) -> float:
+    """All of it or nothing; returns the seconds it took."""
+    began = time.monotonic()
+    with store.transaction() as con:
+        for discard in finished.discarded:
+            for stretch in discard.ranges:
+                forget_windows(con, operation, stretch)
+        finished.corrections = replace_windows(con, operation, finished.windows, run_id=run_id)
+        for checked in finished.verified:
+            verify_windows(con, operation, checked.stretch, checked.verified_at)
+        for verdict in finished.verdicts:
+            record_verdict(con, operation, verdict, run_id=run_id)
+        for reading in finished.quota:
+            record_quota(con, operation, reading, run_id=run_id)
+        record_requests(con, operation, finished.requests, run_id=run_id)
+    return time.monotonic() - began
 
 
 class _Stopped(BaseException):
@@ -126,12 +188,28 @@ class _Stopped(BaseException):
 class _Fetching:
     """The thread that asks. `next` and `rest` hand over what it came to know, in order."""
 
-    def __init__(self, operation: Operation, plan: Plan, open_client: OpenClient) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        plan: Plan,
+        open_client: OpenClient,
+        quota: tuple[QuotaReading, int] | None,
+        windows: int,
+    ) -> None:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._end = object()
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._operation, self._plan, self._open_client = operation, plan, open_client
+        self._client: WolkvoxClient | None = None
+        self._guard = QuotaGuard(
+            operation.clock,
+            operation.quota_reserve,
+            quota,
+            windows=windows,
+            read=self._token_info,
+            on_reading=self._items.put,
+        )
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
         self._thread.start()
@@ -176,8 +254,8 @@ class _Fetching:
 
     def _run(self) -> None:
         try:
-            with self._open_client(self._items.put, self._wait) as client:
-                for step in self._plan(lambda asked: self._ask(client, asked)):
+            with self._open_client(self._record, self._wait) as self._client:
+                for step in self._plan(self._ask):
                     self._take(step)
         except _Stopped:
             return
@@ -185,16 +263,43 @@ class _Fetching:
             self._error = error
         self._items.put(self._end)
 
-    def _ask(self, client: WolkvoxClient, asked: Range) -> Agents:
-        answer: Answer = client.agent_9(asked)
+    def _ask(self, asked: Range) -> Agents:
+        self._guard.check()
+        assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
+        answer: Answer = self._client.agent_9(asked)
         for note in answer.notes:
             self._put((asked, note))
         return answer.agents
 
+    def _token_info(self) -> Quota:
+        assert self._client is not None  # noqa: S101  # only asked on the way to a request
+        return self._client.token_info()
+
+    def _record(self, request: RequestRecord) -> None:
+        self._guard.spent()
+        self._items.put(request)
+
     def _take(self, step: Step) -> None:
         match step:
             case Known(window=window, agents=agents, source=source):
-                start_utc = self._operation.clock.start_utc(window)
-                self._put(WindowContent(window, start_utc, agents, str(source), datetime.now(UTC)))
-            case _:
-                raise TypeError(f"nothing is known of the step {type(step).__name__} here")
+                self._put(self._content(window, agents, source))
+            case KnownEmpty(range=stretch, source=source):
+                for window in stretch.windows():
+                    self._put(self._content(window, {}, source))
+            case Verified(range=stretch):
+                self._put(Checked(stretch, datetime.now(UTC)))
+            case Discard():
+                self._put(step)
+            case Proof(holds=holds, evidence=evidence):
+                self._put(Verdict(datetime.now(UTC), holds, evidence))
+            case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
+                self._put(
+                    f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
+                    f"(seed {seed})"
+                )
+            case Note(text=text):
+                self._put(text)
+
+    def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
+        start_utc = self._operation.clock.start_utc(window)
+        return WindowContent(window, start_utc, agents, str(source), datetime.now(UTC))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from wolkvox_assets.windows import WallClock
@@ -78,6 +78,7 @@ class Operation(BaseModel):
 
     `token_env` names the environment variable its token stands in. `start` is the first day of its
     history, on its own wall clock (`timezone`). `base_url`: a stand-in server, in place of the real one.
+    `quota_reserve`: the share (0 to 1) of the day's requests that is never touched.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -88,6 +89,7 @@ class Operation(BaseModel):
     timezone: Annotated[str, AfterValidator(_zone)] = "America/Bogota"
     start: Annotated[date, BeforeValidator(_start)]
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
+    quota_reserve: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     @property
     def clock(self) -> WallClock:
@@ -144,6 +146,7 @@ class _Environment(BaseSettings):
     timezone: str | None = None
     start: str | None = None
     base_url: str | None = None
+    quota_reserve: str | None = None
     data_dir: Path = Path("data")
 
 
@@ -166,6 +169,7 @@ def load_settings() -> Settings:
         "timezone": env.timezone,
         "start": env.start,
         "base_url": env.base_url,
+        "quota_reserve": env.quota_reserve,
     }
     values = {field: value for field, value in set_values.items() if value is not None}
     token_is_set = bool(os.environ.get("WOLKVOX_TOKEN") or env_file.get("WOLKVOX_TOKEN"))

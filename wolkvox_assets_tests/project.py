@@ -117,6 +117,14 @@ class Project:
             raise_on_error=False,
         )
 
+    def job(
+        self, name: str, monkeypatch: pytest.MonkeyPatch, *, instance: dg.DagsterInstance
+    ) -> dg.ExecuteInProcessResult:
+        for variable, value in self.settings.items():
+            monkeypatch.setenv(variable, value)
+        job = build_definitions(load_settings()).resolve_job_def(name)
+        return job.execute_in_process(instance=instance, raise_on_error=False)
+
     # What came of it
 
     @contextmanager

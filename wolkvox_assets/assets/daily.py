@@ -6,6 +6,7 @@ doesn't: the SQL (`store/`).
 Both are built from the windows alone, never from each other, so that either can be rebuilt by itself.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -16,6 +17,8 @@ from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_M
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import days_at_a_glance, rebuild_agent_days, rebuild_operation_days
+
+_Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: how often and how long hold and mute were used, and in how many windows.
@@ -52,11 +55,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         },
     )
     def agent_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        files: StoreResource = context.resources.store
-        days = _days(context)
-        with failures_explained(operation.name), files.store.transaction() as con:
-            rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
-        return dg.MaterializeResult(metadata={"dagster/partition_row_count": rows, "days": len(days)})
+        return dg.MaterializeResult(metadata=_rebuild_agent_days(context, operation, _days(context)))
 
     @dg.asset(
         key=dg.AssetKey([operation.name, "operation_hold_mute_daily"]),
@@ -74,32 +73,56 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         },
     )
     def operation_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        files: StoreResource = context.resources.store
-        days = _days(context)
-        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-        with failures_explained(operation.name), files.store.transaction() as con:
-            rows = rebuild_operation_days(con, operation.name, expected)
-            glance = days_at_a_glance(con, operation.name, days[0], days[-1])
-        known, incomplete = glance.windows_known, len(days) - glance.complete_days
-        if incomplete:
-            context.log.warning(
-                f"{incomplete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
-                f"{known} of {sum(expected.values())} windows are known. Materialise "
-                f"{operation.name}/agent_9_windows for the rest, then these days again."
-            )
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/partition_row_count": rows,
-                "windows_known": known,
-                "windows_expected": sum(expected.values()),
-                "complete_days": glance.complete_days,
-                "hold_mute_count": glance.hold_mute_count,
-                "hold_seconds": glance.hold_seconds,
-                "mute_seconds": glance.mute_seconds,
-            }
-        )
+        return dg.MaterializeResult(metadata=_rebuild_operation_days(context, operation, _days(context)))
 
     return [agent_hold_mute_daily, operation_hold_mute_daily]
+
+
+def refresh_days(context: _Context, operation: Operation, days: Sequence[date]) -> None:
+    """Rebuild both totals of these days (without holes) from within a run that changed their windows, and
+    mark them. Raises `dg.Failure`."""
+    for asset, rebuild in (
+        ("agent_hold_mute_daily", _rebuild_agent_days),
+        ("operation_hold_mute_daily", _rebuild_operation_days),
+    ):
+        metadata = rebuild(context, operation, days)
+        for day in days:
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=[operation.name, asset], partition=f"{day}", metadata=metadata
+                )
+            )
+
+
+def _rebuild_agent_days(context: _Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
+    files: StoreResource = context.resources.store
+    with failures_explained(operation.name), files.store.transaction() as con:
+        rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
+    return {"dagster/partition_row_count": rows, "days": len(days)}
+
+
+def _rebuild_operation_days(context: _Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
+    files: StoreResource = context.resources.store
+    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+    with failures_explained(operation.name), files.store.transaction() as con:
+        rows = rebuild_operation_days(con, operation.name, expected)
+        glance = days_at_a_glance(con, operation.name, days[0], days[-1])
+    incomplete = len(days) - glance.complete_days
+    if incomplete:
+        context.log.warning(
+            f"{incomplete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
+            f"{glance.windows_known} of {sum(expected.values())} windows are known. Materialise "
+            f"{operation.name}/agent_9_windows for the rest, then these days again."
+        )
+    return {
+        "dagster/partition_row_count": rows,
+        "windows_known": glance.windows_known,
+        "windows_expected": sum(expected.values()),
+        "complete_days": glance.complete_days,
+        "hold_mute_count": glance.hold_mute_count,
+        "hold_seconds": glance.hold_seconds,
+        "mute_seconds": glance.mute_seconds,
+    }
 
 
 def _days(context: dg.AssetExecutionContext) -> list[date]:

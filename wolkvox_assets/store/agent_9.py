@@ -6,12 +6,14 @@ to ask (`sync/`).
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from importlib import resources
 from typing import NamedTuple
 
 import duckdb
 import pandas as pd
 
 from wolkvox_assets.usage import Agents
+from wolkvox_assets.windows import Range
 
 
 class WindowContent(NamedTuple):
@@ -33,30 +35,64 @@ def naive_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+class Correction(NamedTuple):
+    """A number of a known window that turned out to be another. `window_start`: wall clock. 0: no row."""
+
+    window_start: datetime
+    agent_name: str
+    column_name: str
+    old_value: int
+    new_value: int
+
+
 def replace_windows(
     con: duckdb.DuckDBPyConnection, operation: str, windows: Iterable[WindowContent], *, run_id: str
-) -> None:
-    """Replace these windows, rows and log together. Of two contents for one window the later counts."""
+) -> list[Correction]:
+    """Replace these windows, rows and log together. Of two contents for one window the later counts.
+
+    Returns what changed of windows that were known before; it is in `agent_9_corrections` as well.
+    """
     batch = {window.window_start: window for window in windows}
     if not batch:
-        return
+        return []
     in_order = [batch[start] for start in sorted(batch)]
+    _take_in(con, operation, in_order, run_id)
+    span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
+    corrections = con.execute(
+        resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"), span
+    ).fetchall()
+    for table in ("agent_9_windows", "agent_9_window_log"):
+        # The bounds say nothing new; they let DuckDB skip the row groups of other days.
+        con.execute(
+            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # two fixed names
+            " AND window_start IN (SELECT window_start FROM batch_log)",
+            span,
+        )
+    con.execute("INSERT INTO agent_9_window_log SELECT * FROM batch_log")
+    con.execute("INSERT INTO agent_9_windows SELECT * FROM batch_rows")
+    return [Correction(*row) for row in corrections]
+
+
+def _take_in(
+    con: duckdb.DuckDBPyConnection, operation: str, windows: Sequence[WindowContent], run_id: str
+) -> None:
+    """Put the new content into temporary tables of the same shape: an empty frame has no types of its own."""
     log = pd.DataFrame(
         {
             "operation": operation,
-            "window_start": [w.window_start for w in in_order],
-            "local_date": [w.window_start.date() for w in in_order],
-            "agents": [len(w.agents) for w in in_order],
-            "source": [w.source for w in in_order],
-            "fetched_at": [naive_utc(w.fetched_at) for w in in_order],
-            "verified_at": [naive_utc(w.fetched_at) for w in in_order],
+            "window_start": [w.window_start for w in windows],
+            "local_date": [w.window_start.date() for w in windows],
+            "agents": [len(w.agents) for w in windows],
+            "source": [w.source for w in windows],
+            "fetched_at": [naive_utc(w.fetched_at) for w in windows],
+            "verified_at": [naive_utc(w.fetched_at) for w in windows],
             "run_id": run_id,
         }
     )
     rows = pd.DataFrame(
         [
             (operation, w.window_start, naive_utc(w.window_start_utc), w.window_start.date(), name, *usage)
-            for w in in_order
+            for w in windows
             for name, usage in sorted(w.agents.items())
         ],
         columns=[
@@ -71,20 +107,36 @@ def replace_windows(
             "total_seconds",
         ],
     )
-    con.register("batch_log", log)
-    con.register("batch_rows", rows)
+    for batch, table, frame in (
+        ("batch_log", "agent_9_window_log", log),
+        ("batch_rows", "agent_9_windows", rows),
+    ):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {batch} AS FROM {table} LIMIT 0")
+        if len(frame):
+            con.register("frame", frame)
+            con.execute(f"INSERT INTO {batch} BY NAME SELECT * FROM frame")  # noqa: S608  # two fixed names
+            con.unregister("frame")
+
+
+def verify_windows(
+    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, verified_at: datetime
+) -> None:
+    """Note that every window of this range was found equal to the API at `verified_at` (aware)."""
+    con.execute(
+        "UPDATE agent_9_window_log SET verified_at = $at"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        {"operation": operation, "start": stretch.start, "end": stretch.end, "at": naive_utc(verified_at)},
+    )
+
+
+def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> None:
+    """Make every window of this range unknown: rows and log go together."""
     for table in ("agent_9_windows", "agent_9_window_log"):
-        # The bounds say nothing new; they let DuckDB skip the row groups of other days.
         con.execute(
-            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # two fixed names
-            " AND window_start IN (SELECT window_start FROM batch_log)",
-            {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start},
+            f"DELETE FROM {table}"  # noqa: S608  # two fixed names
+            " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+            {"operation": operation, "start": stretch.start, "end": stretch.end},
         )
-    con.execute("INSERT INTO agent_9_window_log BY NAME SELECT * FROM batch_log")
-    if len(rows):
-        con.execute("INSERT INTO agent_9_windows BY NAME SELECT * FROM batch_rows")
-    con.unregister("batch_log")
-    con.unregister("batch_rows")
 
 
 def known_windows(

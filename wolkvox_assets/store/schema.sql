@@ -74,3 +74,33 @@ CREATE TABLE IF NOT EXISTS api_requests (
     run_id VARCHAR NOT NULL,
     body VARCHAR
 );
+
+-- One row for each number of a known window that turned out to be another: a late record, or a repair.
+-- old_value, new_value: 0 where the agent had, or has, no row. corrected_at: UTC.
+CREATE TABLE IF NOT EXISTS agent_9_corrections (
+    operation VARCHAR NOT NULL,
+    window_start TIMESTAMP NOT NULL,
+    agent_name VARCHAR NOT NULL,
+    corrected_at TIMESTAMP NOT NULL,
+    column_name VARCHAR NOT NULL,
+    old_value INTEGER NOT NULL,
+    new_value INTEGER NOT NULL
+);
+
+-- One row for each verdict on whether the API's answers add up; the latest counts. proved_at: UTC.
+CREATE TABLE IF NOT EXISTS additivity_proofs (
+    operation VARCHAR NOT NULL,
+    proved_at TIMESTAMP NOT NULL,
+    holds BOOLEAN NOT NULL,
+    evidence VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL
+);
+
+-- One row for each look at the day's quota (`token_info`). read_at: UTC. used_today: by all tokens together.
+CREATE TABLE IF NOT EXISTS quota_readings (
+    operation VARCHAR NOT NULL,
+    read_at TIMESTAMP NOT NULL,
+    daily_limit INTEGER NOT NULL,
+    used_today INTEGER NOT NULL,
+    run_id VARCHAR NOT NULL
+);

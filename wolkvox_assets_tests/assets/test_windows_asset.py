@@ -1,6 +1,5 @@
 """`agent_9_windows` and the daily totals in this process, against a real stand-in server and real files."""
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -13,14 +12,6 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.project import Project
 
 WINDOWS = dg.AssetKey(["main", "agent_9_windows"])
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield instance
 
 
 @pytest.mark.parametrize(

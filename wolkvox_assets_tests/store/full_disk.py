@@ -103,6 +103,7 @@ def main(kind: str, folder: Path) -> None:
                 told |= {"error": type(error).__name__, "message": str(error)}
                 told |= {"full": isinstance(error, StoreFull)}
             told["published"] = published(store)
+            told["copies"] = [path.name for path in (folder / "data").glob(".*")]
         with store.reading() as con:
             assert con is not None
             told["read"] = seen(con)

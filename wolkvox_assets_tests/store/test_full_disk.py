@@ -47,6 +47,7 @@ def check(found: list[dict[str, Any]]) -> None:
         if outcome["error"]:
             assert outcome["published"] == OLD, outcome  # whole, as it was
             assert outcome["read"] in (OLD, NEW), outcome  # whole, and all that is committed
+            assert outcome["copies"] == [], outcome  # half a copy would take what room there is
             assert "repeat" in outcome["message"]
             assert "intact" in outcome["message"] or "as it was" in outcome["message"]
         else:

@@ -1,0 +1,135 @@
+"""How far a run over windows is, and what it found: for the log and for the asset's page.
+
+What belongs here: words and numbers about a run. What doesn't: anything the run does.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.loading import Batch
+from wolkvox_assets.quota import next_day
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.verdicts import Verdict
+
+_CORRECTIONS_SHOWN = 100
+
+
+class Progress:
+    """How many windows of how many, how long to go, and what was noted on the way."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext | dg.OpExecutionContext, operation: Operation, windows: int
+    ) -> None:
+        self._log = context.log
+        self._operation = operation
+        self._of = windows
+        self._sources: dict[datetime, str] = {}
+        self._requests = 0
+        self._rows = 0
+        self._notes: Counter[str] = Counter()
+        self._verdict: Verdict | None = None
+        self._left: str | None = None
+        self._began = time.monotonic()
+        self.corrections: list[Correction] = []
+
+    @property
+    def _done(self) -> int:
+        return len(self._sources)
+
+    @property
+    def _saved(self) -> int:
+        return max(0, self._done - self._requests)
+
+    def tell(self, batch: Batch) -> None:
+        self._count(batch)
+        for asked, note in batch.notes:
+            # An oddity of the server is in every answer: the first of each kind is told, the rest counted.
+            if not self._notes[note.kind]:
+                self._log.warning(f"{asked}: {note.text}")
+            self._notes[note.kind] += 1
+        for discard in batch.discarded:
+            forgotten = sum(len(stretch) for stretch in discard.ranges)
+            self._log.warning(
+                f"{discard.reason} {forgotten} derived windows are forgotten and asked one by one, and so is "
+                "everything from now on until the answers are seen to add up again."
+            )
+        for verdict in batch.verdicts:
+            (self._log.info if verdict.holds else self._log.warning)(verdict.evidence)
+        for remark in batch.remarks:
+            self._log.info(remark)
+        spent = time.monotonic() - self._began
+        left = self._of - self._done
+        to_go = timedelta(seconds=round(spent / self._done * left)) if self._done else "unknown"
+        self._log.info(
+            f"{self._done} of {self._of} windows stored and published, {self._requests} requests made, "
+            f"{self._saved} saved, {spent:.0f} s; about {to_go} to go"
+        )
+
+    def _count(self, batch: Batch) -> None:
+        # By window, since one that is audited comes twice, and one that is forgotten comes again.
+        for discard in batch.discarded:
+            for stretch in discard.ranges:
+                for window_start in stretch.windows():
+                    self._sources.pop(window_start, None)
+        self._sources.update((window.window_start, window.source) for window in batch.windows)
+        for checked in batch.verified:
+            for window_start in checked.stretch.windows():
+                self._sources.setdefault(window_start, "verified")
+        self._requests += len(batch.requests)
+        self._rows += sum(len(window.agents) for window in batch.windows)
+        self.corrections += batch.corrections
+        self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
+
+    def stopped(self, stop: Exception) -> None:
+        """The quota is used up: say what is left to do, and when it can go on."""
+        now = datetime.now(UTC)
+        turn = next_day(self._operation.clock, now)
+        self._left = (
+            f"operation {self._operation.name}: {stop}. Stopped with {self._of - self._done} of {self._of} "
+            f"windows left to do; what was done is stored and marked. The operation's next day, and with it a new "
+            f"quota, begins at {self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
+            f"({turn:%Y-%m-%d %H:%M} UTC): repeat the run then."
+        )
+        self._log.warning(self._left)
+
+    def summary(self) -> dict[str, dg.MetadataValue | int | float | str]:
+        counts = Counter(self._sources.values())
+        found: dict[str, dg.MetadataValue | int | float | str] = {
+            "windows": self._done,
+            "requests_made": self._requests,
+            "requests_saved": self._saved,
+            "windows_asked": counts["asked"],
+            "windows_derived": counts["derived"],
+            "windows_empty_range": counts["empty_range"],
+            "windows_verified": counts["verified"],
+            "windows_repaired": len({correction.window_start for correction in self.corrections}),
+            "rows": self._rows,
+            "seconds": round(time.monotonic() - self._began, 1),
+            **{f"noted_{kind}": count for kind, count in sorted(self._notes.items())},
+        }
+        if self._verdict is not None:
+            found["additivity"] = "holds" if self._verdict.holds else "does not hold"
+            found["additivity_evidence"] = self._verdict.evidence
+        if self._left is not None:
+            found["left_to_do"] = self._left
+        if self.corrections:
+            found["corrections"] = corrections_table(self.corrections)
+        return found
+
+
+def corrections_table(corrections: Sequence[Correction]) -> dg.MetadataValue:
+    """What changed of known windows, for a person: window, agent, column, old and new number."""
+    lines = ["| window | agent | column | old | new |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {c.window_start:%Y-%m-%d %H:%M} | {c.agent_name.replace('|', chr(92) + '|')} | {c.column_name} "
+        f"| {c.old_value} | {c.new_value} |"
+        for c in corrections[:_CORRECTIONS_SHOWN]
+    ]
+    if len(corrections) > _CORRECTIONS_SHOWN:
+        lines.append(f"\n… and {len(corrections) - _CORRECTIONS_SHOWN} more, in `agent_9_corrections`.")
+    return dg.MetadataValue.md("\n".join(lines))

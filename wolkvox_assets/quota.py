@@ -1,0 +1,104 @@
+"""The day's quota: a share of it is never touched, for the operation's other integrations.
+
+What belongs here: when to look at the quota, and when to stop. What doesn't: asking for it (`api/`),
+storing what was read (`store/`).
+
+Looking costs a request itself, so it is done sparingly: the last reading less what was asked since is good
+enough while there is plenty.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+
+from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport
+from wolkvox_assets.store.verdicts import QuotaReading
+from wolkvox_assets.windows import WallClock
+
+# Others use the operation's quota too: what was read gets old. A run that asks a few windows can live with
+# an older reading than one that may ask thousands.
+_GOOD_FOR_MANY = timedelta(hours=1)
+_GOOD_FOR_FEW = timedelta(hours=6)
+_FEW = 300  # windows: a day, or less
+_LOOK_AGAIN_AT_LEAST = 50  # requests
+
+
+class ReserveReached(Exception):
+    """What is left of the day's quota is the reserve, which is not ours to use."""
+
+
+class QuotaGuard:
+    """Says no before the reserve is touched.
+
+    `reserve`: a share of the day's limit, 0 to 1. `known`: the last reading and the requests made since,
+    where there is one. `windows`: how many the run is for. `read`: asks `token_info`. `on_reading`: told of each
+    new reading.
+    """
+
+    def __init__(
+        self,
+        clock: WallClock,
+        reserve: float,
+        known: tuple[QuotaReading, int] | None,
+        *,
+        windows: int,
+        read: Callable[[], Quota],
+        on_reading: Callable[[QuotaReading], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock, self._reserve, self._now = clock, reserve, now
+        self._reading: QuotaReading | None
+        self._reading, self._since = known or (None, 0)
+        self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
+        self._read, self._on_reading = read, on_reading
+        self._unknown = False
+
+    def spent(self) -> None:
+        """A request was made."""
+        self._since += 1
+
+    def check(self) -> None:
+        """Raises `ReserveReached` where the next request would touch the reserve.
+
+        Errors of `token_info` pass, but for those that say that this server has none: then there is no
+        reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
+        """
+        if self._unknown:
+            return
+        if self._outdated():
+            self._look()
+        if self._reading is not None and self._left(self._reading) <= 0:
+            if self._since > 1:  # an estimate: be sure before stopping for a day
+                self._look()
+            reading = self._reading
+            if self._left(reading) <= 0:
+                raise ReserveReached(
+                    f"{reading.used + self._since} of the day's {reading.limit} requests are used; the last "
+                    f"{self._reserve:.0%} are kept for the operation's other integrations"
+                )
+
+    def _outdated(self) -> bool:
+        if self._reading is None:
+            return True
+        now = self._now()
+        another_day = self._clock.now(now).date() != self._clock.now(self._reading.read_at).date()
+        plenty = max(_LOOK_AGAIN_AT_LEAST, (self._left(self._reading) + self._since) // 4)
+        return another_day or now - self._reading.read_at > self._good_for or self._since >= plenty
+
+    def _left(self, reading: QuotaReading) -> int:
+        return int(reading.limit * (1 - self._reserve)) - reading.used - self._since
+
+    def _look(self) -> None:
+        try:
+            quota = self._read()
+        except (NotFound, UnknownReport, AnswerUnreadable):
+            self._unknown = True
+            return
+        # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
+        self._reading, self._since = QuotaReading(self._now(), quota.limit, quota.used_today_all_tokens), 1
+        self._on_reading(self._reading)
+
+
+def next_day(clock: WallClock, now: datetime) -> datetime:
+    """When the operation's next day begins, and with it a new quota: aware, UTC."""
+    tomorrow = clock.now(now).date() + timedelta(days=1)
+    return clock.start_utc(datetime.combine(tomorrow, time()))

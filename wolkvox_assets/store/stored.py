@@ -1,0 +1,104 @@
+"""What is stored of one operation, as the sync asks for it.
+
+What belongs here: sums over stored windows, read from the published file. What doesn't: deciding what
+follows from them (`sync/`).
+
+The sync goes from months to days to windows, so that is how it is read: the totals of each day of a month
+in one query, the windows of a day in another, each at most once while the sync is there. No database is
+held open in between, and never more than a month's days and two days' windows are in memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+from wolkvox_assets.store.files import Store
+from wolkvox_assets.usage import Agents, Usage, add_up
+from wolkvox_assets.windows import Range
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A day, or a window: how many windows of it are known, and their sums."""
+
+    known: int
+    agents: Agents
+
+
+class StoredWindows:
+    """The stored windows of an operation (a `sync.Stored`). Wall clock throughout.
+
+    What is committed after a day was first read is not seen: the sync reads a range only before it says
+    anything about it.
+    """
+
+    def __init__(self, store: Store, operation: str) -> None:
+        self._store = store
+        self._operation = operation
+        # A month at a time, and the day before the one that is being read.
+        self._days = lru_cache(maxsize=2)(self._read_days)
+        self._windows = lru_cache(maxsize=2)(self._read_windows)
+
+    def known(self, r: Range, /) -> int:
+        return sum(part.known for part in self._parts(r))
+
+    def totals(self, r: Range, /) -> Agents:
+        return add_up(part.agents for part in self._parts(r))
+
+    def derived(self, r: Range, /) -> Sequence[datetime]:
+        with self._store.reading() as con:
+            if con is None:
+                return []
+            found = con.execute(
+                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation"
+                " AND window_start >= $start AND window_start < $end AND source = 'derived' ORDER BY window_start",
+                {"operation": self._operation, "start": r.start, "end": r.end},
+            ).fetchall()
+        return [row[0] for row in found]
+
+    def _parts(self, r: Range) -> list[_Part]:
+        """The days and, where a day is not whole, the windows that make up this range."""
+        parts: list[_Part] = []
+        midnight = datetime.combine(r.start.date(), datetime.min.time())
+        while midnight < r.end:
+            day = Range(max(r.start, midnight), min(r.end, midnight + _DAY))
+            if len(day) == _DAY // timedelta(minutes=5):
+                whole = self._days(midnight.year, midnight.month).get(midnight.date())
+                parts.extend([whole] if whole else [])
+            else:
+                windows = self._windows(midnight.date())
+                parts.extend(part for window, part in windows.items() if day.start <= window < day.end)
+            midnight += _DAY
+        return parts
+
+    def _read_days(self, year: int, month: int) -> dict[date, _Part]:
+        first = date(year, month, 1)
+        last = (first + timedelta(days=31)).replace(day=1) - _DAY
+        return self._read("local_date", first, last)
+
+    def _read_windows(self, day: date) -> dict[datetime, _Part]:
+        return self._read("window_start", day, day)  # type: ignore[return-value]  # keys are window_start
+
+    def _read(self, by: str, first: date, last: date) -> dict[date, _Part]:
+        days = {"operation": self._operation, "first": first, "last": last}
+        with self._store.reading() as con:
+            if con is None:
+                return {}
+            known = con.execute(
+                f"SELECT {by}, COUNT(*) FROM agent_9_window_log WHERE operation = $operation"  # noqa: S608  # two fixed columns
+                f" AND local_date BETWEEN $first AND $last GROUP BY {by}",
+                days,
+            ).fetchall()
+            rows = con.execute(
+                f"SELECT {by}, agent_name, SUM(hold_mute_count)::BIGINT, SUM(hold_seconds)::BIGINT,"  # noqa: S608
+                " SUM(mute_seconds)::BIGINT, SUM(total_seconds)::BIGINT FROM agent_9_windows"
+                f" WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY {by}, agent_name",
+                days,
+            ).fetchall()
+        agents: dict[date, dict[str, Usage]] = {}
+        for key, name, *numbers in rows:
+            agents.setdefault(key, {})[name] = Usage(*numbers)
+        return {key: _Part(count, agents.get(key, {})) for key, count in known}

@@ -1,0 +1,69 @@
+"""What was found out about an operation's API: whether answers add up, and how much quota was left.
+
+What belongs here: writing and reading `additivity_proofs` and `quota_readings`. What doesn't: finding it
+out (`sync/`, `quota.py`), and how long a verdict is good for (the caller's).
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import duckdb
+
+from wolkvox_assets.store.agent_9 import naive_utc
+
+
+class Verdict(NamedTuple):
+    """Whether an aggregate over a range was the sum over its parts. `proved_at`: aware."""
+
+    proved_at: datetime
+    holds: bool
+    evidence: str
+
+
+class QuotaReading(NamedTuple):
+    """A look at the day's quota. `read_at`: aware. `used`: requests, by all tokens of the operation."""
+
+    read_at: datetime
+    limit: int
+    used: int
+
+
+def record_verdict(con: duckdb.DuckDBPyConnection, operation: str, verdict: Verdict, *, run_id: str) -> None:
+    con.execute(
+        "INSERT INTO additivity_proofs VALUES (?, ?, ?, ?, ?)",
+        [operation, naive_utc(verdict.proved_at), verdict.holds, verdict.evidence, run_id],
+    )
+
+
+def latest_verdict(con: duckdb.DuckDBPyConnection, operation: str) -> Verdict | None:
+    """The one that counts, or None where additivity was never tried."""
+    row = con.execute(
+        "SELECT proved_at, holds, evidence FROM additivity_proofs WHERE operation = ?"
+        " ORDER BY proved_at DESC LIMIT 1",
+        [operation],
+    ).fetchone()
+    return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None
+
+
+def record_quota(
+    con: duckdb.DuckDBPyConnection, operation: str, reading: QuotaReading, *, run_id: str
+) -> None:
+    con.execute(
+        "INSERT INTO quota_readings VALUES (?, ?, ?, ?, ?)",
+        [operation, naive_utc(reading.read_at), reading.limit, reading.used, run_id],
+    )
+
+
+def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaReading, int] | None:
+    """The latest reading, and how many requests of ours were made since; None where there was none."""
+    row = con.execute(
+        "SELECT read_at, daily_limit, used_today FROM quota_readings WHERE operation = ?"
+        " ORDER BY read_at DESC LIMIT 1",
+        [operation],
+    ).fetchone()
+    if row is None:
+        return None
+    since = con.execute(
+        "SELECT COUNT(*) FROM api_requests WHERE operation = ? AND requested_at > ?", [operation, row[0]]
+    ).fetchone()
+    return QuotaReading(row[0].replace(tzinfo=UTC), row[1], row[2]), since[0] if since else 0
