@@ -8,6 +8,7 @@ import warnings
 import dagster as dg
 
 from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets, build_verify_recent
+from wolkvox_assets.automation import build_automation
 from wolkvox_assets.executor import one_at_a_time
 from wolkvox_assets.resources import build_resources
 from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
@@ -18,19 +19,25 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `b
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Fresh definitions for these settings: the code location's, and each test's own."""
-    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     pools = _pools(settings.operations)
+    sharers = {
+        name: tuple(operation for operation in settings.operations if pools[operation.name] == pool)
+        for name, pool in pools.items()
+    }
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     for operation in settings.operations:
-        assets.append(build_agent_9_windows(operation, pool=pools[operation.name]))
+        name = operation.name
+        assets.append(build_agent_9_windows(operation, settings, pool=pools[name], sharers=sharers[name]))
         assets.extend(build_daily_assets(operation))
     if settings.problems:
         assets.append(_to_mend(settings.problems))
-    return dg.Definitions(
+    ours = dg.Definitions(
         assets=assets,
-        jobs=[build_verify_recent(settings.operations, pools)] if settings.operations else [],
+        jobs=[build_verify_recent(settings, pools, sharers)] if settings.operations else [],
         resources=build_resources(settings),
         executor=one_at_a_time,
     )
+    return dg.Definitions.merge(ours, build_automation(settings, pools, sharers))
 
 
 @dg.definitions

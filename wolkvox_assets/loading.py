@@ -122,20 +122,30 @@ def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
 
 
 def load(
-    operation: Operation, plan: Plan, *, windows: int, open_client: OpenClient, store: Store, run_id: str
+    operation: Operation,
+    plan: Plan,
+    *,
+    windows: int,
+    open_client: OpenClient,
+    store: Store,
+    run_id: str,
+    held_back: int = 0,
+    gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
     client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
-    (`contextlib.closing`) to stop early.
+    (`contextlib.closing`) to stop early. `held_back`: requests of the day's quota that are left to others.
+    `gate`: no request is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     due = time.monotonic() + pace
 
     with store.reading() as con:
         quota = latest_quota(con, operation.name) if con else None
-    fetching = _Fetching(operation, plan, open_client, quota, windows)
+    guard = QuotaGuard(operation.clock, operation.quota_reserve, quota, windows=windows, held_back=held_back)
+    fetching = _Fetching(operation, plan, open_client, guard, gate)
     try:
         while not fetching.has_ended():
             item = fetching.next(wait_until=due)
@@ -193,23 +203,16 @@ class _Fetching:
         operation: Operation,
         plan: Plan,
         open_client: OpenClient,
-        quota: tuple[QuotaReading, int] | None,
-        windows: int,
+        guard: QuotaGuard,
+        gate: threading.Event | None,
     ) -> None:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._end = object()
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._operation, self._plan, self._open_client = operation, plan, open_client
+        self._guard, self._gate = guard, gate
         self._client: WolkvoxClient | None = None
-        self._guard = QuotaGuard(
-            operation.clock,
-            operation.quota_reserve,
-            quota,
-            windows=windows,
-            read=self._token_info,
-            on_reading=self._items.put,
-        )
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
         self._thread.start()
@@ -264,7 +267,10 @@ class _Fetching:
         self._items.put(self._end)
 
     def _ask(self, asked: Range) -> Agents:
-        self._guard.check()
+        while self._gate is not None and not self._gate.wait(0.1):
+            self._wait(0)
+        if (reading := self._guard.check(self._token_info)) is not None:
+            self._put(reading)
         assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
         answer: Answer = self._client.agent_9(asked)
         for note in answer.notes:

@@ -30,8 +30,8 @@ class QuotaGuard:
     """Says no before the reserve is touched.
 
     `reserve`: a share of the day's limit, 0 to 1. `known`: the last reading and the requests made since,
-    where there is one. `windows`: how many the run is for. `read`: asks `token_info`. `on_reading`: told of each
-    new reading.
+    where there is one. `windows`: how many the run is for. `held_back`: requests that are left to live
+    windows as well; half of what is left at most, so that history gets on too.
     """
 
     def __init__(
@@ -41,61 +41,67 @@ class QuotaGuard:
         known: tuple[QuotaReading, int] | None,
         *,
         windows: int,
-        read: Callable[[], Quota],
-        on_reading: Callable[[QuotaReading], None],
+        held_back: int = 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock, self._reserve, self._now = clock, reserve, now
         self._reading: QuotaReading | None
         self._reading, self._since = known or (None, 0)
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
-        self._read, self._on_reading = read, on_reading
+        self._held_back = held_back
         self._unknown = False
 
     def spent(self) -> None:
         """A request was made."""
         self._since += 1
 
-    def check(self) -> None:
-        """Raises `ReserveReached` where the next request would touch the reserve.
+    def check(self, read: Callable[[], Quota]) -> QuotaReading | None:
+        """Raises `ReserveReached` where the next request would touch the reserve. Returns a new reading.
 
-        Errors of `token_info` pass, but for those that say that this server has none: then there is no
-        reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
+        `read` asks `token_info`. Its errors pass, but for those that say that this server has none: then
+        there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
         """
         if self._unknown:
-            return
-        if self._outdated():
-            self._look()
-        if self._reading is not None and self._left(self._reading) <= 0:
-            if self._since > 1:  # an estimate: be sure before stopping for a day
-                self._look()
-            reading = self._reading
-            if self._left(reading) <= 0:
-                raise ReserveReached(
-                    f"{reading.used + self._since} of the day's {reading.limit} requests are used; the last "
-                    f"{self._reserve:.0%} are kept for the operation's other integrations"
-                )
+            return None
+        new = None
+        # Before stopping for a day, be sure; but a reading of a moment ago is sure enough.
+        if self._outdated() or (self._left() <= 0 and self._since > 1):
+            new = self._look(read)
+        if self._reading is not None and self._left() <= 0:
+            raise ReserveReached(
+                f"{self._reading.used + self._since} of the day's {self._reading.limit} requests are used; the last "
+                f"{self._reserve:.0%} are kept for the operation's other integrations"
+                + (f", and {self._kept()} for its live windows" if self._kept() else "")
+            )
+        return new
 
     def _outdated(self) -> bool:
         if self._reading is None:
             return True
         now = self._now()
         another_day = self._clock.now(now).date() != self._clock.now(self._reading.read_at).date()
-        plenty = max(_LOOK_AGAIN_AT_LEAST, (self._left(self._reading) + self._since) // 4)
+        plenty = max(_LOOK_AGAIN_AT_LEAST, (self._left() + self._since) // 4)
         return another_day or now - self._reading.read_at > self._good_for or self._since >= plenty
 
-    def _left(self, reading: QuotaReading) -> int:
-        return int(reading.limit * (1 - self._reserve)) - reading.used - self._since
+    def _ours(self) -> int:
+        assert self._reading is not None  # noqa: S101  # asked only where there is one
+        return int(self._reading.limit * (1 - self._reserve)) - self._reading.used
 
-    def _look(self) -> None:
+    def _kept(self) -> int:
+        return min(self._held_back, max(0, self._ours()) // 2)
+
+    def _left(self) -> int:
+        return self._ours() - self._kept() - self._since
+
+    def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:
-            quota = self._read()
+            quota = read()
         except (NotFound, UnknownReport, AnswerUnreadable):
-            self._unknown = True
-            return
+            self._unknown, self._reading = True, None
+            return None
         # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
         self._reading, self._since = QuotaReading(self._now(), quota.limit, quota.used_today_all_tokens), 1
-        self._on_reading(self._reading)
+        return self._reading
 
 
 def next_day(clock: WallClock, now: datetime) -> datetime:

@@ -1,35 +1,42 @@
-"""What the person who runs this has set: the operation, where its token stands, where the files lie.
+"""What the person who runs this has set: the operations, where their tokens stand, where the files lie.
 
-What belongs here: reading and validating the environment and `.env`. What doesn't: what is done with it.
+What belongs here: reading and validating the environment, `.env` and `operations.toml`. What doesn't: what
+is done with it, and how a line of `operations.toml` is read (`operations_file`).
 
-A token is read at the moment it is needed and is never part of a setting, so that no repr, run config
-or page of the UI can show it.
+A secret (a token, the webhook's address) is read at the moment it is needed and is never part of a
+setting, so that no repr, run config or page of the UI can show it.
 """
 
 import os
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from wolkvox_assets import operations_file
+from wolkvox_assets.operations_file import Problem, Table
 from wolkvox_assets.windows import WallClock
 
 ENV_FILE = Path(".env")
+OPERATIONS_FILE = Path("operations.toml")
 
 
 class ConfigurationProblem(Exception):
     """Something that is set, or isn't, keeps an operation from working. Says what to set."""
 
 
+# It becomes part of asset keys, group and pool names: Dagster takes these characters and no others.
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
 def _name(value: str) -> str:
-    # It becomes part of asset keys, group and pool names: Dagster takes these characters and no others.
-    if not re.fullmatch(r"[A-Za-z0-9_]+", value):
+    if not _NAME.fullmatch(value):
         raise ValueError("must be made of letters, digits and _ (it becomes part of asset keys)")
     return value
 
@@ -38,6 +45,16 @@ def _server(value: str) -> str:
     if not re.fullmatch(r"[0-9]{4}", value):
         raise ValueError(
             "must be the four digits of the server code, as in wv0013: it becomes part of a host name"
+        )
+    return value
+
+
+def _token_env(value: str) -> str:
+    # The name is shown where the variable is missing. What looks like a token, put here by mistake, is not.
+    if not re.fullmatch(r"[A-Z][A-Z0-9]*_[A-Z0-9_]+", value):
+        raise ValueError(
+            "must be the name of an environment variable, in capitals and with a _, such as "
+            "WOLKVOX_TOKEN_NORTH; the token itself stands in that variable only"
         )
     return value
 
@@ -51,13 +68,13 @@ def _zone(value: str) -> str:
 
 
 def _start(value: object) -> object:
-    # pydantic would take "0" or "86400" for seconds since 1970, and history would begin there.
-    if isinstance(value, str):
-        try:
-            return datetime.strptime(value.strip(), "%Y-%m-%d").date()
-        except ValueError:
-            raise ValueError("must be a day such as 2026-11-01") from None
-    return value
+    # pydantic would take 2026, "0" or "86400" for seconds since 1970, and history would begin there.
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return datetime.strptime(str(value).strip(), "%Y-%m-%d").date()
+    except ValueError:
+        raise ValueError("must be a day such as 2026-11-01") from None
 
 
 def _base_url(value: str) -> str:
@@ -73,6 +90,12 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
 class Operation(BaseModel):
     """One Wolkvox contact centre.
 
@@ -85,11 +108,11 @@ class Operation(BaseModel):
 
     name: Annotated[str, AfterValidator(_name)] = "main"
     server: Annotated[str, AfterValidator(_server)]
-    token_env: str = "WOLKVOX_TOKEN"  # noqa: S105  # the name of a variable
+    token_env: Annotated[str, AfterValidator(_token_env)] = "WOLKVOX_TOKEN"  # noqa: S105  # the name of a variable
     timezone: Annotated[str, AfterValidator(_zone)] = "America/Bogota"
     start: Annotated[date, BeforeValidator(_start)]
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
-    quota_reserve: Annotated[float, Field(ge=0, le=1)] = 0.2
+    quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
 
     @property
     def clock(self) -> WallClock:
@@ -106,12 +129,16 @@ def _env_file() -> dict[str, str | None]:
         raise ConfigurationProblem(f"{ENV_FILE} cannot be read: {why}.") from None
 
 
+def _secret(variable: str) -> str:
+    return (os.environ.get(variable) or _env_file().get(variable) or "").strip()
+
+
 def read_token(operation: str, variable: str) -> SecretStr:
     """The token that stands in this variable now, in the environment or in `.env`.
 
     Raises `ConfigurationProblem` where there is none, or not a possible one.
     """
-    value = (os.environ.get(variable) or _env_file().get(variable) or "").strip()
+    value = _secret(variable)
     if not value:
         raise ConfigurationProblem(
             f"operation {operation}: no token. Set {variable} in the environment or in .env."
@@ -124,15 +151,44 @@ def read_token(operation: str, variable: str) -> SecretStr:
     return SecretStr(value)
 
 
+def alert_webhook() -> SecretStr | None:
+    """Where alerts go to now, if anywhere: `WOLKVOX_ALERT_WEBHOOK` in the environment or in `.env`.
+
+    Who knows the address can post there: it is as secret as a token. Raises `ConfigurationProblem` where
+    it is no address.
+    """
+    value = _secret("WOLKVOX_ALERT_WEBHOOK")
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise ConfigurationProblem(
+            "WOLKVOX_ALERT_WEBHOOK: must be a whole address that begins with https:// (or http://); no alert "
+            "can be sent until it is. Copy it again (it is a secret and not shown here)."
+        )
+    return SecretStr(value)
+
+
 class Settings(NamedTuple):
-    """All that is set: the operations that can work, and for the others what to mend."""
+    """All that is set: the operations that can work, and for the others what to mend.
+
+    `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
+    a window is first asked for.
+    """
 
     operations: tuple[Operation, ...]
     problems: tuple[str, ...]
     data_dir: Path
+    automation: bool = True
+    live_delay: timedelta = timedelta(seconds=60)
 
 
 class _Environment(BaseSettings):
+    # Text, all of it: what is wrong with one variable must not keep the others from being read.
     model_config = SettingsConfigDict(
         env_prefix="WOLKVOX_",
         env_file=ENV_FILE,
@@ -147,12 +203,16 @@ class _Environment(BaseSettings):
     start: str | None = None
     base_url: str | None = None
     quota_reserve: str | None = None
+    operations: Path | None = None
     data_dir: Path = Path("data")
+    automation: str = "on"
+    live_delay_seconds: str = "60"
 
 
 NOTHING_SET = (
     "no operation is configured. Set WOLKVOX_SERVER (the four digits of wv0013), WOLKVOX_TOKEN and "
-    "WOLKVOX_START (the first day of history, such as 2026-11-01) in the environment or in .env, and reload."
+    "WOLKVOX_START (the first day of history, such as 2026-11-01) in the environment or in .env, and reload. "
+    "For several operations copy operations.example.toml to operations.toml."
 )
 
 
@@ -161,46 +221,153 @@ def load_settings() -> Settings:
     try:
         env_file = _env_file()
     except ConfigurationProblem as problem:
+        # No operation of `operations.toml` either: the folder its data belongs in may stand in .env.
         return Settings((), (str(problem),), Path(os.environ.get("WOLKVOX_DATA_DIR") or "data"))
     env = _Environment()
-    set_values: dict[str, Any] = {
-        "name": env.operation,
-        "server": env.server,
-        "timezone": env.timezone,
-        "start": env.start,
-        "base_url": env.base_url,
-        "quota_reserve": env.quota_reserve,
-    }
-    values = {field: value for field, value in set_values.items() if value is not None}
-    token_is_set = bool(os.environ.get("WOLKVOX_TOKEN") or env_file.get("WOLKVOX_TOKEN"))
-    if not token_is_set and not values.keys() & {"server", "start", "base_url"}:
-        return Settings((), (NOTHING_SET,), env.data_dir)
-    if env.base_url is not None:
-        values.setdefault("server", "0000")  # a stand-in has no server code
-    operation, problems = _operation(values)
-    return Settings((operation,) if operation else (), problems, env.data_dir)
+    file = env.operations or OPERATIONS_FILE
+    tables, to_mend = operations_file.read(file, needed=env.operations is not None)
+    token = os.environ.get("WOLKVOX_TOKEN") or env_file.get("WOLKVOX_TOKEN")
+    own = _own(env, token, tables, beside_file=bool(tables or to_mend))
 
+    found: list[Operation | None] = []
+    problems: list[str] = []
+    if own is not None:
+        operation, wrong = _judge(own)
+        found.append(operation)
+        problems += (_of_variable(one) for one in wrong)
+    for table in tables:
+        operation, mistakes = _judge_table(table)
+        found.append(operation)
+        to_mend += mistakes
+    clashes, ambiguous = _same_name(None if own is None else own.get("name", "main"), tables)
+    problems += (problem.in_file(file) for problem in sorted([*to_mend, *clashes]))
+    if not found and not problems:
+        problems.append(NOTHING_SET)
 
-_VARIABLES = {"name": "WOLKVOX_OPERATION"}
-
-
-def _operation(values: dict[str, Any]) -> tuple[Operation | None, tuple[str, ...]]:
+    automation = _automation(env.automation, problems)
+    live_delay = _live_delay(env.live_delay_seconds, problems)
     try:
-        operation = Operation(**values)
-        read_token(operation.name, operation.token_env)
-    except ValidationError as error:
-        problems = []
-        for one in error.errors(include_input=False):
-            field = str(one["loc"][0])
-            variable = _VARIABLES.get(field, f"WOLKVOX_{field.upper()}")
-            what = "is not set" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")
-            problems.append(f"{variable}: {what}")
-        return None, tuple(problems)
+        alert_webhook()  # said now, not when the first alert can't be sent
     except ConfigurationProblem as problem:
-        return None, (str(problem),)
+        problems.append(str(problem))
+    operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
+    return Settings(operations, tuple(problems), env.data_dir, automation, live_delay)
+
+
+def _own(
+    env: _Environment, token: str | None, tables: list[Table], *, beside_file: bool
+) -> dict[str, Any] | None:
+    """What the environment sets for an operation of its own; `None` if it is not meant to be one."""
+    fields = ("server", "timezone", "start", "base_url", "quota_reserve")
+    values = {field: value for field in fields if (value := getattr(env, field)) is not None}
+    if env.operation is not None:
+        values["name"] = env.operation
+    # Beside a file, a start left over in a copied .env means nothing, nor does a token that the file uses.
+    meant = {"server", "base_url"} if beside_file else {"server", "base_url", "start"}
+    if any(table.values.get("token_env") == "WOLKVOX_TOKEN" for table in tables):
+        token = None
+    return _with_stand_in(values) if token or values.keys() & meant else None
+
+
+def _with_stand_in(values: dict[str, Any]) -> dict[str, Any]:
+    return {"server": "0000", **values} if "base_url" in values else values  # a stand-in has no server code
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with a field. `kind`: pydantic's word for it, where it is pydantic that found it."""
+
+    field: str
+    sentence: str
+    kind: str = ""
+
+
+def _judge(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation | None, list[_Wrong]]:
+    """The operation with these values, or what keeps it from working. `strict`: a number is not text."""
+    try:
+        operation = Operation.model_validate(values, strict=strict)
+    except ValidationError as error:
+        return None, [
+            _Wrong(str(one["loc"][0]), one["msg"].removeprefix("Value error, "), one["type"])
+            for one in error.errors(include_input=False)
+        ]
+    wrong = []
+    try:
+        read_token(operation.name, operation.token_env)
+    except ConfigurationProblem as problem:
+        wrong.append(_Wrong("token_env", str(problem)))
     today = operation.clock.now(datetime.now(UTC)).date()
     if operation.start > today:
-        return None, (
-            f"WOLKVOX_START: {operation.start} is in the future; today is {today} in {operation.timezone}",
+        future = f"{operation.start} is in the future; today is {today} in {operation.timezone}"
+        wrong.append(_Wrong("start", future))
+    return None if wrong else operation, wrong
+
+
+def _of_variable(wrong: _Wrong) -> str:
+    if wrong.field == "token_env":
+        return wrong.sentence  # names the variable itself
+    variable = "WOLKVOX_OPERATION" if wrong.field == "name" else f"WOLKVOX_{wrong.field.upper()}"
+    return f"{variable}: {'is not set' if wrong.kind == 'missing' else wrong.sentence}"
+
+
+def _judge_table(table: Table) -> tuple[Operation | None, list[Problem]]:
+    """The same of a table. It must name its token's variable: WOLKVOX_TOKEN is the environment's own."""
+    values = _with_stand_in({"token_env": None, **table.values, "name": table.name})
+    operation, wrong = _judge(values, strict=True)
+    problems = []
+    for field, sentence, kind in wrong:
+        if field == "name":
+            problems.append(Problem(table.line, f"the operation's name {sentence}"))
+        elif field not in table.lines:
+            if table.readable:  # else it may stand in a line that could not be read
+                add = operations_file.KEYS[field]
+                problems.append(Problem(table.line, f"this operation has no {field}; add a line like {add}"))
+        elif kind == "value_error":
+            problems.append(Problem(table.lines[field], f"{field} {sentence}"))
+        elif kind:
+            problems.append(Problem(table.lines[field], f"{field}: {operations_file.looks_like(field)}"))
+        else:
+            problems.append(Problem(table.lines[field], sentence))
+    return operation if table.readable else None, problems
+
+
+def _same_name(own: str | None, tables: list[Table]) -> tuple[list[Problem], set[str]]:
+    """Operations of one name, and these names. Which of them owns the data is not ours to guess: none loads.
+
+    Capitals make no difference: they make none in the names of files and folders everywhere either.
+    """
+    first = {} if own is None else {own.casefold(): f"{own} of the environment (WOLKVOX_OPERATION)"}
+    problems = []
+    ambiguous = set()
+    for table in tables:
+        if not _NAME.fullmatch(table.name):
+            continue  # never loads, and says so already
+        name = table.name.casefold()
+        if name in first:
+            sentence = (
+                f"operation {table.name} has the same name as {first[name]}; rename one "
+                "(capitals make no difference). Neither is loaded"
+            )
+            problems.append(Problem(table.line, sentence))
+            ambiguous.add(name)
+        first.setdefault(name, f"{table.name} in line {table.line}")
+    return problems, ambiguous
+
+
+def _automation(value: str, problems: list[str]) -> bool:
+    if value.strip().lower() in {"on", "true", "1"}:
+        return True
+    if value.strip().lower() not in {"off", "false", "0"}:
+        # Off: who sets it at all most likely wants it off, and what isn't asked today can be asked tomorrow.
+        problems.append(
+            "WOLKVOX_AUTOMATION: must be on or off; until it is, no schedule or sensor runs by itself"
         )
-    return operation, ()
+    return False
+
+
+def _live_delay(value: str, problems: list[str]) -> timedelta:
+    if re.fullmatch(r"\s*[0-9]{1,3}\s*", value, re.ASCII) and int(value) <= 240:
+        return timedelta(seconds=int(value))
+    problems.append(
+        "WOLKVOX_LIVE_DELAY_SECONDS: must be whole seconds from 0 to 240; until it is, 60 are used"
+    )
+    return timedelta(seconds=60)

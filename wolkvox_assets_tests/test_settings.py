@@ -1,6 +1,7 @@
 """Settings: what is read from where, what is said of a wrong value, and that the token stays unseen."""
 
 import os
+import re
 import traceback
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from wolkvox_assets.settings import (
     ConfigurationProblem,
     Operation,
     Settings,
+    _Environment,
+    alert_webhook,
     load_settings,
     read_token,
 )
@@ -133,6 +136,21 @@ def test_the_bundled_example_says_what_is_missing(settings_of: SettingsOf) -> No
     assert any("WOLKVOX_SERVER" in problem for problem in settings.problems)
 
 
+def test_the_bundled_example_shows_every_variable() -> None:
+    example = (Path(__file__).parents[1] / ".env.example").read_text("utf-8")
+    shown = set(re.findall(r"^(?:# )?(WOLKVOX_\w+)=", example, re.MULTILINE))
+    read = {f"WOLKVOX_{field.upper()}" for field in _Environment.model_fields}
+    assert shown == read | {"WOLKVOX_TOKEN", "WOLKVOX_TOKEN_NORTH", "WOLKVOX_ALERT_WEBHOOK"}
+
+
+def test_the_bundled_example_shows_the_defaults(settings_of: SettingsOf) -> None:
+    example = (Path(__file__).parents[1] / ".env.example").read_text("utf-8")
+    all_set = re.sub(r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS)\w+=)", r"\1", example, flags=re.MULTILINE)
+    settings = settings_of.just(WORKING, all_set)
+    operation = Operation(server="0013", start=date(2026, 1, 1))
+    assert settings == Settings((operation,), (), Path("data"))
+
+
 def test_another_env_file_is_not_read(project_root: Path) -> None:
     (project_root.parent / ".env").write_text(env_file(WORKING), "utf-8")
     assert load_settings().problems == (NOTHING_SET,)
@@ -181,6 +199,103 @@ def test_a_token_alone_is_not_enough(settings_of: SettingsOf) -> None:
     assert settings.problems == ("WOLKVOX_SERVER: is not set", "WOLKVOX_START: is not set")
 
 
+# What holds for all operations
+
+
+@pytest.mark.parametrize(
+    ("value", "automation"),
+    [
+        ("", True),
+        ("on", True),
+        ("True", True),
+        (" 1 ", True),
+        ("off", False),
+        ("FALSE", False),
+        ("0", False),
+    ],
+)
+def test_automation_is_turned_off_by_one_setting(
+    value: str, automation: bool, settings_of: SettingsOf
+) -> None:
+    settings = settings_of.working(WOLKVOX_AUTOMATION=value)
+    assert settings.automation is automation
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize("value", ["offf", "2", "maybe", TOKEN])
+def test_automation_is_off_when_what_is_meant_cannot_be_told(value: str, settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_AUTOMATION=value)
+    assert not settings.automation
+    assert len(settings.operations) == 1
+    (problem,) = settings.problems
+    assert problem.startswith("WOLKVOX_AUTOMATION: must be on or off")
+    assert TOKEN not in problem
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("", 60), ("0", 0), ("7", 7), (" 240 ", 240)])
+def test_the_delay_of_live_windows_can_be_set(value: str, seconds: int, settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_LIVE_DELAY_SECONDS=value)
+    assert settings.live_delay == timedelta(seconds=seconds)
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize("value", ["241", "-1", "1.5", "60s", "٦٠", "1_0", "9" * 5000, TOKEN])
+def test_a_wrong_delay_is_a_problem_and_the_default_holds(value: str, settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_LIVE_DELAY_SECONDS=value)
+    assert settings.live_delay == timedelta(seconds=60)
+    assert len(settings.operations) == 1
+    (problem,) = settings.problems
+    assert problem.startswith("WOLKVOX_LIVE_DELAY_SECONDS: must be whole seconds from 0 to 240")
+    assert value not in problem
+
+
+# Where alerts go
+
+WEBHOOK = "https://hooks.example.com/services/T0/sekret?a=b"
+
+
+def test_no_webhook_is_fine() -> None:
+    assert alert_webhook() is None
+
+
+def test_the_webhook_is_read_when_it_is_needed_and_never_shown(settings_of: SettingsOf) -> None:
+    settings = settings_of.just(WORKING, f"WOLKVOX_ALERT_WEBHOOK={WEBHOOK}\n")
+    assert settings.problems == ()
+    webhook = alert_webhook()
+    assert webhook is not None
+    assert webhook.get_secret_value() == WEBHOOK
+    assert "sekret" not in repr(settings) + repr(webhook) + str(webhook)
+    settings_of.just({"WOLKVOX_ALERT_WEBHOOK": f" {WEBHOOK}2\n"})
+    webhook = alert_webhook()
+    assert webhook is not None
+    assert webhook.get_secret_value() == f"{WEBHOOK}2"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "hooks.example.com/sekret",
+        "ftp://sekret",
+        "https://",
+        "https:///sekret",
+        "http://[::1/sekret",
+        "http://host:sekret",
+        "https://host/sekret two",
+        "https://host/sekretó",
+        "https://host/sek\nret",
+    ],
+)
+def test_a_wrong_webhook_is_told_at_once_and_not_shown(wrong: str, settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_ALERT_WEBHOOK=wrong)
+    assert len(settings.operations) == 1  # it keeps no operation from working
+    (problem,) = settings.problems
+    assert problem.startswith("WOLKVOX_ALERT_WEBHOOK: ")
+    with pytest.raises(ConfigurationProblem) as caught:
+        alert_webhook()
+    assert "sek" not in "".join(traceback.format_exception(caught.value)).replace("secret", "")
+    assert "sek" not in problem
+
+
 # Wrong values
 
 WRONG = [
@@ -212,6 +327,7 @@ WRONG = [
             "http://host/#hunter2",
         )
     ),
+    *(("WOLKVOX_QUOTA_RESERVE", wrong) for wrong in ("-0.1", "1.01", "nan", "inf", "20 %")),
     *(("WOLKVOX_TOKEN", wrong) for wrong in ("two words", "línea", "line\nbreak", "tab\there", "   ")),
 ]
 

@@ -3,7 +3,8 @@
 What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
 doesn't: the SQL (`store/`).
 
-Both are built from the windows alone, never from each other, so that either can be rebuilt by itself.
+Both are built from the windows alone, never from each other, so that either can be rebuilt by itself. Runs
+that change windows rebuild the totals of those days themselves (`refresh_outdated_days`).
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_M
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import days_at_a_glance, rebuild_agent_days, rebuild_operation_days
+from wolkvox_assets.store.gaps import outdated_days
 
-_Context = dg.AssetExecutionContext | dg.OpExecutionContext
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: how often and how long hold and mute were used, and in how many windows.
@@ -73,47 +75,67 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         },
     )
     def operation_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata=_rebuild_operation_days(context, operation, _days(context)))
+        days = _days(context)
+        found = _rebuild_operation_days(context, operation, days)
+        if found["complete_days"] < len(days):
+            context.log.warning(
+                f"{len(days) - found['complete_days']} of {len(days)} days from {days[0]} to {days[-1]} are not "
+                f"complete: {found['windows_known']} of {found['windows_expected']} windows are known. Materialise "
+                f"{operation.name}/agent_9_windows for the rest; totals follow by themselves."
+            )
+        return dg.MaterializeResult(metadata=found)
 
     return [agent_hold_mute_daily, operation_hold_mute_daily]
 
 
-def refresh_days(context: _Context, operation: Operation, days: Sequence[date]) -> None:
-    """Rebuild both totals of these days (without holes) from within a run that changed their windows, and
-    mark them. Raises `dg.Failure`."""
-    for asset, rebuild in (
-        ("agent_hold_mute_daily", _rebuild_agent_days),
-        ("operation_hold_mute_daily", _rebuild_operation_days),
-    ):
-        metadata = rebuild(context, operation, days)
-        for day in days:
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key=[operation.name, asset], partition=f"{day}", metadata=metadata
-                )
-            )
+def refresh_outdated_days(context: Context, operation: Operation) -> None:
+    """Rebuild both totals of every day that its windows have moved away from, and mark those days.
 
-
-def _rebuild_agent_days(context: _Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
+    Each run that changed windows ends with it, so totals never wait for a run of their own, and what a
+    killed run left undone is done by the next one. Raises `dg.Failure`.
+    """
     files: StoreResource = context.resources.store
-    with failures_explained(operation.name), files.store.transaction() as con:
+    with failures_explained(context, operation.name), files.store.reading() as con:
+        outdated = outdated_days(con, operation.name) if con else []
+    # A day before the history's first has no partition: `start` was moved, and its totals stay as they are.
+    for days in _runs_of([day for day in outdated if day >= operation.start]):
+        for asset, rebuild in (
+            ("agent_hold_mute_daily", _rebuild_agent_days),
+            ("operation_hold_mute_daily", _rebuild_operation_days),
+        ):
+            metadata = rebuild(context, operation, days)
+            for day in days:
+                context.log_event(
+                    dg.AssetMaterialization(
+                        asset_key=[operation.name, asset], partition=f"{day}", metadata=metadata
+                    )
+                )
+
+
+def _runs_of(days: Sequence[date]) -> list[list[date]]:
+    """The days in stretches without holes, and of a month at most: a commit a month."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and len(runs[-1]) < 31 and (day - runs[-1][-1]).days == 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
+
+
+def _rebuild_agent_days(context: Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
+    files: StoreResource = context.resources.store
+    with failures_explained(context, operation.name), files.store.transaction() as con:
         rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
     return {"dagster/partition_row_count": rows, "days": len(days)}
 
 
-def _rebuild_operation_days(context: _Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
+def _rebuild_operation_days(context: Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
     files: StoreResource = context.resources.store
     expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    with failures_explained(operation.name), files.store.transaction() as con:
+    with failures_explained(context, operation.name), files.store.transaction() as con:
         rows = rebuild_operation_days(con, operation.name, expected)
         glance = days_at_a_glance(con, operation.name, days[0], days[-1])
-    incomplete = len(days) - glance.complete_days
-    if incomplete:
-        context.log.warning(
-            f"{incomplete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
-            f"{glance.windows_known} of {sum(expected.values())} windows are known. Materialise "
-            f"{operation.name}/agent_9_windows for the rest, then these days again."
-        )
     return {
         "dagster/partition_row_count": rows,
         "windows_known": glance.windows_known,

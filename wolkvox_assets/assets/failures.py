@@ -1,6 +1,6 @@
 """Errors of the client and of the store, turned into Dagster failures in one place.
 
-What belongs here: which errors Dagster may retry, and the words around them. What doesn't: the errors.
+What belongs here: which errors may pass by themselves, and the words around them. What doesn't: the errors.
 """
 
 from collections.abc import Iterator
@@ -8,24 +8,31 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from wolkvox_assets.api import Transient, WolkvoxError
+from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, Transient, WolkvoxError
+from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
 
-KEPT = "Every window fetched before is stored, marked as materialised and published; repeat the run for the rest."
+_KEPT = "Every window fetched before is stored, marked as materialised and published; repeat the run for the rest."
 
 
 @contextmanager
-def failures_explained(operation: str) -> Iterator[None]:
+def failures_explained(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, operation: str
+) -> Iterator[None]:
     """Raise what goes wrong inside as `dg.Failure`, with a message a person can act on.
 
-    Only what may pass by itself may be retried: a wrong token asked again and again helps nobody.
+    Only what may pass by itself may be retried: a wrong token asked again and again helps nobody. Tags tell
+    the automation, whose retries are another system than Dagster's.
     """
     try:
         yield
     except WolkvoxError as error:
+        permanent = not isinstance(error, Transient)
+        about_windows = isinstance(error, AnswerUnreadable | AnswerTooLarge)
+        _tag(context, error, (THESE_WINDOWS if about_windows else EVERYTHING) if permanent else None)
         raise dg.Failure(
-            description=f"{error} {KEPT}",
+            description=f"{error} {_KEPT}",
             metadata={
                 "operation": operation,
                 "error": type(error).__name__,
@@ -34,9 +41,18 @@ def failures_explained(operation: str) -> Iterator[None]:
                 "http_status": str(error.status),
                 "msg": error.msg or "",
             },
-            allow_retries=isinstance(error, Transient),
+            allow_retries=not permanent,
         ) from error
     except ConfigurationProblem as problem:
+        _tag(context, problem, EVERYTHING)
         raise dg.Failure(description=f"{problem} Nothing was asked.", allow_retries=False) from problem
     except StoreError as error:
+        _tag(context, error, None)
         raise dg.Failure(description=f"operation {operation}: {error}", allow_retries=True) from error
+
+
+def _tag(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exception, permanent: str | None
+) -> None:
+    tags = {CAUSE: type(error).__name__, **({PERMANENT: permanent} if permanent else {})}
+    context.instance.add_run_tags(context.run.run_id, tags)

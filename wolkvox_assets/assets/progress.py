@@ -6,12 +6,11 @@ What belongs here: words and numbers about a run. What doesn't: anything the run
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from wolkvox_assets.loading import Batch
-from wolkvox_assets.quota import next_day
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.verdicts import Verdict
@@ -22,10 +21,8 @@ _CORRECTIONS_SHOWN = 100
 class Progress:
     """How many windows of how many, how long to go, and what was noted on the way."""
 
-    def __init__(
-        self, context: dg.AssetExecutionContext | dg.OpExecutionContext, operation: Operation, windows: int
-    ) -> None:
-        self._log = context.log
+    def __init__(self, log: dg.DagsterLogManager, operation: Operation, windows: int) -> None:
+        self._log = log
         self._operation = operation
         self._of = windows
         self._sources: dict[datetime, str] = {}
@@ -85,10 +82,8 @@ class Progress:
         self.corrections += batch.corrections
         self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
 
-    def stopped(self, stop: Exception) -> None:
-        """The quota is used up: say what is left to do, and when it can go on."""
-        now = datetime.now(UTC)
-        turn = next_day(self._operation.clock, now)
+    def stopped(self, stop: Exception, turn: datetime) -> None:
+        """The quota is used up until `turn` (aware): say what is left to do, and when it can go on."""
         self._left = (
             f"operation {self._operation.name}: {stop}. Stopped with {self._of - self._done} of {self._of} "
             f"windows left to do; what was done is stored and marked. The operation's next day, and with it a new "

@@ -88,10 +88,10 @@ def main(kind: str, folder: Path) -> None:
     rooms: tuple[int, ...]
     if kind == "disk":
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=True)
-        limited, rooms = room_on_disk, (0, 100_000, 250_000, 500_000, 1_000_000, 1_500_000, 4_000_000)
+        limited, rooms = room_on_disk, (0, 250_000, 1_000_000, 1_500_000, 4_000_000)
     else:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        limited, rooms = room_in_files, (100_000, 300_000, 700_000, 1_100_000, 1_300_000, 4_000_000)
+        limited, rooms = room_in_files, (100_000, 700_000, 1_200_000, 4_000_000)
     for room in rooms:
         store = Store(folder / "data")
         store_round(store, 1, windows=1)

@@ -17,14 +17,14 @@ OLD = [1, 1, AGENTS, AGENTS]
 NEW = [2, 2, WINDOWS * AGENTS, WINDOWS * AGENTS]
 
 
-def own_mounts() -> list[str]:
+def own_mounts(folder: Path) -> list[str]:
     """How to start a program that may mount something only it sees; empty where that can't be done here."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", *user, "--mount"]
     if shutil.which("unshare") is None:
         return []
     can = subprocess.run(
-        [*command, "sh", "-c", "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True
+        [*command, "mount", "-t", "tmpfs", "tmpfs", str(folder)], check=False, capture_output=True
     ).returncode
     return command if can == 0 else []
 
@@ -57,7 +57,7 @@ def check(found: list[dict[str, Any]]) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    prefix = own_mounts()
+    prefix = own_mounts(tmp_path)
     if not prefix:
         pytest.skip("this machine lets nobody mount a small disk; a limit on files is tested all the same")
     found = outcomes("disk", tmp_path / "disk", prefix)

@@ -72,6 +72,31 @@ COLUMNS = {
         ("run_id", "VARCHAR"),
         ("body", "VARCHAR"),
     ],
+    # As in the issue "Ask as little as possible".
+    "agent_9_corrections": [
+        ("operation", "VARCHAR"),
+        ("window_start", "TIMESTAMP"),
+        ("agent_name", "VARCHAR"),
+        ("corrected_at", "TIMESTAMP"),
+        ("column_name", "VARCHAR"),
+        ("old_value", "INTEGER"),
+        ("new_value", "INTEGER"),
+    ],
+    # Not in the design: what the pipeline itself remembers.
+    "additivity_proofs": [
+        ("operation", "VARCHAR"),
+        ("proved_at", "TIMESTAMP"),
+        ("holds", "BOOLEAN"),
+        ("evidence", "VARCHAR"),
+        ("run_id", "VARCHAR"),
+    ],
+    "quota_readings": [
+        ("operation", "VARCHAR"),
+        ("read_at", "TIMESTAMP"),
+        ("daily_limit", "INTEGER"),
+        ("used_today", "INTEGER"),
+        ("run_id", "VARCHAR"),
+    ],
 }
 
 

@@ -1,0 +1,29 @@
+"""The tags by which runs and automation understand each other.
+
+What belongs here: their names. What doesn't: what is made of them.
+"""
+
+BACKFILL = "dagster/backfill"
+"""Dagster's own: the run belongs to a backfill."""
+
+OPERATION = "wolkvox/operation"
+"""The operation that a run of the automation is for."""
+
+
+def quota_until(operation: str) -> str:
+    """The run stopped asking for this operation, its day's quota being used up. The value is when the
+    operation's next day begins (ISO, UTC). A run can serve several operations, hence a tag for each."""
+    return f"wolkvox/quota_until/{operation}"
+
+
+CAUSE = "wolkvox/cause"
+"""Why the run failed, in a word: the name of the error."""
+
+PERMANENT = "wolkvox/permanent"
+"""The run failed for a reason that does not pass by itself: `EVERYTHING`, or `THESE_WINDOWS`."""
+
+EVERYTHING = "everything"
+"""No request of this operation can work: the token, an address."""
+
+THESE_WINDOWS = "these windows"
+"""Other windows may well be had: an answer that can't be read."""

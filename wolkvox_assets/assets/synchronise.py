@@ -1,0 +1,156 @@
+"""Making windows true within a run: what is asked is committed, marked as materialised, and told.
+
+What belongs here: the steps of a run over windows, in Dagster's terms. What doesn't: what to ask
+(`sync/`), fetching and committing (`loading.py`), the words about how far it is (`progress.py`).
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from wolkvox_assets import duties
+from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.assets.daily import refresh_outdated_days
+from wolkvox_assets.assets.failures import failures_explained
+from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
+from wolkvox_assets.assets.progress import Progress
+from wolkvox_assets.assets.run_tags import BACKFILL, quota_until
+from wolkvox_assets.loading import Batch, load
+from wolkvox_assets.quota import ReserveReached, next_day
+from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.verdicts import latest_verdict
+from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.windows import WINDOW, contiguous
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
+
+
+def make_windows_true(
+    context: Context,
+    operation: Operation,
+    windows: Iterable[datetime],
+    *,
+    direct: bool = False,
+    between: Callable[[], None] | None = None,
+    held_back: int = 0,
+) -> list[Correction]:
+    """Make these windows (wall clock) equal to the API's answers, mark each as it is committed, and rebuild the
+    totals of the days that changed.
+
+    `direct`: each window by a request of its own. `between`: called now and then between two requests, to
+    do what is more urgent. `held_back`: requests of the day's quota that are left to others. Returns what
+    changed of windows that were known before. Ends by itself, without an error, where the day's quota is
+    used up. Raises `dg.Failure`; what was fetched before is stored, marked, and in the totals.
+    """
+    now = datetime.now(UTC)
+    wanted = set(windows)
+    ended = duties.ended(operation, wanted, now)
+    if len(ended) < len(wanted):
+        last = max(wanted)
+        context.log.warning(
+            f"{len(wanted) - len(ended)} windows up to {last:%Y-%m-%d %H:%M} are not over yet (clocks go back, and "
+            "the hour comes again): not asked, not marked. Repeat after "
+            f"{operation.clock.end_utc(last):%Y-%m-%d %H:%M} UTC."
+        )
+    if not ended:
+        return []
+    wolkvox: WolkvoxResource = getattr(context.resources, wolkvox_key(operation))
+    files: StoreResource = context.resources.store
+    progress = Progress(context.log, operation, len(ended))
+    marks = _Marks(context, operation)
+    gate = threading.Event()
+    gate.set()
+    with failures_explained(context, operation.name):
+        trust = _trust(context, operation, files.store, now)
+        seed = int(context.run.run_id[:8], 16)
+        settled = [w for w in ended if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
+        plan = load(
+            operation,
+            lambda ask: make_true(
+                contiguous(ended),
+                ask=ask,
+                stored=StoredWindows(files.store, operation.name),
+                settled_before=settled[-1] + WINDOW if settled else ended[0],
+                trust=trust,
+                seed=seed,
+                direct=direct,
+            ),
+            windows=len(ended),
+            held_back=held_back,
+            gate=gate,
+            open_client=wolkvox.open_client,
+            store=files.store,
+            run_id=context.run.run_id,
+        )
+        try:
+            with closing(plan) as batches:
+                for batch in batches:
+                    marks.set(batch)
+                    progress.tell(batch)
+                    if between is not None:
+                        gate.clear()  # no request of ours while something more urgent is done
+                        between()
+                        gate.set()
+        except (ReserveReached, QuotaUsedUp) as stop:
+            turn = next_day(operation.clock, datetime.now(UTC))
+            context.instance.add_run_tags(context.run.run_id, {quota_until(operation.name): turn.isoformat()})
+            progress.stopped(stop, turn)
+        finally:
+            refresh_outdated_days(context, operation)
+    context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
+    return progress.corrections
+
+
+def _trust(context: Context, operation: Operation, store: Store, now: datetime) -> Trust:
+    """What the stored verdict on additivity is worth today; a bad one is told."""
+    with store.reading() as con:
+        verdict = latest_verdict(con, operation.name) if con else None
+    trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
+    if verdict is not None and trust is Trust.FAILED:
+        context.log.warning(
+            f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
+            f"by itself; tried again {duties.FAILED_FOR.days} days after that. {verdict.evidence}"
+        )
+    return trust
+
+
+class _Marks:
+    """Marks partitions as materialised."""
+
+    def __init__(self, context: Context, operation: Operation) -> None:
+        self._context = context
+        self._operation = operation
+        self._asset = windows_key(operation)
+        self._partitions = window_partitions(operation)
+        self._marked_before: set[str] | None = None
+
+    def set(self, batch: Batch) -> None:
+        for window in batch.windows:
+            for partition in keys_of_window(self._partitions, self._operation, window.window_start):
+                self._mark(partition, {"agents": len(window.agents), "source": window.source})
+        for checked in batch.verified:
+            for window_start in checked.stretch.windows():
+                for partition in keys_of_window(self._partitions, self._operation, window_start):
+                    if self._needs_a_mark(partition):
+                        self._mark(partition, {"verified": True})
+
+    def _mark(self, partition: str, metadata: dict[str, int | str | bool]) -> None:
+        self._context.log_event(
+            dg.AssetMaterialization(asset_key=self._asset, partition=partition, metadata=metadata)
+        )
+
+    def _needs_a_mark(self, partition: str) -> bool:
+        # A mark costs 16 ms and 7 KB, and nothing changed. But a backfill takes a partition that its run
+        # did not mark for failed.
+        if BACKFILL in self._context.run.tags:
+            return True
+        if self._marked_before is None:
+            self._marked_before = self._context.instance.get_materialized_partitions(self._asset)
+        return partition not in self._marked_before

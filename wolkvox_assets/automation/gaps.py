@@ -1,0 +1,189 @@
+"""Gaps and history: windows that are not known, or not marked, found and asked for as ranges, newest first.
+
+What belongs here: the sensor that finds them and the job that fills them. What doesn't: what a gap is
+(`duties.py`, `store/gaps.py`), how windows are made true (`assets/synchronise.py`).
+
+History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
+itself, the newest first.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets import duties
+from wolkvox_assets.assets.keep_fresh import between_requests
+from wolkvox_assets.assets.partitions import windows_key
+from wolkvox_assets.assets.run_tags import OPERATION
+from wolkvox_assets.assets.synchronise import make_windows_true
+from wolkvox_assets.automation.runs import gaps_job_name, live_job_name, pause, under_way
+from wolkvox_assets.executor import end_dead_runs
+from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.gaps import holes, verified
+from wolkvox_assets.windows import Range
+
+# A run takes up to a month of windows: long enough to ask little, short enough that what is newer by then
+# comes first.
+_MOST_WINDOWS = 31 * 288
+_EVERY_SECONDS = 60
+# Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
+_MARKS_EVERY = timedelta(minutes=30)
+
+
+class CatchUpConfig(dg.Config):
+    """`ranges`: pairs of wall-clock times, `[start, end)`, such as `["2026-11-16T08:00", "2026-11-16T09:00"]`."""
+
+    ranges: list[list[str]]
+
+
+def build_gaps(
+    operation: Operation, settings: Settings, pool: str, sharers: tuple[Operation, ...]
+) -> tuple[dg.JobDefinition, dg.SensorDefinition]:
+    """The job `<operation>_catch_up` and the sensor that starts it."""
+    store = Store(settings.data_dir)
+
+    @dg.op(
+        name=f"{operation.name}_fill",
+        pool=pool,
+        required_resource_keys={"store", *(wolkvox_key(sharer) for sharer in sharers)},
+        description="Makes ranges of windows true; newest first, live windows before all.",
+    )
+    def fill(context: dg.OpExecutionContext, config: CatchUpConfig) -> None:
+        ranges = [Range(*map(datetime.fromisoformat, pair)) for pair in config.ranges]
+        make_windows_true(
+            context,
+            operation,
+            [w for r in ranges for w in r.windows() if operation.clock.shows(w)],
+            between=between_requests(context, settings, sharers),
+            held_back=duties.live_need(operation, datetime.now(UTC)),
+        )
+
+    @dg.job(
+        name=gaps_job_name(operation),
+        tags={OPERATION: operation.name, "dagster/max_retries": "0"},
+        description=f"Fills gaps in the windows of {operation.name}, and loads its history.",
+    )
+    def catch_up() -> None:
+        fill()
+
+    @dg.sensor(
+        name=f"{operation.name}_gaps",
+        job=catch_up,
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if settings.automation
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Finds windows that are not known, or not marked as materialised, and asks for them.",
+    )
+    def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = datetime.now(UTC)
+        end_dead_runs(context.instance)
+        reason = _reason_to_wait(context.instance, operation, now)
+        if reason is not None:
+            return dg.SkipReason(reason)
+        missing = _unknown(store, operation, now)
+        if not missing and _marks_are_due(context.cursor, now):
+            missing = _unmarked(context.instance, store, operation, now)
+            if not missing:
+                context.update_cursor(now.isoformat())
+        if not missing:
+            return dg.SkipReason("every window of the history is known")
+        ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
+        tag = json.dumps(ranges)[:_TAG_LENGTH]
+        if tag == _asked_last(context.instance, operation):
+            return dg.SkipReason(
+                f"the last run of {gaps_job_name(operation)} was for these very windows and left them as they are; "
+                "look at its log. They are tried again when it is an hour old."
+            )
+        context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
+        return dg.RunRequest(
+            run_config=dg.RunConfig(ops={f"{operation.name}_fill": CatchUpConfig(ranges=ranges)}),
+            tags={_RANGES: tag},
+        )
+
+    return catch_up, gaps
+
+
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_RANGES = "wolkvox/ranges"
+_TAG_LENGTH = 2000
+
+
+def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: datetime) -> str | None:
+    for run in under_way(instance, operation):
+        if run.job_name != live_job_name(operation):
+            return f"run {run.run_id} has not ended yet"
+    reason = pause(instance, operation, gaps_job_name(operation), now)
+    if reason is not None:
+        return reason
+    # While live windows can't be had, history can't either: one job that tries is enough.
+    last = instance.get_runs(
+        filters=dg.RunsFilter(job_name=live_job_name(operation), statuses=_ENDED), limit=1
+    )
+    if last and last[0].status is dg.DagsterRunStatus.FAILURE:
+        return f"live run {last[0].run_id} failed: gaps wait until live windows can be had again"
+    return None
+
+
+def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    with store.reading() as con:
+        return duties.gaps(
+            operation,
+            lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
+            now,
+            most=_MOST_WINDOWS,
+        )
+
+
+def _asked_last(instance: dg.DagsterInstance, operation: Operation) -> str | None:
+    """What the last run was for, where it succeeded within the hour."""
+    records = instance.get_run_records(
+        filters=dg.RunsFilter(
+            job_name=gaps_job_name(operation),
+            statuses=[dg.DagsterRunStatus.SUCCESS],
+            created_after=datetime.now(UTC) - timedelta(hours=1),
+        ),
+        limit=1,
+    )
+    return records[0].dagster_run.tags.get(_RANGES) if records else None
+
+
+def _marks_are_due(cursor: str | None, now: datetime) -> bool:
+    return cursor is None or now - datetime.fromisoformat(cursor) > _MARKS_EVERY
+
+
+def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Days of which Dagster's record has fewer partitions than there are: a run was killed after a commit.
+
+    A day as a whole: asking for it again is one request, and marks what is missing.
+    """
+    clock = operation.clock
+    marked = Counter(key[:10] for key in instance.get_materialized_partitions(windows_key(operation)))
+    today = clock.now(now).date()
+    found: list[Range] = []
+    day = today - timedelta(days=1)
+    while day >= operation.start and len(found) < 31:
+        windows = clock.windows_of_day(day) if marked[f"{day}"] < 300 else []
+        passes = (
+            (clock.end_utc(windows[-1]) - clock.start_utc(windows[0])) // timedelta(minutes=5)
+            if windows
+            else 0
+        )
+        if marked[f"{day}"] < passes and _is_known(store, operation, windows):
+            found.append(Range(windows[0], windows[-1] + timedelta(minutes=5)))
+        day -= timedelta(days=1)
+    return found
+
+
+def _is_known(store: Store, operation: Operation, windows: Sequence[datetime]) -> bool:
+    with store.reading() as con:
+        if con is None:
+            return False
+        return len(verified(con, operation.name, windows[0], windows[-1] + timedelta(minutes=5))) == len(
+            windows
+        )

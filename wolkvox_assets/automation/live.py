@@ -1,0 +1,78 @@
+"""Every five minutes: the windows that have just closed, hours that settled, days that closed.
+
+What belongs here: the job and its schedule. What doesn't: what the run does (`assets/keep_fresh.py`).
+
+The schedule needs no catch-up: each run looks for all that is due, so a missed tick is made up by the next.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import ceil
+
+import dagster as dg
+
+from wolkvox_assets.assets.keep_fresh import keep_fresh
+from wolkvox_assets.assets.run_tags import OPERATION
+from wolkvox_assets.automation.runs import (
+    live_job_name,
+    pause,
+    serves_live_windows,
+    under_way,
+)
+from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets.settings import Operation, Settings
+
+
+def build_live(
+    operation: Operation, settings: Settings, pool: str, sharers: tuple[Operation, ...]
+) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
+    """The job `<operation>_live` and its schedule. `sharers`: the operations with the same token."""
+
+    @dg.op(
+        name=f"{operation.name}_keep_fresh",
+        pool=pool,
+        required_resource_keys={"store", wolkvox_key(operation)},
+        description="Asks new windows, verifies hours that settled and days that closed, rebuilds totals.",
+    )
+    def keep_fresh_op(context: dg.OpExecutionContext) -> None:
+        keep_fresh(context, operation, settings.live_delay)
+
+    # The next tick is the retry; a run retry beside it would make two.
+    @dg.job(
+        name=live_job_name(operation),
+        tags={OPERATION: operation.name, "dagster/max_retries": "0", "dagster/priority": "10"},
+        description=f"Keeps the windows and totals of {operation.name} fresh: what is due now.",
+    )
+    def live() -> None:
+        keep_fresh_op()
+
+    @dg.schedule(
+        name=f"{live_job_name(operation)}_schedule",
+        job=live,
+        cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING
+        if settings.automation
+        else dg.DefaultScheduleStatus.STOPPED,
+        description="Each five minutes, once the windows that closed have had a moment.",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        now = datetime.now(UTC)
+        for run in under_way(context.instance, operation):
+            if run.job_name == live_job_name(operation):
+                yield dg.SkipReason(f"run {run.run_id} of this job has not ended yet")
+                return
+        for sharer in sharers:
+            for run in under_way(context.instance, sharer):
+                if serves_live_windows(run, sharer):
+                    yield dg.SkipReason(f"run {run.run_id} has the token, and does what is due meanwhile")
+                    return
+        reason = pause(context.instance, operation, live_job_name(operation), now)
+        if reason is not None:
+            yield dg.SkipReason(reason)
+            return
+        yield dg.RunRequest()
+
+    return live, schedule

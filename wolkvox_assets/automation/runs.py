@@ -1,0 +1,127 @@
+"""What Dagster's record of runs says about an operation: what is under way, and how long to leave it alone.
+
+What belongs here: reading runs, and pauses after failures. What doesn't: starting runs.
+
+The pauses are read off the runs themselves, so that there is no state of ours to go wrong, and whoever
+looks at the list of runs sees why nothing happens.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.assets.partitions import windows_key
+from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, quota_until
+from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
+from wolkvox_assets.quota import next_day
+from wolkvox_assets.settings import Operation
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+# 1, 2, 4 … minutes after a failure that may pass by itself, and 15, 30 … after one that does not: somebody may
+# have mended it at the server's side. Each run asks a handful of times itself.
+_FIRST_PAUSE = timedelta(minutes=1)
+_FIRST_PAUSE_IF_PERMANENT = timedelta(minutes=15)
+_LONGEST_PAUSE = timedelta(minutes=30)
+_LONGEST_PAUSE_IF_PERMANENT = timedelta(hours=4)
+
+ATTEMPTS_A_DAY = 30
+"""How often failed runs of one job are started anew within 24 hours."""
+
+# Settings are read when the code location is loaded: what failed for good before that may work now.
+_LOADED_AT = datetime.now(UTC)
+
+
+def live_job_name(operation: Operation) -> str:
+    return f"{operation.name}_live"
+
+
+def gaps_job_name(operation: Operation) -> str:
+    return f"{operation.name}_catch_up"
+
+
+def under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.DagsterRun]:
+    """The runs that ask for this operation's windows and have not ended, live ones included."""
+    names = {live_job_name(operation), gaps_job_name(operation), VERIFY_RECENT}
+    key = windows_key(operation)
+    return [
+        run
+        for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY))
+        if run.job_name in names or key in (run.asset_selection or ())
+    ]
+
+
+def serves_live_windows(run: dg.DagsterRun, operation: Operation) -> bool:
+    """Whether this run, once it has begun, does what is due of its token's operations meanwhile."""
+    return run.status is dg.DagsterRunStatus.STARTED and run.job_name != live_job_name(operation)
+
+
+def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
+    """Why no run of this job should be started at `now` (aware), or None where one may be."""
+    turn = next_day(operation.clock, now).isoformat()
+    if instance.get_runs(filters=dg.RunsFilter(tags={quota_until(operation.name): turn}), limit=1):
+        return f"the day's quota of {operation.name} is used up; it goes on by itself after {turn}"
+    jobs = {
+        name: _ended_lately(instance, name, now)
+        for name in (live_job_name(operation), gaps_job_name(operation))
+    }
+    of_all = sorted((record for records in jobs.values() for record in records), key=_end, reverse=True)
+    failed = _failed_in_a_row(of_all)
+    if failed and failed[0].dagster_run.tags.get(PERMANENT) == EVERYTHING:
+        # A token that is refused is refused for every job.
+        if _end(failed[0]) < _LOADED_AT:
+            return None
+        again = _end(failed[0]) + _growing(
+            _FIRST_PAUSE_IF_PERMANENT, len(failed), _LONGEST_PAUSE_IF_PERMANENT
+        )
+    else:
+        failed = _failed_in_a_row(jobs[job_name])
+        if not failed:
+            return None
+        again = _end(failed[0]) + _growing(_FIRST_PAUSE, len(failed), _LONGEST_PAUSE)
+    last = failed[0].dagster_run.run_id
+    if len(failed) >= ATTEMPTS_A_DAY and job_name != live_job_name(operation):
+        return (
+            f"{len(failed)} runs of {job_name} have failed within 24 hours, which is as often as it is tried in a "
+            f"day; the last is {last}. Start {job_name} by hand when the cause is mended."
+        )
+    if now < again:
+        return f"{len(failed)} runs in a row failed, the last is {last}; tried again after {again:%Y-%m-%d %H:%M:%S} UTC"
+    return None
+
+
+def _ended_lately(instance: dg.DagsterInstance, job_name: str, now: datetime) -> Sequence[dg.RunRecord]:
+    """The runs of this job within 24 hours that have ended, newest first."""
+    return instance.get_run_records(
+        filters=dg.RunsFilter(
+            job_name=job_name,
+            statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
+            created_after=now - timedelta(days=1),
+        ),
+        limit=2 * ATTEMPTS_A_DAY,
+    )
+
+
+def _growing(first: timedelta, failures: int, longest: timedelta) -> timedelta:
+    return min(first * (1 << min(failures, 20) - 1), longest)
+
+
+def _failed_in_a_row(newest_first: Sequence[dg.RunRecord]) -> list[dg.RunRecord]:
+    """The failures since the last success."""
+    failed = []
+    for record in newest_first:
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failed.append(record)
+    return failed
+
+
+def _end(record: dg.RunRecord) -> datetime:
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)

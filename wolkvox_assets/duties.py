@@ -1,0 +1,146 @@
+"""What is due for an operation now: new windows, settled hours, closed days, gaps.
+
+What belongs here: deciding what is due, from the clock and from what is stored. What doesn't: doing it
+(`assets/`), starting runs (`automation/`). No Dagster, no DuckDB.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.sync import Trust
+from wolkvox_assets.windows import WINDOW, Range, contiguous
+
+SETTLED_AFTER = timedelta(hours=1)
+"""After this an answer is taken to change no more, or only as a late record that verification finds [?]."""
+
+LIVE_FOR = timedelta(minutes=70)
+"""Windows that ended longer ago are a gap, no longer live: ten minutes more than it takes to settle."""
+
+RECENT_DAYS = 3
+"""How many whole days are verified when the next one has begun. Vendors' servers close records late [F]."""
+
+# How long a verdict on additivity is good for.
+PROVED_FOR = timedelta(days=30)
+FAILED_FOR = timedelta(days=7)
+
+_HOURS_BACK = timedelta(hours=30)
+
+
+def trust_in(verdict: tuple[datetime, bool] | None, now: datetime) -> Trust:
+    """What a verdict (when, aware, and whether the API's answers add up) is worth at `now` (aware)."""
+    if verdict is None:
+        return Trust.UNPROVED
+    proved_at, holds = verdict
+    if now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
+        return Trust.UNPROVED
+    return Trust.PROVED if holds else Trust.FAILED
+
+
+def ended(operation: Operation, windows: Iterable[datetime], now: datetime) -> list[datetime]:
+    """Those that are over for good at `now` (aware), each once, in order."""
+    return sorted(window for window in set(windows) if operation.clock.end_utc(window) <= now)
+
+
+def live_windows(
+    operation: Operation, known: Callable[[Range], Mapping[datetime, object]], now: datetime, delay: timedelta
+) -> list[datetime]:
+    """Windows that ended lately, at least `delay` before `now` (aware), and are not known.
+
+    `known`: the known windows of a range.
+    """
+    candidates = ended(operation, operation.clock.passes(_floor(now - LIVE_FOR), now), now - delay)
+    candidates = [window for window in candidates if window.date() >= operation.start]
+    if not candidates:
+        return []
+    there = known(Range(candidates[0], candidates[-1] + WINDOW))
+    return [window for window in candidates if window not in there]
+
+
+def to_verify(
+    operation: Operation,
+    verified: Callable[[Range], Mapping[datetime, datetime]],
+    trust: Trust,
+    now: datetime,
+) -> list[datetime]:
+    """Known windows that are due to be verified: of hours that have settled, of days that have closed.
+
+    `verified`: of a range, when each known window was verified (UTC, naive). Each hour comes once, when all
+    its windows have settled; each of the last `RECENT_DAYS` days once a day, when the day before has
+    settled. Where additivity is not proved, verifying costs a request a window: then only the last day.
+    """
+    clock = operation.clock
+    today = clock.now(now - SETTLED_AFTER).date()
+    closed_at = _naive(clock.start_utc(clock.windows_of_day(today)[0]) + SETTLED_AFTER)
+    first_day = today - timedelta(days=RECENT_DAYS if trust is Trust.PROVED else 1)
+    hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
+    midnight = datetime.combine(first_day, datetime.min.time())
+    there = verified(Range(min(midnight, hours_from), clock.now(now).replace(second=0, microsecond=0)))
+    due: list[datetime] = []
+    for n in range((today - first_day).days):
+        day = first_day + timedelta(days=n)
+        due += _due(clock.windows_of_day(day), there, closed_at) if day >= operation.start else []
+    if trust is Trust.PROVED:
+        settled = [w for w in there if clock.end_utc(w) <= now - SETTLED_AFTER and w.date() >= today]
+        for hour in {window.replace(minute=0) for window in settled}:
+            windows = [w for w in Range(hour, hour + timedelta(hours=1)).windows() if clock.shows(w)]
+            if clock.end_utc(windows[-1]) <= now - SETTLED_AFTER:
+                due += _due(windows, there, _naive(clock.end_utc(windows[-1]) + SETTLED_AFTER))
+    return due
+
+
+def gaps(
+    operation: Operation, holes: Callable[[Range], list[Range]], now: datetime, *, most: int
+) -> list[Range]:
+    """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
+
+    `holes`: the stretches of a range without a known window, newest first; hours that the clock skips may
+    be in it.
+    """
+    clock = operation.clock
+    start = datetime.combine(operation.start, datetime.min.time())
+    end = clock.now(_floor(now - LIVE_FOR))
+    found: list[Range] = []
+    left = most
+    for hole in holes(Range(start, end)) if start < end else []:
+        # Newest first, also within a hole that is longer than what is left to take.
+        newest = Range(max(hole.start, hole.end - left * WINDOW), hole.end)
+        windows = [w for w in newest.windows() if clock.shows(w) and clock.end_utc(w) <= now - SETTLED_AFTER]
+        found += contiguous(windows)[::-1]
+        left -= len(windows)
+        if left <= 0:
+            break
+    return found
+
+
+def live_need(operation: Operation, now: datetime) -> int:
+    """How many requests the live windows of the rest of the operation's day will take."""
+    wall = operation.clock.now(now)
+    tomorrow = datetime.combine(wall.date() + timedelta(days=1), datetime.min.time())
+    # One a window and one an hour, and a little for what has to be repaired.
+    return int((tomorrow - wall) / WINDOW * 1.15)
+
+
+def next_live(now: datetime, delay: timedelta) -> datetime:
+    """When the next window is due (aware)."""
+    return _floor(now - delay) + WINDOW + delay
+
+
+def _due(windows: list[datetime], verified: Mapping[datetime, datetime], since: datetime) -> list[datetime]:
+    """All of them where all are known and one was not verified since; a part of it is a gap first."""
+    if not all(window in verified for window in windows):
+        return []
+    return windows if min(verified[window] for window in windows) < since else []
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def days_of(windows: Iterable[datetime]) -> list[date]:
+    """The days of these windows, in order."""
+    return sorted({window.date() for window in windows})

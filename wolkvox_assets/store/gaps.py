@@ -1,0 +1,52 @@
+"""What is not as it should be, read from the tables: windows that are not known, totals that are outdated.
+
+What belongs here: finding it, in milliseconds for a year. What doesn't: what is done about it
+(`duties.py`, `automation/`).
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from importlib import resources
+
+import duckdb
+
+from wolkvox_assets.windows import WINDOW, Range
+
+
+def holes(con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime) -> list[Range]:
+    """The stretches from `start` to before `end` (wall clock) without a known window, newest first.
+
+    An hour that the clock skips is a hole like any other: only the wall clock knows better.
+    """
+    rows = con.execute(
+        "WITH known AS ("
+        " SELECT window_start FROM agent_9_window_log"
+        "  WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+        " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
+        "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
+        " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
+        " ORDER BY window_start DESC",
+        {"operation": operation, "start": start, "end": end},
+    ).fetchall()
+    return [Range(known + WINDOW, following) for known, following in rows]
+
+
+def verified(
+    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime
+) -> dict[datetime, datetime]:
+    """The known windows from `start` to before `end` (wall clock), and when each was verified (UTC, naive)."""
+    rows = con.execute(
+        "SELECT window_start, verified_at FROM agent_9_window_log"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        {"operation": operation, "start": start, "end": end},
+    ).fetchall()
+    return dict(rows)
+
+
+def outdated_days(con: duckdb.DuckDBPyConnection, operation: str) -> Sequence[date]:
+    """The days whose totals don't follow from their windows any more, in order."""
+    found = con.execute(
+        resources.files(__package__).joinpath("outdated_days.sql").read_text("utf-8"),
+        {"operation": operation},
+    ).fetchall()
+    return [row[0] for row in found]

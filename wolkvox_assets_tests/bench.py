@@ -1,0 +1,537 @@
+"""`make bench`: what a day and a week cost, beside a bare loop over the same windows in the same run.
+
+What belongs here: measuring, and printing figures with their baseline. What doesn't: limits that fail; times
+depend on the machine and on what else it does, so only ratios within one run mean anything.
+
+All of it goes to the stand-in server in a process of its own, so that it shares no interpreter with those
+who ask. Whatever was loaded is held against the stand-in's truth: a quick wrong answer counts for nothing.
+
+Three ways to know a range of windows:
+
+* *bare loop*: `requests` with keep-alive, one window after the other; nothing is checked, retried or stored;
+* *direct*: our client, one request a window, stored and published (`loading.load`, without Dagster);
+* *sync*: the same, asking as little as possible, after a proof on another day.
+
+Figures with a `~` are not measured but worked out: windows x the measured time of one request.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import requests
+
+from wolkvox_assets.loading import load
+from wolkvox_assets.resources import WolkvoxResource
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.simulator import Centre
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.windows import Range, one
+
+ROOT = Path(__file__).parents[1]
+AGENTS = 50
+DAY = timedelta(days=1)
+FAST, SLOW = 0.02, 0.3  # seconds a request
+WINDOWS_OF_A_DAY = 288
+
+
+class Cost(NamedTuple):
+    """What a range cost. `measured`: False where it was worked out from another measurement."""
+
+    requests: int
+    seconds: float
+    measured: bool = True
+
+    @property
+    def each(self) -> float:
+        return self.seconds / self.requests
+
+    def times(self, windows: int) -> "Cost":
+        """As many requests at the same pace."""
+        return Cost(windows, windows * self.each, measured=False)
+
+
+# The days
+
+
+class Days(NamedTuple):
+    """The ranges that are measured, and the day additivity is proved on before."""
+
+    proof: Range
+    busy: Range
+    quiet: Range
+    week: Range
+
+
+def choose_days() -> Days:
+    """The newest office week that lies within one month, is over for a while and has no holiday."""
+    centre = Centre(AGENTS)
+
+    def day(at: date) -> Range:
+        midnight = datetime.combine(at, datetime.min.time())
+        return Range(midnight, midnight + DAY)
+
+    def is_busy(at: date) -> bool:
+        truth = centre.truth(day(at).start, day(at).last_second)
+        return sum(usage.hold_mute_count for usage in truth.values()) > 10 * AGENTS
+
+    today = datetime.now(UTC).date()
+    monday = today - timedelta(days=today.weekday() + 7)
+    while not (
+        (monday + 4 * DAY).month == monday.month
+        and all(is_busy(monday + n * DAY) for n in (-6, 0, 1, 2, 3, 4))
+    ):
+        monday -= 7 * DAY
+    return Days(
+        proof=day(monday - 6 * DAY),
+        busy=day(monday + 2 * DAY),
+        quiet=day(monday - DAY),
+        week=Range(day(monday).start, day(monday + 5 * DAY).start),
+    )
+
+
+# The stand-in
+
+
+@dataclass
+class StandIn:
+    """A stand-in server in another process."""
+
+    url: str
+    token: str
+
+    def set_latency(self, seconds: float) -> None:
+        requests.post(
+            f"{self.url}/_simulator/settings", json={"latency": seconds}, timeout=10
+        ).raise_for_status()
+
+    def count_anew(self) -> None:
+        requests.post(f"{self.url}/_simulator/reset", timeout=10).raise_for_status()
+
+    def requests(self) -> int:
+        state = requests.get(f"{self.url}/_simulator/state", timeout=10).json()
+        return int(state["counters"]["requests"])
+
+    def truth(self, stretch: Range) -> dict[str, list[int]]:
+        """Agent to count, hold, mute and total seconds."""
+        answer = requests.get(f"{self.url}/_simulator/truth", params=_as_sent(stretch), timeout=60)
+        found: dict[str, list[int]] = answer.json()
+        return found
+
+
+@contextmanager
+def stand_in(token: str) -> Iterator[StandIn]:
+    """`token`: another for each that is used at the same time, since the lock between processes goes by token."""
+    options = ["--port", "0", "--agents", f"{AGENTS}", "--token", token, "--daily-limit", "10000000"]
+    with subprocess.Popen(
+        [sys.executable, "-c", "from wolkvox_assets.cli import main; main()", "simulate", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            yield StandIn(line.removeprefix("Stand-in server on ").split(",", 1)[0], token)
+        finally:
+            process.terminate()
+
+
+def _as_sent(stretch: Range) -> dict[str, str]:
+    return {
+        "date_ini": f"{stretch.start:%Y%m%d%H%M%S}",
+        "date_end": f"{stretch.last_second:%Y%m%d%H%M%S}",
+    }
+
+
+# The three ways
+
+
+def bare_loop(server: StandIn, stretch: Range) -> Cost:
+    """What a script of ten lines takes."""
+    windows = 0
+    began = time.perf_counter()
+    with requests.Session() as session:
+        session.headers["wolkvox-token"] = server.token
+        for window in stretch.windows():
+            answer = session.get(
+                f"{server.url}/api/v2/reports_manager.php",
+                params={"api": "agent_9", **_as_sent(one(window))},
+                timeout=60,
+            )
+            assert answer.status_code in (200, 404), answer.text
+            answer.json()
+            windows += 1
+    return Cost(windows, time.perf_counter() - began)
+
+
+@dataclass
+class Project:
+    """A data folder and the settings that go with it."""
+
+    folder: Path
+    server: StandIn
+    start: date
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "data")
+
+    def copy(self, name: str) -> "Project":
+        """With the same things known."""
+        folder = self.folder.with_name(name)
+        shutil.copytree(self.folder, folder)
+        return Project(folder, self.server, self.start)
+
+    def load(self, stretch: Range, *, direct: bool = False, trust: Trust = Trust.PROVED) -> Cost:
+        """Through the library."""
+        os.environ["WOLKVOX_TOKEN"] = self.server.token
+        operation = Operation(server="0000", start=self.start, base_url=self.server.url)
+        self.server.count_anew()
+        began = time.perf_counter()
+        batches = load(
+            operation,
+            lambda ask: make_true(
+                [stretch],
+                ask=ask,
+                stored=StoredWindows(self.store, operation.name),
+                settled_before=stretch.end,
+                trust=trust,
+                seed=1,
+                direct=direct,
+            ),
+            windows=len(stretch),
+            open_client=WolkvoxResource.of(operation).open_client,
+            store=self.store,
+            run_id="bench",
+        )
+        with closing(batches):
+            verdicts = [verdict for batch in batches for verdict in batch.verdicts]
+        cost = Cost(self.server.requests(), time.perf_counter() - began)
+        assert trust is Trust.PROVED or [verdict.holds for verdict in verdicts] == [True], verdicts
+        self._check(stretch)
+        return cost
+
+    def command_line(self, stretch: Range, *, direct: bool = False) -> Cost:
+        """Through Dagster, as a person does: from the command to its end, start-up included."""
+        last = stretch.end - timedelta(minutes=5)
+        command = ["--select", "main/agent_9_windows"]
+        command += ["--partition-range", f"{stretch.start:%Y-%m-%dT%H:%M}...{last:%Y-%m-%dT%H:%M}"]
+        if direct:
+            config = {"ops": {"main__agent_9_windows": {"config": {"direct": True}}}}
+            command += ["--config-json", json.dumps(config)]
+        self.server.count_anew()
+        settings = {
+            "WOLKVOX_BASE_URL": self.server.url,
+            "WOLKVOX_TOKEN": self.server.token,
+            "WOLKVOX_START": f"{self.start}",
+            "WOLKVOX_DATA_DIR": f"{self.folder / 'data'}",
+        }
+        seconds = materialize(self.folder / "home", "wolkvox_assets.definitions", command, settings)
+        self._check(stretch)
+        return Cost(self.server.requests(), seconds)
+
+    def _check(self, stretch: Range) -> None:
+        with closing(duckdb.connect(self.store.published, read_only=True)) as con:
+            known = con.execute(
+                "SELECT COUNT(*) FROM agent_9_window_log WHERE window_start >= ? AND window_start < ?",
+                [stretch.start, stretch.end],
+            ).fetchall()
+            rows = con.execute(
+                "SELECT agent_name, SUM(hold_mute_count)::BIGINT, SUM(hold_seconds)::BIGINT,"
+                " SUM(mute_seconds)::BIGINT, SUM(total_seconds)::BIGINT FROM agent_9_windows"
+                " WHERE window_start >= ? AND window_start < ? GROUP BY agent_name",
+                [stretch.start, stretch.end],
+            ).fetchall()
+        assert known == [(len(stretch),)], f"{known} windows of {stretch} are known"
+        assert {row[0]: list(row[1:]) for row in rows} == self.server.truth(stretch), f"{stretch} is not true"
+
+
+def materialize(home: Path, module: str, arguments: Sequence[str], settings: dict[str, str]) -> float:
+    """Seconds that `dagster asset materialize` takes."""
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WOLKVOX_")}
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", *arguments, "-m", module],
+        env={**clean, **settings, "DAGSTER_HOME": f"{home}", "PYTHONPATH": f"{home}{os.pathsep}{ROOT}"},
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    assert done.returncode == 0, done.stdout[-5000:]
+    return seconds
+
+
+NOTHING_TO_DO = """\
+import dagster as dg
+
+@dg.asset
+def nothing():
+    pass
+
+@dg.asset(
+    partitions_def=dg.TimeWindowPartitionsDefinition(
+        cron_schedule="*/5 * * * *", start="2026-01-01T00:00", end="2026-01-02T00:00", fmt="%Y-%m-%dT%H:%M"
+    ),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    output_required=False,
+)
+def nothing_for_a_day():
+    yield from ()
+
+defs = dg.Definitions([nothing, nothing_for_a_day], executor=dg.in_process_executor)
+"""
+
+
+def start_of_a_run(home: Path) -> float:
+    """The same command for an asset that does nothing, in Dagster's quickest executor."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "nothing_to_do.py").write_text(NOTHING_TO_DO)
+    return materialize(home, "nothing_to_do", ["--select", "nothing"], {})
+
+
+def start_of_a_range(home: Path) -> float:
+    """And for one with a day of windows, for each of which Dagster writes down that it is planned."""
+    windows = ["--partition-range", "2026-01-01T00:00...2026-01-01T23:55"]
+    return materialize(home, "nothing_to_do", ["--select", "nothing_for_a_day", *windows], {})
+
+
+def proved(folder: Path, server: StandIn, days: Days) -> Project:
+    """A project that knows the day of the proof, and nothing else."""
+    server.set_latency(0)
+    project = Project(folder, server, days.proof.start.date())
+    project.load(days.proof, trust=Trust.UNPROVED)
+    return project
+
+
+# Part 1: a day of windows, each asked directly, through Dagster
+
+
+class DayOfWindows(NamedTuple):
+    loop: float
+    start: float
+    start_of_range: float
+    whole: float
+
+    @property
+    def limit(self) -> float:
+        return 1.7 * self.loop + self.start
+
+
+def a_day_of_windows(base: Project, days: Days, rounds: int) -> DayOfWindows:
+    """The median of each, measured in turn so that what else the machine does meets all of them."""
+    found = []
+    for n in range(rounds):
+        say(f"a day of windows at 20 ms, round {n + 1} of {rounds}")
+        base.server.set_latency(FAST)
+        loop = bare_loop(base.server, days.busy).seconds
+        project = base.copy(f"day_{n}")
+        start = start_of_a_run(project.folder / "nothing")
+        start_of_range = start_of_a_range(project.folder / "nothing")
+        cost = project.command_line(days.busy, direct=True)
+        assert WINDOWS_OF_A_DAY <= cost.requests <= WINDOWS_OF_A_DAY + 1, cost  # and perhaps `token_info`
+        found.append((loop, start, start_of_range, cost.seconds))
+    return DayOfWindows(*(statistics.median(column) for column in zip(*found, strict=True)))
+
+
+# Part 2: busy day, quiet day, week, unchanged week
+
+
+SCENES = ("a busy day, 50 agents", "a quiet Sunday", "a working week", "an unchanged week")
+WAYS = ("bare loop", "direct", "sync")
+Costs = dict[tuple[str, str], Cost]
+
+
+def fast_costs(base: Project, days: Days, *, quick: bool) -> Costs:
+    """At 20 ms. `quick`: loops and direct asking are measured on one day only."""
+    busy, quiet, week, unchanged = SCENES
+    base.server.set_latency(FAST)
+    costs: Costs = {}
+    names = (f"fast_{n}" for n in itertools.count())
+
+    ways: dict[str, Callable[[Range], Cost]] = {
+        "bare loop": partial(bare_loop, base.server),
+        "direct": lambda stretch: base.copy(next(names)).load(stretch, direct=True),
+    }
+    for way, ask in ways.items():
+        say(f"20 ms: {way}")
+        costs[busy, way] = ask(days.busy)
+        costs[quiet, way] = costs[busy, way].times(WINDOWS_OF_A_DAY) if quick else ask(days.quiet)
+        costs[week, way] = costs[busy, way].times(len(days.week)) if quick else ask(days.week)
+        # Neither knows what changed: all of it again.
+        costs[unchanged, way] = costs[week, way]._replace(measured=False)
+    say("20 ms: sync")
+    costs[busy, "sync"] = base.copy(next(names)).load(days.busy)
+    costs[quiet, "sync"] = base.copy(next(names)).load(days.quiet)
+    known = base.copy(next(names))
+    costs[week, "sync"] = known.load(days.week)
+    costs[unchanged, "sync"] = known.load(days.week)
+    return costs
+
+
+def slow_costs(base: Project, days: Days, fast: Costs) -> tuple[Costs, Cost]:
+    """At 300 ms, and the busy day through Dagster's command line."""
+    busy, quiet, week, unchanged = SCENES
+    costs: Costs = {}
+    # A week takes minutes, nearly all of it waiting: in another process, with another stand-in, meanwhile.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as aside:
+        in_a_while = aside.submit(slow_week, base.folder.with_name("slow_week"), days)
+        base.server.set_latency(SLOW)
+        say("300 ms: bare loop over a busy day; the sync of a week meanwhile")
+        costs[busy, "bare loop"] = bare_loop(base.server, days.busy)
+        say("300 ms: the busy day through Dagster's command line")
+        whole = base.copy("slow_dagster").command_line(days.busy)
+        say("300 ms: sync")
+        costs[busy, "sync"] = base.copy("slow_busy").load(days.busy)
+        costs[quiet, "sync"] = base.copy("slow_quiet").load(days.quiet)
+        say("300 ms: waiting for the week")
+        costs[week, "sync"], costs[unchanged, "sync"] = in_a_while.result()
+    loop = costs[busy, "bare loop"]
+    slower = loop.each - fast[busy, "bare loop"].each
+    for scene in (quiet, week, unchanged):
+        costs[scene, "bare loop"] = loop.times(fast[scene, "bare loop"].requests)
+    for scene in SCENES:
+        made, seconds, _ = fast[scene, "direct"]
+        costs[scene, "direct"] = Cost(made, seconds + made * slower, measured=False)
+    return costs, whole
+
+
+def slow_week(folder: Path, days: Days) -> tuple[Cost, Cost]:
+    """The sync of a week at 300 ms, and again with nothing changed."""
+    with stand_in("bench-token-week") as server:
+        project = proved(folder, server, days)
+        server.set_latency(SLOW)
+        return project.load(days.week), project.load(days.week)
+
+
+# Printing
+
+
+def say(text: str) -> None:
+    """How far it is, beside the figures."""
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def table(*rows: Sequence[str]) -> str:
+    """Markdown, aligned: the first column to the left, the others to the right. The first row is the head."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+        ]
+        return f"| {' | '.join(cells)} |"
+
+    ruler = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(rows[0]), line(ruler), *(line(row) for row in rows[1:])])
+
+
+def seconds_and_ratio(cost: Cost, loop: Cost) -> tuple[str, str]:
+    about = "" if cost.measured else "~"
+    guessed = "" if cost.measured and loop.measured else "~"
+    digits = 1 if cost.seconds < 10 else 0
+    return f"{about}{cost.seconds:.{digits}f} s", f"{guessed}{cost.seconds / loop.seconds:.2f}"
+
+
+def print_day(day: DayOfWindows, rounds: int) -> None:
+    print(f"\nA day of 288 windows, each asked by itself, at 20 ms a request (median of {rounds}):\n")
+    print(
+        table(
+            ("what", "seconds"),
+            ("a bare loop over the windows", f"{day.loop:.1f}"),
+            (
+                "the start of one Dagster run: `dagster asset materialize` of an asset that does nothing",
+                f"{day.start:.1f}",
+            ),
+            ("the same of an asset with 288 partitions that does nothing", f"{day.start_of_range:.1f}"),
+            (
+                "`dagster asset materialize` of the 288 windows, `direct: true`, start and all",
+                f"{day.whole:.1f}",
+            ),
+            ("1.7 x the loop + the start", f"{day.limit:.1f}"),
+        )
+    )
+    print(
+        f"\n{day.whole:.1f} s is {day.whole / day.limit:.2f} of {day.limit:.1f} s"
+        f" ({'within' if day.whole <= day.limit else 'OVER'} the limit)."
+        f" Without the start it is {(day.whole - day.start) / day.loop:.2f} x the loop."
+    )
+
+
+def print_costs(fast: Costs, slow: Costs) -> None:
+    print(
+        "\nRequests and wall time, and the ratio to the bare loop (through the library, without Dagster):\n"
+    )
+    head = ["range", "how", "requests", "at 20 ms", "ratio"]
+    rows = [head + (["at 300 ms", "ratio"] if slow else [])]
+    for scene, way in itertools.product(SCENES, WAYS):
+        row = [scene, way, f"{fast[scene, way].requests:,}"]
+        for costs in (fast, slow):
+            if costs:
+                row += seconds_and_ratio(costs[scene, way], costs[scene, "bare loop"])
+        rows.append(row)
+    print(table(*rows))
+    print("\n~ is worked out from the measured time of a request, not measured.")
+
+
+def print_whole(latency: str, whole: Cost, loop: Cost) -> None:
+    print(
+        f"\nA busy day at {latency} a request through Dagster's command line, start and all: {whole.seconds:.0f} s"
+        f" with {whole.requests} requests; a bare loop over its {loop.requests} windows: {loop.seconds:.0f} s"
+        f" (ratio {whole.seconds / loop.seconds:.2f})."
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description="What a day and a week cost.")
+    parser.add_argument("--quick", action="store_true", help="at 20 ms only, one round: under two minutes")
+    quick = parser.parse_args().quick
+    rounds = 1 if quick else 3
+    began = time.perf_counter()
+    days = choose_days()
+    with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as folder, stand_in("bench-token") as server:
+        base = proved(Path(folder, "proved"), server, days)
+        print_day(a_day_of_windows(base, days, rounds), rounds)
+        fast = fast_costs(base, days, quick=quick)
+        server.set_latency(FAST)
+        say("20 ms: the busy day through Dagster's command line")
+        fast_whole = base.copy("fast_dagster").command_line(days.busy)
+        slow, slow_whole = ({}, None) if quick else slow_costs(base, days, fast)
+        print_costs(fast, slow)
+        busy_loop = (SCENES[0], "bare loop")
+        print_whole("20 ms", fast_whole, fast[busy_loop])
+        if slow_whole is not None:
+            print_whole("300 ms", slow_whole, slow[busy_loop])
+    print(
+        f"\nMeasured in {time.perf_counter() - began:.0f} s. Other work on the machine moves times, ratios less."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
