@@ -5,11 +5,11 @@ What belongs here: deciding what is due, from the clock and from what is stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.sync import Trust
-from wolkvox_assets.windows import WINDOW, Range, contiguous
+from wolkvox_assets.windows import WINDOW, Range, WallClock, contiguous
 
 SETTLED_AFTER = timedelta(hours=1)
 """After this an answer is taken to change no more, or only as a late record that verification finds [?]."""
@@ -105,9 +105,9 @@ def gaps(
     for hole in holes(Range(start, end)) if start < end else []:
         # Newest first, also within a hole that is longer than what is left to take.
         newest = Range(max(hole.start, hole.end - left * WINDOW), hole.end)
-        windows = [w for w in newest.windows() if clock.shows(w) and clock.end_utc(w) <= now - SETTLED_AFTER]
-        found += contiguous(windows)[::-1]
-        left -= len(windows)
+        there = _shown_and_settled(clock, newest, now)
+        found += there[::-1]
+        left -= sum(map(len, there))
         if left <= 0:
             break
     return found
@@ -133,14 +133,37 @@ def _due(windows: list[datetime], verified: Mapping[datetime, datetime], since: 
     return windows if min(verified[window] for window in windows) < since else []
 
 
+def _shown_and_settled(clock: WallClock, stretch: Range, now: datetime) -> list[Range]:
+    """The windows of this stretch that the clock shows and that have settled, as ranges, in order.
+
+    Day by day, since asking the time zone about each window of a month takes a second, and most days are
+    like any other.
+    """
+    pieces: list[Range] = []
+    midnight = datetime.combine(stretch.start.date(), datetime.min.time())
+    while midnight < stretch.end:
+        tomorrow = midnight + timedelta(days=1)
+        day = Range(max(stretch.start, midnight), min(stretch.end, tomorrow))
+        ordinary = clock.start_utc(tomorrow) - clock.start_utc(midnight) == timedelta(days=1)
+        if ordinary and clock.end_utc(day.end - WINDOW) <= now - SETTLED_AFTER:
+            pieces.append(day)
+        else:
+            pieces += contiguous(
+                w for w in day.windows() if clock.shows(w) and clock.end_utc(w) <= now - SETTLED_AFTER
+            )
+        midnight = tomorrow
+    joined: list[Range] = []
+    for piece in pieces:
+        if joined and joined[-1].end == piece.start:
+            joined[-1] = Range(joined[-1].start, piece.end)
+        else:
+            joined.append(piece)
+    return joined
+
+
 def _floor(moment: datetime) -> datetime:
     return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
 
 
 def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def days_of(windows: Iterable[datetime]) -> list[date]:
-    """The days of these windows, in order."""
-    return sorted({window.date() for window in windows})

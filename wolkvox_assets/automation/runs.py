@@ -93,7 +93,7 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
             f"day; the last is {last}. Start {job_name} by hand when the cause is mended."
         )
     if now < again:
-        return f"{len(failed)} runs in a row failed, the last is {last}; tried again after {again:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{len(failed)} runs in a row failed, the last is {last}; next try after {again:%Y-%m-%d %H:%M:%S} UTC"
     return None
 
 
