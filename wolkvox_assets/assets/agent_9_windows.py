@@ -29,6 +29,9 @@ and with one in the second is a window in which nobody used hold or mute; withou
 **Backfill**: any range is one run, which commits and marks windows as it goes; stopped or failed, repeat it.
 A range that is known already is verified, and repaired where it differs, with one request a month if nothing does.
 
+**Freshness**: the schedule `{name}_live_schedule` asks the windows that have just closed, the sensor `{name}_gaps` all
+others of the history, newest first.
+
 **Time**: `window_start` is the operation's wall clock ({timezone}).
 """
 
@@ -55,7 +58,7 @@ def build_agent_9_windows(
         group_name=operation.name,
         kinds={"duckdb", "wolkvox"},
         code_version="2",
-        description=_DESCRIPTION.format(timezone=operation.timezone),
+        description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
         metadata={"dagster/table_name": "agent_9_windows", "dagster/column_schema": AGENT_9_WINDOWS},
     )
     def agent_9_windows(

@@ -43,11 +43,15 @@ def test_days_when_clocks_change(
         ]
         assert len(keys) == partitions
         result = project.materialize(
-            "agent_9_windows", monkeypatch, partition_range=(keys[0], keys[-1]), instance=instance
+            "agent_9_windows",
+            monkeypatch,
+            partition_range=(keys[0], keys[-1]),
+            instance=instance,
+            run_config={"ops": {"main__agent_9_windows": {"config": {"direct": True}}}},
         )
         assert result.success
         # No window twice, none missing, each asked once.
-        assert simulator.counters.requests == windows
+        assert simulator.counters.by_api["agent_9"] == windows
         assert project.known() == project.windows_of(day)
         assert len(project.known()) == windows
         assert project.rows() == project.true_rows(project.windows_of(day))
