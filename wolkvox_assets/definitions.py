@@ -13,8 +13,9 @@ from wolkvox_assets.executor import one_at_a_time
 from wolkvox_assets.resources import build_resources
 from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
 
-# `backfill_policy` is marked beta in every 1.x so far; each process would say so three times an operation.
-warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `backfill_policy`")
+# `backfill_policy` is marked beta in every 1.x so far, and Dagster itself passes `owners` on when it copies a
+# sensor; each process would say so several times an operation.
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `(backfill_policy|owners)`")
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:

@@ -11,7 +11,7 @@ process lives, which the operating system lets go whatever happens, and each run
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HOST_TAG = "wolkvox/host"
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _LOOK_AGAIN_SECONDS = 2.0
+_KEPT_SECONDS = 86_400.0
+_HELD: list[FileLock] = []  # by this process
 
 
 class _OneAtATime(dg.Executor):
@@ -46,10 +48,10 @@ class _OneAtATime(dg.Executor):
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         instance, run_id = plan_context.instance, plan_context.run_id
-        with _alive(instance, run_id):
-            end_dead_runs(instance)
-            _wait_for_pools(plan_context, {step.pool for step in execution_plan.steps if step.pool})
-            yield from self._inner.execute(plan_context, execution_plan)
+        _show_alive(instance, run_id)
+        end_dead_runs(instance)
+        _wait_for_pools(plan_context, {step.pool for step in execution_plan.steps if step.pool})
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
 def _create(context: dg.InitExecutorContext) -> dg.Executor:
@@ -90,15 +92,27 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return ended
 
 
-@contextmanager
-def _alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Whoever looks meanwhile sees that this run lives. Only runs that carry the tag are ever judged."""
+def _show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Whoever looks from now on sees that this run lives. Only runs that carry the tag are ever judged."""
     file = _lock_file(instance, run_id)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file):
-        instance.add_run_tags(run_id, {_HOST_TAG: socket.gethostname()})
-        yield
-    file.unlink(missing_ok=True)
+    _forget_old(file.parent)
+    lock = FileLock(file)
+    lock.acquire()
+    # Held until the process ends, not only until the executor has: Dagster notes after that how the run
+    # ended, and whoever looked in between would take it for dead.
+    _HELD.append(lock)
+    instance.add_run_tags(run_id, {_HOST_TAG: socket.gethostname()})
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove the lock files of runs that have ended long ago."""
+    before = time.time() - _KEPT_SECONDS
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError, Timeout):
+            if file.stat().st_mtime < before:
+                with FileLock(file, timeout=0):
+                    file.unlink()
 
 
 def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:

@@ -20,6 +20,7 @@ _GOOD_FOR_MANY = timedelta(hours=1)
 _GOOD_FOR_FEW = timedelta(hours=6)
 _FEW = 300  # windows: a day, or less
 _LOOK_AGAIN_AT_LEAST = 50  # requests
+_SURE_FOR = timedelta(minutes=1)
 
 
 class ReserveReached(Exception):
@@ -49,6 +50,7 @@ class QuotaGuard:
         self._reading, self._since = known or (None, 0)
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
         self._held_back = held_back
+        self._kept: int | None = None
         self._unknown = False
 
     def spent(self) -> None:
@@ -65,13 +67,13 @@ class QuotaGuard:
             return None
         new = None
         # Before stopping for a day, be sure; but a reading of a moment ago is sure enough.
-        if self._outdated() or (self._left() <= 0 and self._since > 1):
+        if self._outdated() or (self._left() <= 0 and not self._fresh()):
             new = self._look(read)
         if self._reading is not None and self._left() <= 0:
             raise ReserveReached(
                 f"{self._reading.used + self._since} of the day's {self._reading.limit} requests are used; the last "
                 f"{self._reserve:.0%} are kept for the operation's other integrations"
-                + (f", and {self._kept()} for its live windows" if self._kept() else "")
+                + (f", and {self._kept} for its live windows" if self._kept else "")
             )
         return new
 
@@ -79,19 +81,26 @@ class QuotaGuard:
         if self._reading is None:
             return True
         now = self._now()
-        another_day = self._clock.now(now).date() != self._clock.now(self._reading.read_at).date()
-        plenty = max(_LOOK_AGAIN_AT_LEAST, (self._left() + self._since) // 4)
-        return another_day or now - self._reading.read_at > self._good_for or self._since >= plenty
+        if self._clock.now(now).date() != self._clock.now(self._reading.read_at).date():
+            self._kept = None
+            return True
+        if now - self._reading.read_at > self._good_for:
+            return True
+        return self._since >= max(_LOOK_AGAIN_AT_LEAST, (self._left() + self._since) // 4)
+
+    def _fresh(self) -> bool:
+        assert self._reading is not None  # noqa: S101  # asked only where there is one
+        return self._since <= 1 and self._now() - self._reading.read_at < _SURE_FOR
 
     def _ours(self) -> int:
         assert self._reading is not None  # noqa: S101  # asked only where there is one
         return int(self._reading.limit * (1 - self._reserve)) - self._reading.used
 
-    def _kept(self) -> int:
-        return min(self._held_back, max(0, self._ours()) // 2)
-
     def _left(self) -> int:
-        return self._ours() - self._kept() - self._since
+        if self._kept is None:
+            # Once: half of what is left, taken again at each look, would leave nothing in the end.
+            self._kept = min(self._held_back, max(0, self._ours() - self._since) // 2)
+        return self._ours() - self._kept - self._since
 
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:
@@ -101,6 +110,7 @@ class QuotaGuard:
             return None
         # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
         self._reading, self._since = QuotaReading(self._now(), quota.limit, quota.used_today_all_tokens), 1
+        self._kept = self._kept or None  # nothing was left to keep: there may be now
         return self._reading
 
 

@@ -139,7 +139,7 @@ def test_an_empty_month_is_one_request(
     simulator.centre.silence(datetime(2026, 10, 1), datetime(2026, 10, 31, 23, 59, 59))
     simulator.reset_counters()
     # Marking 8,928 partitions would take minutes; what is asked and stored does not depend on it.
-    monkeypatch.setattr("wolkvox_assets.assets.agent_9_windows._Marks.set", lambda *_: None)
+    monkeypatch.setattr("wolkvox_assets.assets.synchronise._Marks.set", lambda *_: None)
     load(project, monkeypatch, date(2026, 10, 1), date(2026, 10, 31))
     assert simulator.counters.requests == 1
     assert sources(project) == {"asked": 288, "empty_range": 31 * 288}

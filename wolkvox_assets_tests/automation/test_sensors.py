@@ -1,0 +1,497 @@
+"""What the schedule and the sensor for gaps start, and what they leave alone, on a real instance."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from wolkvox_assets.assets.partitions import windows_key
+from wolkvox_assets.assets.run_tags import EVERYTHING, THESE_WINDOWS, quota_until
+from wolkvox_assets.automation import runs
+from wolkvox_assets.definitions import build_definitions
+from wolkvox_assets.quota import next_day
+from wolkvox_assets.settings import load_settings
+from wolkvox_assets.simulator import Centre, Simulator, Use
+from wolkvox_assets.windows import WINDOW, Range
+from wolkvox_assets_tests.automation.conftest import DAY, Clock, Location, Tick, located
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+FAILED = dg.DagsterRunStatus.FAILURE
+SUCCEEDED = dg.DagsterRunStatus.SUCCESS
+STARTED = dg.DagsterRunStatus.STARTED
+LIVE, CATCH_UP = "main_live", "main_catch_up"
+
+# Dagster says so of sensors that nobody gave owners.
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter `owners`:dagster.BetaWarning")
+
+
+def asked_for(tick: Tick) -> list[Range]:
+    """The ranges of the one run that is wanted."""
+    assert len(tick.runs) == 1, tick.skipped
+    assert tick.runs[0].run_key is None  # which would bar a repeat
+    pairs = tick.runs[0].run_config["ops"]["main_fill"]["config"]["ranges"]
+    return [Range(*map(datetime.fromisoformat, pair)) for pair in pairs]
+
+
+def windows_of(*ranges: Range) -> list[datetime]:
+    return sorted(window for r in ranges for window in r.windows())
+
+
+def live_from(location: Location, now: datetime | None = None) -> datetime:
+    """Where live windows begin, on the wall clock: what is known before that leaves no gap."""
+    now = (now or datetime.now(UTC)) - 70 * MINUTE
+    return location.wall(now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0))
+
+
+# Gaps
+
+
+def test_a_first_start_asks_for_all_history_in_one_run(location: Location) -> None:
+    start = datetime.combine(location.project.start, datetime.min.time())
+    assert asked_for(location.sensor()) == [Range(start, live_from(location))]
+
+
+def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(location: Location) -> None:
+    start = location.project.start
+    end = live_from(location)
+    location.fill(start, end)
+    location.mark(Range(location.midnight - 3 * DAY, location.midnight))
+    assert "every window" in location.sensor().skipped
+    holes = [
+        Range(location.midnight - 3 * DAY, location.midnight - 3 * DAY + 10 * MINUTE),
+        Range(location.midnight - 2 * DAY + 8 * HOUR, location.midnight - 2 * DAY + 9 * HOUR),
+        Range(location.midnight - 5 * MINUTE, location.midnight),
+    ]
+    location.forget(*holes)
+    tick = location.sensor()
+    assert asked_for(tick) == holes[::-1]
+    # What is asked for is fetched, exact, and what Dagster shows.
+    result = location.execute(CATCH_UP, tick.runs[0])
+    assert result.success
+    wanted = windows_of(*holes)
+    assert location.project.rows() == location.project.true_rows(wanted)
+    assert location.project.known() == windows_of(Range(location.midnight - 3 * DAY, end))
+    assert location.sensor().runs == []
+    # The totals of those days follow.
+    days = location.query("SELECT local_date, windows_known FROM operation_hold_mute_daily ORDER BY 1")
+    assert [row[0] for row in days][:3] == [start, start + DAY, start + 2 * DAY]
+    assert [row[1] for row in days][:3] == [288] * 3
+
+
+def test_windows_that_are_known_and_not_marked_are_found_by_the_day(location: Location) -> None:
+    location.fill(location.project.start, live_from(location))
+    yesterday = Range(location.midnight - DAY, location.midnight)
+    before = Range(location.midnight - 3 * DAY, yesterday.start)
+    location.mark(before)
+    location.mark(Range(yesterday.start, yesterday.end - WINDOW))
+    assert asked_for(location.sensor()) == [yesterday]
+    location.mark(Range(yesterday.end - WINDOW, yesterday.end))
+    assert "every window" in location.sensor().skipped
+
+
+def test_the_record_of_marks_is_read_now_and_then_only(
+    location: Location, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    location.fill(location.project.start, live_from(location))
+    location.mark(Range(location.midnight - 3 * DAY, location.midnight))
+    reads = []
+    read = location.instance.get_materialized_partitions
+
+    def counted(key: dg.AssetKey) -> set[str]:
+        reads.append(key)
+        return read(key)
+
+    monkeypatch.setattr(location.instance, "get_materialized_partitions", counted)
+    for _ in range(5):
+        location.sensor()
+    assert reads == [windows_key(location.operation)]
+    now = datetime.now(UTC)
+    location.fill(location.wall(now).date(), live_from(location, now + 31 * MINUTE))
+    clock.set(now + 31 * MINUTE)
+    location.sensor()
+    assert len(reads) == 2
+
+
+def test_what_a_run_left_as_it_was_is_not_asked_again_at_once(location: Location, clock: Clock) -> None:
+    location.fill(location.project.start, live_from(location))
+    hole = Range(location.midnight - DAY, location.midnight - DAY + HOUR)
+    location.forget(hole)
+    tick = location.sensor()
+    location.record(CATCH_UP, SUCCEEDED, **{"wolkvox__ranges": tick.runs[0].tags["wolkvox/ranges"]})
+    assert "left them as they are" in location.sensor().skipped
+    now = datetime.now(UTC) + 61 * MINUTE
+    location.fill(location.wall().date(), live_from(location, now))
+    location.forget(hole)
+    clock.set(now)
+    assert hole in asked_for(location.sensor())
+
+
+@pytest.mark.parametrize("how", ["backfill", "catch_up", "verify_recent"])
+def test_gaps_wait_for_a_run_that_asks_for_the_same_operation(location: Location, how: str) -> None:
+    if how == "backfill":
+        selection = {windows_key(location.operation)}
+        run = location.record("__ASSET_JOB", STARTED, asset_selection=selection)
+    else:
+        run = location.record(CATCH_UP if how == "catch_up" else how, dg.DagsterRunStatus.QUEUED)
+    assert run.run_id in location.sensor().skipped
+    location.instance.report_run_failed(run)
+    if how == "catch_up":
+        assert "next try after" in location.sensor().skipped
+    else:
+        assert location.sensor().runs
+
+
+def test_a_run_of_totals_holds_up_nothing(location: Location) -> None:
+    location.record("__ASSET_JOB", STARTED, asset_selection={dg.AssetKey(["main", "agent_hold_mute_daily"])})
+    assert location.sensor().runs
+    assert location.schedule().runs
+
+
+# Speed
+
+
+@pytest.fixture
+def year(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
+    start = (datetime.now(UTC) - timedelta(hours=5)).date() - 365 * DAY
+    with located(tmp_path, simulator, start, monkeypatch) as location:
+        location.fill(start, live_from(location))
+        yield location
+
+
+def seconds(what: Callable[[], object]) -> float:
+    """Of the fastest of three, since others use this machine too."""
+    found = []
+    for _ in range(3):
+        began = time.perf_counter()
+        what()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def test_a_tick_with_a_year_of_history_takes_less_than_half_a_second(year: Location) -> None:
+    year.mark(Range(year.midnight - 365 * DAY, year.midnight))
+    assert "every window" in year.sensor().skipped
+    assert seconds(year.sensor) < 0.5
+    assert "every window" in year.sensor().skipped
+
+    def with_marks() -> None:
+        year.cursors.clear()
+        assert "every window" in year.sensor().skipped
+
+    # Twice an hour Dagster's record is read as well.
+    assert seconds(with_marks) < 1.5
+
+
+def test_600_windows_missing_in_20_places_are_one_run(year: Location) -> None:
+    places = [
+        Range(at, at + 30 * WINDOW)
+        for n in range(20)
+        for at in [year.midnight - (15 * n + 3) * DAY + 9 * HOUR]
+    ]
+    year.forget(*places)
+    assert asked_for(year.sensor()) == places
+    assert seconds(year.sensor) < 2
+
+
+# Pauses after failures
+
+
+def offered(location: Location, clock: Clock, at: datetime, job: str) -> bool:
+    clock.set(at)
+    return bool((location.schedule() if job == LIVE else location.sensor()).runs)
+
+
+def test_pauses_after_failures_grow_and_end_with_a_success(location: Location, clock: Clock) -> None:
+    at = datetime.now(UTC)
+    for minutes in (1, 2, 4, 8, 16, 30, 30):
+        location.record(LIVE, FAILED, ended=at)
+        assert not offered(location, clock, at + minutes * MINUTE - timedelta(seconds=2), LIVE)
+        assert not offered(location, clock, at + minutes * MINUTE, CATCH_UP)  # one that tries is enough
+        at += minutes * MINUTE + timedelta(seconds=1)
+        assert offered(location, clock, at, LIVE)
+    location.record(LIVE, SUCCEEDED)
+    assert offered(location, clock, at, LIVE)
+    assert offered(location, clock, at, CATCH_UP)
+
+
+def test_failing_gaps_never_hold_up_live_windows(location: Location, clock: Clock) -> None:
+    at = datetime.now(UTC)
+    for minutes in (1, 2, 4):
+        location.record(CATCH_UP, FAILED, ended=at)
+        assert not offered(location, clock, at + minutes * MINUTE - timedelta(seconds=2), CATCH_UP)
+        assert offered(location, clock, at, LIVE)
+        at += minutes * MINUTE + timedelta(seconds=1)
+        assert offered(location, clock, at, CATCH_UP)
+
+
+def test_a_day_has_a_limit_for_gaps_and_none_for_live_windows(location: Location, clock: Clock) -> None:
+    now = datetime.now(UTC)
+    for _ in range(runs.ATTEMPTS_A_DAY):
+        location.record(CATCH_UP, FAILED, ended=now)
+    clock.set(now + 10 * HOUR)
+    said = location.sensor().skipped
+    assert "30 runs of main_catch_up have failed" in said
+    assert "Start main_catch_up by hand" in said
+    assert offered(location, clock, now + 25 * HOUR, CATCH_UP)
+    for _ in range(runs.ATTEMPTS_A_DAY):
+        location.record(LIVE, FAILED, ended=now)
+    assert offered(location, clock, now + HOUR, LIVE)
+
+
+def test_three_hours_of_outage_are_a_dozen_runs_and_then_it_goes_on_by_itself(
+    location: Location, clock: Clock
+) -> None:
+    began = now = datetime.now(UTC)
+    tries: list[datetime] = []
+    while now < began + 3 * HOUR:
+        clock.set(now)
+        minute = int((now - began) / MINUTE)
+        if minute % 5 == 1 and location.schedule().runs:
+            location.record(LIVE, FAILED, ended=now)
+            tries.append(now)
+        elif location.sensor().runs:
+            location.record(CATCH_UP, FAILED, ended=now)
+            tries.append(now)
+        now += MINUTE
+    assert 5 <= len(tries) <= 14
+    pauses = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    assert pauses[-1] >= 30 * MINUTE
+    assert sum(pauses[: len(pauses) // 2], timedelta()) < sum(pauses[len(pauses) // 2 :], timedelta())
+    # The server is back: within half an hour it is tried, and then gaps come at once.
+    while not offered(location, clock, now, LIVE):
+        now += 5 * MINUTE
+    assert now <= began + 3 * HOUR + 35 * MINUTE
+    location.record(LIVE, SUCCEEDED)
+    assert offered(location, clock, now + 31 * MINUTE, CATCH_UP)
+
+
+# A wrong token
+
+
+def test_a_wrong_token_is_one_failed_run_and_a_long_pause_for_all(
+    location: Location, simulator: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location.reload(WOLKVOX_TOKEN="not-the-token")
+    assert not location.execute(CATCH_UP, location.sensor().runs[0]).success
+    asked = simulator.counters.requests
+    assert asked <= 2
+    failed = location.instance.get_runs()[0]
+    assert failed.tags["wolkvox/permanent"] == EVERYTHING
+    assert failed.tags["wolkvox/cause"] == "TokenRefused"
+    now = datetime.now(UTC)
+    for minutes in range(0, 15, 2):
+        assert not offered(location, clock, now + minutes * MINUTE, LIVE)
+        assert not offered(location, clock, now + minutes * MINUTE, CATCH_UP)
+    assert offered(location, clock, now + 16 * MINUTE, LIVE)
+    # Mended, and the code location loaded anew: at once.
+    location.reload()
+    monkeypatch.setattr(runs, "_LOADED_AT", now + MINUTE)
+    assert offered(location, clock, now + 2 * MINUTE, LIVE)
+    assert location.execute(LIVE).success
+    assert len(location.project.known()) >= 13
+    assert offered(location, clock, now + 2 * MINUTE, CATCH_UP)
+
+
+def test_pauses_after_what_does_not_pass_by_itself_grow_to_four_hours(
+    location: Location, clock: Clock
+) -> None:
+    at = datetime.now(UTC)
+    for minutes in (15, 30, 60, 120, 240, 240):
+        location.record(LIVE, FAILED, ended=at, wolkvox__permanent=EVERYTHING)
+        for job in (LIVE, CATCH_UP):
+            assert not offered(location, clock, at + minutes * MINUTE - timedelta(seconds=2), job)
+        at += minutes * MINUTE + timedelta(seconds=1)
+        assert offered(location, clock, at, LIVE)
+
+
+def test_an_answer_that_cannot_be_read_pauses_only_the_job_that_met_it(
+    location: Location, clock: Clock
+) -> None:
+    now = datetime.now(UTC)
+    location.record(CATCH_UP, FAILED, ended=now, wolkvox__permanent=THESE_WINDOWS)
+    assert offered(location, clock, now, LIVE)
+    assert not offered(location, clock, now, CATCH_UP)
+
+
+def test_two_operations_do_not_pause_each_other(
+    location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_operations(location, tmp_path, monkeypatch)
+    location.record("north_live", FAILED, wolkvox__permanent=EVERYTHING)
+    assert location.schedule("north").skipped
+    assert location.sensor("north_gaps").skipped
+    assert location.schedule("south").runs
+    assert location.sensor("south_gaps").runs
+
+
+# The token's other runs
+
+
+def write_operations(location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`north` and `near` share a token, `south` has its own; `main` of the environment is gone."""
+    tables = [
+        f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
+        f'start = {location.project.start}\nbase_url = "{location.project.simulator.url}"\n'
+        for name, token in (("north", "A"), ("near", "A"), ("south", "B"))
+    ]
+    file = tmp_path / "operations.toml"
+    file.write_text("\n".join(tables))
+    for name in location.project.settings:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WOLKVOX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("WOLKVOX_OPERATIONS", str(file))
+    monkeypatch.setenv("WOLKVOX_TOKEN_A", "token-a")
+    monkeypatch.setenv("WOLKVOX_TOKEN_B", "token-b")
+    location.definitions = build_definitions(load_settings())
+
+
+def test_live_runs_do_not_pile_up_behind_a_run_that_serves_live_windows(
+    location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_operations(location, tmp_path, monkeypatch)
+    run = location.record("north_catch_up", dg.DagsterRunStatus.QUEUED)
+    assert location.schedule("north").runs  # it has not begun, and nobody knows when
+    location.instance.report_run_failed(run)
+    run = location.record("north_catch_up", STARTED)
+    for name in ("north", "near"):
+        assert run.run_id in location.schedule(name).skipped
+    assert location.schedule("south").runs
+    assert location.sensor("south_gaps").runs
+
+
+def test_one_live_run_at_a_time(location: Location) -> None:
+    run = location.record(LIVE, dg.DagsterRunStatus.QUEUED)
+    assert run.run_id in location.schedule().skipped
+    location.instance.report_run_failed(run)
+
+
+# Quota
+
+
+def test_a_used_up_quota_ends_the_day_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    with Simulator(Centre(12), daily_limit=1000) as simulator:
+        start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
+        with located(tmp_path, simulator, start, monkeypatch) as location:
+            simulator.api.operations[0].spend(1000, datetime.now(UTC))  # by someone else
+            assert location.execute(LIVE).success  # nothing is wrong
+            assert simulator.counters.requests <= 2
+            turn = next_day(location.operation.clock, datetime.now(UTC))
+            for _ in range(3):
+                assert f"after {turn.isoformat()}" in location.schedule().skipped
+                assert f"after {turn.isoformat()}" in location.sensor().skipped
+            clock.set(turn + 2 * MINUTE)
+            assert location.schedule().runs
+            assert location.sensor().runs
+            assert simulator.counters.requests <= 2
+
+
+def test_requests_held_back_for_live_windows_are_there_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """History stops in time; live windows go on."""
+    with Simulator(Centre(12, profile="around_the_clock"), daily_limit=1000) as simulator:
+        start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
+        with located(tmp_path, simulator, start, monkeypatch) as location:
+            simulator.api.operations[0].spend(760, datetime.now(UTC))  # 40 of the 800 are left to us
+            assert location.execute(CATCH_UP, location.sensor().runs[0]).success
+            assert simulator.counters.requests <= 25
+            assert location.sensor().skipped  # history waits for tomorrow
+            assert location.schedule().runs, location.schedule().skipped  # live windows don't
+            assert location.execute(LIVE).success
+            assert len(location.project.known()) > 25
+
+
+# The live job
+
+
+def test_a_live_run_asks_each_new_window_once_and_verifies_what_has_settled(
+    location: Location, simulator: Simulator
+) -> None:
+    """As it is now: the live windows of the last 70 minutes, the hours and the days before them known."""
+    location.project.start = location.wall().date() - 2 * DAY
+    location.reload()
+    result = location.execute(LIVE)
+    assert result.success
+    known = location.project.known()
+    assert 13 <= len(known) <= 15
+    assert location.project.rows() == location.project.true_rows(known)
+    ranges = [seen for seen in simulator.counters.log if seen.api == "agent_9"]
+    assert len(ranges) == len(known)  # one request a window
+    assert len({seen.date_ini for seen in ranges}) == len(known)
+    assert ranges[0].date_ini == f"{known[-1]:%Y%m%d%H%M%S}"  # the newest first
+    today = location.query("SELECT SUM(windows_known), SUM(total_seconds) FROM operation_hold_mute_daily")
+    assert today == [(len(known), sum(row[5] for row in location.project.rows()))]
+    # Nothing has closed since: nothing is asked.
+    simulator.reset_counters()
+    newest = known[-1]
+    assert location.execute(LIVE).success
+    new = [window for window in location.project.known() if window > newest]
+    assert simulator.counters.by_api["agent_9"] == len(new)
+
+
+def test_a_live_run_finds_late_records_of_hours_and_of_days(
+    location: Location, simulator: Simulator, clock: Clock
+) -> None:
+    noon = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)  # 12:01 on a Wednesday
+    wednesday = datetime(2026, 11, 18)
+    location.project.start = date(2026, 11, 17)
+    location.reload()
+    with location.project.store.transaction() as con:
+        con.execute("INSERT INTO additivity_proofs VALUES ('main', now()::TIMESTAMP, true, 'made up', '')")
+    clock.set(noon)
+    stretch = Range(wednesday - 14 * HOUR + 24 * HOUR - DAY, wednesday + 12 * HOUR)
+    ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in (stretch,)]
+    request = dg.RunRequest(run_config={"ops": {"main_fill": {"config": {"ranges": ranges}}}}, tags={})
+    assert location.execute(CATCH_UP, request).success
+    # All of it was verified long ago, as far as the tables say.
+    with location.project.store.transaction() as con:
+        con.execute(
+            "UPDATE agent_9_window_log SET verified_at = window_start + INTERVAL 5 HOUR + INTERVAL 6 MINUTE"
+        )
+    late = Use(wednesday + 10 * HOUR + 2 * MINUTE, simulator.centre.names[0], "hold", 77)
+    simulator.centre.add(late)
+    simulator.reset_counters()
+    assert location.execute(LIVE).success
+    assert location.project.rows() == location.project.true_rows(location.project.known())
+    # The hours of Wednesday are verified as one stretch; that they differ costs a handful more.
+    assert 1 < simulator.counters.by_api["agent_9"] <= 25
+    changed = location.query("SELECT DISTINCT window_start FROM agent_9_corrections")
+    assert changed == [(wednesday + 10 * HOUR,)]
+    total = location.query(
+        "SELECT total_seconds = (SELECT SUM(total_seconds) FROM agent_9_windows WHERE local_date = '2026-11-18')"
+        " FROM operation_hold_mute_daily WHERE local_date = '2026-11-18'"
+    )
+    assert total == [(True,)]
+    simulator.reset_counters()
+    assert location.execute(LIVE).success
+    assert simulator.counters.by_api["agent_9"] == 0
+
+
+# What is on without a click
+
+
+@pytest.mark.parametrize("automation", ["on", "off"])
+def test_one_setting_turns_everything_off(location: Location, automation: str) -> None:
+    location.reload(WOLKVOX_AUTOMATION=automation)
+    schedules, sensors = location.definitions.schedules or [], location.definitions.sensors or []
+    states = {
+        **{one.name: one.default_status.value for one in schedules},  # type: ignore[union-attr]
+        **{one.name: one.default_status.value for one in sensors},
+    }
+    wanted = "RUNNING" if automation == "on" else "STOPPED"
+    assert states == dict.fromkeys(("main_live_schedule", "main_gaps", "alerts"), wanted)
+
+
+def test_a_tag_says_until_when_the_quota_is_used_up(location: Location) -> None:
+    turn = next_day(location.operation.clock, datetime.now(UTC))
+    location.record("__ASSET_JOB", SUCCEEDED, **{quota_until("main"): turn.isoformat()})
+    assert "quota of main is used up" in location.sensor().skipped
+    assert "quota of main is used up" in location.schedule().skipped
+    assert json.loads(json.dumps(location.cursors)) == {"main_gaps": None}
