@@ -108,6 +108,9 @@ class Location:
         failed = status is dg.DagsterRunStatus.FAILURE
         run = self.instance.create_run_for_job(
             job_def,
+            run_config={"ops": {f"{job.removesuffix('_catch_up')}_fill": {"config": {"ranges": []}}}}
+            if job.endswith("_catch_up")
+            else None,
             status=dg.DagsterRunStatus.STARTED if failed else status,
             tags={**job_def.tags, **named},
             asset_selection=asset_selection,

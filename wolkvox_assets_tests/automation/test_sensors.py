@@ -137,7 +137,7 @@ def test_gaps_wait_for_a_run_that_asks_for_the_same_operation(location: Location
         selection = {windows_key(location.operation)}
         run = location.record("__ASSET_JOB", STARTED, asset_selection=selection)
     else:
-        run = location.record(CATCH_UP if how == "catch_up" else how, dg.DagsterRunStatus.QUEUED)
+        run = location.record(CATCH_UP if how == "catch_up" else how, dg.DagsterRunStatus.NOT_STARTED)
     assert run.run_id in location.sensor().skipped
     location.instance.report_run_failed(run)
     if how == "catch_up":
@@ -354,7 +354,7 @@ def test_live_runs_do_not_pile_up_behind_a_run_that_serves_live_windows(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_operations(location, tmp_path, monkeypatch)
-    run = location.record("north_catch_up", dg.DagsterRunStatus.QUEUED)
+    run = location.record("north_catch_up", dg.DagsterRunStatus.NOT_STARTED)
     assert location.schedule("north").runs  # it has not begun, and nobody knows when
     location.instance.report_run_failed(run)
     run = location.record("north_catch_up", STARTED)
@@ -365,7 +365,7 @@ def test_live_runs_do_not_pile_up_behind_a_run_that_serves_live_windows(
 
 
 def test_one_live_run_at_a_time(location: Location) -> None:
-    run = location.record(LIVE, dg.DagsterRunStatus.QUEUED)
+    run = location.record(LIVE, dg.DagsterRunStatus.NOT_STARTED)
     assert run.run_id in location.schedule().skipped
     location.instance.report_run_failed(run)
 
