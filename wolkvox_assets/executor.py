@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,15 @@ if TYPE_CHECKING:
     from dagster._core.execution.retries import RetryMode
     from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
+# Its value names the run as well: Dagster copies tags to the run that takes a failed one's place.
 _HOST_TAG = "wolkvox/host"
-_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_ABANDONED_AFTER = timedelta(minutes=10)
+_UNDER_WAY = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _LOOK_AGAIN_SECONDS = 2.0
 _KEPT_SECONDS = 86_400.0
 _HELD: list[FileLock] = []  # by this process
@@ -71,25 +79,47 @@ one_at_a_time = dg.ExecutorDefinition(
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report runs of this machine whose process has ended as failed, and free their slots. Returns their ids."""
     ended = []
-    here = dg.RunsFilter(statuses=_UNDER_WAY, tags={_HOST_TAG: socket.gethostname()})
-    for run in instance.get_runs(filters=here):
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        run = record.dagster_run
+        if run.tags.get(_HOST_TAG) != _here(run.run_id):
+            if _abandoned(record):
+                _end(instance, run)
+                ended.append(run.run_id)
+            continue
         lock = FileLock(_lock_file(instance, run.run_id))
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue
         try:
-            instance.report_run_failed(
-                run,
-                "The process of this run has ended without a word (killed, or the machine was restarted). What "
-                "it had committed is stored and published; its place in the pool is free again. Repeat the run.",
-            )
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            ended.append(run.run_id)
+            # It may have ended in the usual way since it was looked up.
+            now = instance.get_run_by_id(run.run_id)
+            if now is not None and now.status in _UNDER_WAY:
+                _end(instance, now)
+                ended.append(run.run_id)
         finally:
             lock.release()
             _lock_file(instance, run.run_id).unlink(missing_ok=True)
     return ended
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    instance.report_run_failed(
+        run,
+        "The process of this run has ended without a word (killed, or the machine was restarted). What "
+        "it had committed is stored and published; its place in the pool is free again. Repeat the run.",
+    )
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _abandoned(record: dg.RunRecord) -> bool:
+    """Created long ago and never begun: whoever created it was killed before it could be started."""
+    age = datetime.now(UTC) - record.create_timestamp.astimezone(UTC)
+    return record.dagster_run.status is dg.DagsterRunStatus.NOT_STARTED and age > _ABANDONED_AFTER
+
+
+def _here(run_id: str) -> str:
+    return f"{socket.gethostname()}/{run_id}"
 
 
 def _show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -102,7 +132,7 @@ def _show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
     # Held until the process ends, not only until the executor has: Dagster notes after that how the run
     # ended, and whoever looked in between would take it for dead.
     _HELD.append(lock)
-    instance.add_run_tags(run_id, {_HOST_TAG: socket.gethostname()})
+    instance.add_run_tags(run_id, {_HOST_TAG: _here(run_id)})
 
 
 def _forget_old(folder: Path) -> None:
@@ -121,7 +151,7 @@ def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> None:
-    """Come back when one of the pools seems to have room; Dagster then claims the place, or waits on.
+    """Come back when each of the pools seems to have room; Dagster then claims the place, or waits on.
 
     While it waits, Dagster 1.13's in-process executor asks for the time without a pause and keeps a core
     busy (it sleeps for `min(0, …)` seconds); and nobody would look whether the run in front still lives.
@@ -129,7 +159,7 @@ def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> Non
     instance = context.instance
     while True:
         infos = [instance.event_log_storage.get_concurrency_info(pool) for pool in pools]
-        if not infos or any(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
+        if all(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
             return
         run = instance.get_run_by_id(context.run_id)
         if check_captured_interrupt() or run is None or run.status is dg.DagsterRunStatus.CANCELING:

@@ -48,8 +48,9 @@ _PACE_PER_COMMIT = 20.0
 _MOST_WINDOWS = 288
 _MOST_WAITING = 1000  # fetched and not yet taken over
 
-# A request that is on its way when the run is stopped; the client gives up on one after 120 s.
-_LONGEST_REQUEST_SECONDS = 125.0
+# A request that is on its way when the run is stopped; the API gives up on one after 60 s. The thread asks
+# nothing after it, so a run that ends earlier leaves nothing behind but that.
+_REQUEST_PATIENCE_SECONDS = 70.0
 
 OpenClient = Callable[
     [Callable[[RequestRecord], None], Callable[[float], None]], AbstractContextManager[WolkvoxClient]
@@ -129,15 +130,15 @@ def load(
     open_client: OpenClient,
     store: Store,
     run_id: str,
-    held_back: int = 0,
+    held_back: Callable[[], int] | None = None,
     gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
     client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
-    (`contextlib.closing`) to stop early. `held_back`: requests of the day's quota that are left to others.
-    `gate`: no request is begun while it is not set.
+    (`contextlib.closing`) to stop early. `held_back`: how many requests of the
+    day's quota are left to live windows. `gate`: no question is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     due = time.monotonic() + pace
@@ -153,8 +154,9 @@ def load(
                 batch.add(item)
             if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
+                    # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
+                    took = _commit(store, operation.name, batch, run_id)
                     finished, batch = batch, Batch()
-                    took = _commit(store, operation.name, finished, run_id)
                     pace = min(max(took * _PACE_PER_COMMIT, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
                     yield finished
                 due = time.monotonic() + pace
@@ -242,8 +244,9 @@ class _Fetching:
             raise self._error
 
     def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(_LONGEST_REQUEST_SECONDS)
+        if not self._stop.is_set():
+            self._stop.set()
+            self._thread.join(_REQUEST_PATIENCE_SECONDS)
 
     def _put(self, item: object) -> None:
         # When commits are slower than the API, memory must not grow.
@@ -267,6 +270,7 @@ class _Fetching:
         self._items.put(self._end)
 
     def _ask(self, asked: Range) -> Agents:
+        self._wait(0)
         while self._gate is not None and not self._gate.wait(0.1):
             self._wait(0)
         if (reading := self._guard.check(self._token_info)) is not None:

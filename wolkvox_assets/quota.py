@@ -10,7 +10,15 @@ enough while there is plenty.
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
-from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport
+from wolkvox_assets.api import (
+    AnswerUnreadable,
+    MissingParameters,
+    NotFound,
+    Quota,
+    Transient,
+    UnexpectedStatus,
+    UnknownReport,
+)
 from wolkvox_assets.store.verdicts import QuotaReading
 from wolkvox_assets.windows import WallClock
 
@@ -24,15 +32,23 @@ _SURE_FOR = timedelta(minutes=1)
 
 
 class ReserveReached(Exception):
-    """What is left of the day's quota is the reserve, which is not ours to use."""
+    """What is left of the day's quota is not this run's to use.
+
+    `live_goes_on`: it is held back for live windows, which may use it; else it is the reserve, which nobody
+    may touch.
+    """
+
+    def __init__(self, message: str, *, live_goes_on: bool) -> None:
+        super().__init__(message)
+        self.live_goes_on = live_goes_on
 
 
 class QuotaGuard:
     """Says no before the reserve is touched.
 
     `reserve`: a share of the day's limit, 0 to 1. `known`: the last reading and the requests made since,
-    where there is one. `windows`: how many the run is for. `held_back`: requests that are left to live
-    windows as well; half of what is left at most, so that history gets on too.
+    where there is one. `windows`: how many the run is for. `held_back`: says how many requests are left to
+    live windows as well; half of what is left at most, so that history gets on too.
     """
 
     def __init__(
@@ -42,7 +58,7 @@ class QuotaGuard:
         known: tuple[QuotaReading, int] | None,
         *,
         windows: int,
-        held_back: int = 0,
+        held_back: Callable[[], int] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock, self._reserve, self._now = clock, reserve, now
@@ -60,8 +76,8 @@ class QuotaGuard:
     def check(self, read: Callable[[], Quota]) -> QuotaReading | None:
         """Raises `ReserveReached` where the next request would touch the reserve. Returns a new reading.
 
-        `read` asks `token_info`. Its errors pass, but for those that say that this server has none: then
-        there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
+        `read` asks `token_info`. What is wrong with the token or the quota is raised; where only this answer
+        can't be had, there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
         """
         if self._unknown:
             return None
@@ -73,7 +89,8 @@ class QuotaGuard:
             raise ReserveReached(
                 f"{self._reading.used + self._since} of the day's {self._reading.limit} requests are used; the last "
                 f"{self._reserve:.0%} are kept for the operation's other integrations"
-                + (f", and {self._kept} for its live windows" if self._kept else "")
+                + (f", and {self._kept} for its live windows" if self._kept else ""),
+                live_goes_on=bool(self._kept) and self._ours() > self._since,
             )
         return new
 
@@ -99,13 +116,15 @@ class QuotaGuard:
     def _left(self) -> int:
         if self._kept is None:
             # Once: half of what is left, taken again at each look, would leave nothing in the end.
-            self._kept = min(self._held_back, max(0, self._ours() - self._since) // 2)
+            wanted = self._held_back() if self._held_back is not None else 0
+            self._kept = min(wanted, max(0, self._ours() - self._since) // 2)
         return self._ours() - self._kept - self._since
 
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:
             quota = read()
-        except (NotFound, UnknownReport, AnswerUnreadable):
+        except (Transient, NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable):
+            # Advice, no condition: where `agent_9` works, its answers are wanted all the same.
             self._unknown, self._reading = True, None
             return None
         # Whether a server counts this very request in its answer is not known: counted once more, to be safe.

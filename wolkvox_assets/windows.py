@@ -101,6 +101,11 @@ class WallClock:
         """Whether the clock ever shows this time: not in the hour skipped when clocks go forward."""
         return self.now(self.start_utc(window)) == window
 
+    def passes_of_day(self, day: date) -> int:
+        """How many five minutes of real time the day has: 288, and 276 or 300 when clocks change."""
+        midnight = datetime.combine(day, time())
+        return (self.start_utc(midnight + timedelta(days=1)) - self.start_utc(midnight)) // WINDOW
+
     def windows_of_day(self, day: date) -> list[datetime]:
         """The windows of a wall-clock day, each once: 288, and 276 where an hour is skipped."""
         midnight = datetime.combine(day, time())

@@ -514,7 +514,7 @@ def main() -> int:
     quick = parser.parse_args().quick
     # So that a bench that is stopped ends its servers and removes its folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rounds = 1 if quick else 3
+    rounds = 1 if quick else 2
     began = time.perf_counter()
     days = choose_days()
     with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as folder, stand_in("bench-token") as server:

@@ -150,7 +150,7 @@ class WolkvoxClient:
         self._policy = retry or RetryPolicy()
         self._clock, self._sleep, self._now, self._jitter = clock, sleep, now, jitter
         self._threads_take_turns = threading.Lock()
-        self._token_lock = TokenLock(token, operation)
+        self._token_lock = TokenLock(token, operation, sleep)
         self._columns_noted: set[str] = set()
         self._session = _session(server, token)
 

@@ -15,7 +15,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,14 +38,18 @@ _ROUNDS = 200_000  # about 0.1 s, once for each client
 class TokenLock:
     """The lock of one token. Makes its directory when it is first taken.
 
-    `waiting_for`: who waits, in log lines (the operation's name).
+    `waiting_for`: who waits, in log lines (the operation's name). `sleep` (seconds): how to wait; what it raises
+    ends the waiting.
     """
 
-    def __init__(self, token: SecretStr, waiting_for: str) -> None:
+    def __init__(
+        self, token: SecretStr, waiting_for: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         # A plain digest could be checked against guessed tokens quickly; this one cannot.
         digest = hashlib.pbkdf2_hmac("sha256", token.get_secret_value().encode(), _SALT, _ROUNDS)
         self._file_name = f"{digest.hex()[:32]}.lock"
         self._waiting_for = waiting_for
+        self._sleep = sleep
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -55,23 +59,26 @@ class TokenLock:
         """
         path = _directory() / self._file_name
         # A new object each time: one that was made before a fork does not work after it.
-        lock = FileLock(path, poll_interval=POLL_SECONDS)
-        began = time.monotonic()
+        lock = FileLock(path)
+        began = said = time.monotonic()
         taken = False
         while not taken:
             try:
-                lock.acquire(timeout=SAY_SO_AFTER_SECONDS)
+                lock.acquire(timeout=0)
                 # Cleaners of temporary directories remove files nobody touched for days, also locked ones; then
                 # the next process would lock another file of the same name.
                 os.utime(path)
                 taken = True
             except Timeout:
-                logger.info(
-                    "Operation %r has waited %.0f s for its turn: another process uses the token (lock %s).",
-                    self._waiting_for,
-                    time.monotonic() - began,
-                    path,
-                )
+                if time.monotonic() - said >= SAY_SO_AFTER_SECONDS:
+                    said = time.monotonic()
+                    logger.info(
+                        "Operation %r has waited %.0f s for its turn: another process uses the token (lock %s).",
+                        self._waiting_for,
+                        said - began,
+                        path,
+                    )
+                self._sleep(POLL_SECONDS)
             except OSError as error:
                 lock.release()
                 raise LockUnusable(f"{path}: {error}.") from error

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from wolkvox_assets.assets.keep_fresh import between_requests
+from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import window_partitions, windows_key
 from wolkvox_assets.assets.synchronise import make_windows_true
 from wolkvox_assets.assets.tables import AGENT_9_WINDOWS
@@ -65,12 +65,14 @@ def build_agent_9_windows(
         context: dg.AssetExecutionContext, config: WindowsConfig
     ) -> Iterator[dg.Output[None]]:
         span = context.partition_time_window
+        meanwhile = Meanwhile(context, settings, sharers)
         make_windows_true(
             context,
             operation,
             operation.clock.passes(span.start, span.end),
             direct=config.direct,
-            between=between_requests(context, settings, sharers),
+            between=meanwhile.serve,
+            held_back=meanwhile.held_back,
         )
         yield from ()
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, Transient, WolkvoxError
-from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, PERMANENT, THESE_WINDOWS
+from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
 
@@ -18,19 +18,21 @@ _KEPT = "Every window fetched before is stored, marked as materialised and publi
 
 @contextmanager
 def failures_explained(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, operation: str
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, operation: str, *, tag: bool = True
 ) -> Iterator[None]:
     """Raise what goes wrong inside as `dg.Failure`, with a message a person can act on.
 
     Only what may pass by itself may be retried: a wrong token asked again and again helps nobody. Tags tell
-    the automation, whose retries are another system than Dagster's.
+    the automation, whose retries are another system than Dagster's; without `tag` they are left alone.
     """
     try:
         yield
     except WolkvoxError as error:
         permanent = not isinstance(error, Transient)
         about_windows = isinstance(error, AnswerUnreadable | AnswerTooLarge)
-        _tag(context, error, (THESE_WINDOWS if about_windows else EVERYTHING) if permanent else None)
+        if tag:
+            lasting = THESE_WINDOWS if about_windows else EVERYTHING
+            _tag(context, operation, error, lasting if permanent else None)
         raise dg.Failure(
             description=f"{error} {_KEPT}",
             metadata={
@@ -44,15 +46,20 @@ def failures_explained(
             allow_retries=not permanent,
         ) from error
     except ConfigurationProblem as problem:
-        _tag(context, problem, EVERYTHING)
+        if tag:
+            _tag(context, operation, problem, EVERYTHING)
         raise dg.Failure(description=f"{problem} Nothing was asked.", allow_retries=False) from problem
     except StoreError as error:
-        _tag(context, error, None)
+        if tag:
+            _tag(context, operation, error, None)
         raise dg.Failure(description=f"operation {operation}: {error}", allow_retries=True) from error
 
 
 def _tag(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exception, permanent: str | None
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    operation: str,
+    error: Exception,
+    permanent: str | None,
 ) -> None:
-    tags = {CAUSE: type(error).__name__, **({PERMANENT: permanent} if permanent else {})}
+    tags = {OPERATION: operation, CAUSE: type(error).__name__, PERMANENT: permanent or NO}
     context.instance.add_run_tags(context.run.run_id, tags)

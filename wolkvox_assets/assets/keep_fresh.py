@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets import duties
+from wolkvox_assets.assets.failures import failures_explained
+from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
@@ -20,62 +22,115 @@ from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
 _HEARTBEAT_SECONDS = 120.0  # Dagster's daemons report every 30 s
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
-def keep_fresh(context: Context, operation: Operation, delay: timedelta) -> None:
+def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nested: bool = False) -> None:
     """Ask the windows that have just closed, then verify hours that settled and days that closed.
 
-    `delay`: how long after its end a window is first asked. Raises `dg.Failure`.
+    `delay`: how long after its end a window is first asked. `nested`: between two requests of another run's.
+    Raises `dg.Failure`.
     """
+    live = _Live(context, operation, delay, nested=nested)
+    live.ask()
     files: StoreResource = context.resources.store
-    due = duties.live_windows(
-        operation, lambda r: _verified(files.store, operation, r), datetime.now(UTC), delay
-    )
-    make_windows_true(context, operation, due)
     # Looked up only now: what was just fetched may complete an hour.
-    with files.store.reading() as con:
+    with failures_explained(context, operation.name, tag=not nested), files.store.reading() as con:
         verdict = latest_verdict(con, operation.name) if con else None
     now = datetime.now(UTC)
     trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
+    with failures_explained(context, operation.name, tag=not nested):
+        due = duties.to_verify(operation, _known(files.store, operation), trust, now)
     make_windows_true(
         context,
         operation,
-        duties.to_verify(operation, lambda r: _verified(files.store, operation, r), trust, now),
-        held_back=duties.live_need(operation, now),
+        due,
+        # It is one request mostly, but hundreds where a day has to be asked window by window.
+        between=live.ask_when_due,
+        held_back=lambda: duties.live_need(operation, datetime.now(UTC)),
+        nested=nested,
     )
 
 
-def between_requests(
-    context: Context, settings: Settings, sharers: tuple[Operation, ...]
-) -> Callable[[], None] | None:
-    """For a run that holds the token for long: does what is due of all operations that share it, each time a
-    window has closed. None where nothing runs by itself: then a range is just that range."""
-    if not settings.automation or not _daemon_lives(context.instance):
-        return None
-    due = datetime.now(UTC)
+class _Live:
+    """The live windows of one operation, asked when they are due."""
 
-    def serve() -> None:
-        nonlocal due
-        if datetime.now(UTC) < due:
+    def __init__(self, context: Context, operation: Operation, delay: timedelta, *, nested: bool) -> None:
+        self._context, self._operation, self._delay, self._nested = context, operation, delay, nested
+        self._due = datetime.now(UTC)
+
+    def ask(self) -> None:
+        files: StoreResource = self._context.resources.store
+        now = datetime.now(UTC)
+        with failures_explained(self._context, self._operation.name, tag=not self._nested):
+            windows = duties.live_windows(
+                self._operation, _known(files.store, self._operation), now, self._delay
+            )
+        self._due = duties.next_live(now, self._delay)
+        make_windows_true(self._context, self._operation, windows, nested=self._nested)
+
+    def ask_when_due(self) -> None:
+        if datetime.now(UTC) >= self._due:
+            self.ask()
+
+
+class Meanwhile:
+    """What a run that holds the token for long does between its own requests, and what it leaves to others.
+
+    Does what is due of all operations that share the token, each time a window has closed; nothing where no
+    schedule runs on this instance: then a range is just that range.
+    """
+
+    def __init__(self, context: Context, settings: Settings, sharers: tuple[Operation, ...]) -> None:
+        self._context, self._settings, self._sharers = context, settings, sharers
+        self._due = datetime.now(UTC)
+        self._failed: dict[str, tuple[int, datetime]] = {}
+
+    def serve(self) -> None:
+        now = datetime.now(UTC)
+        if now < self._due or not self._wanted():
             return
-        for operation in sharers:
+        self._due = duties.next_live(now, self._settings.live_delay)
+        for operation in self._sharers:
+            times, not_before = self._failed.get(operation.name, (0, now))
+            if now < not_before:
+                continue
             try:
-                keep_fresh(context, operation, settings.live_delay)
+                keep_fresh(self._context, operation, self._settings.live_delay, nested=True)
             except dg.Failure as failure:
-                # The run goes on: what it does may still work, and if not, it fails by itself. The live run
-                # of that operation, when its turn comes, fails with the same words and is heard.
-                context.log.warning(f"Could not keep {operation.name} fresh meanwhile: {failure.description}")
-        due = duties.next_live(datetime.now(UTC), settings.live_delay)
+                # The run goes on: what it does may still work, and if not, it fails by itself. No tag says that
+                # this operation is served, so its own live run comes, fails with the same words, and is heard.
+                pause = min(timedelta(minutes=5) * (1 << min(times, 5)), _LONGEST_PAUSE)
+                self._failed[operation.name] = (times + 1, now + pause)
+                self._context.log.warning(
+                    f"Could not keep {operation.name} fresh meanwhile: {failure.description}"
+                )
+            else:
+                self._failed.pop(operation.name, None)
+                self._context.instance.add_run_tags(
+                    self._context.run.run_id, {serves(operation.name): datetime.now(UTC).isoformat()}
+                )
 
-    return serve
+    def held_back(self) -> int:
+        """How many requests of the day's quota are left to the live windows."""
+        now = datetime.now(UTC)
+        return sum(duties.live_need(o, now) for o in self._sharers) if self._wanted() else 0
+
+    def _wanted(self) -> bool:
+        return self._settings.automation and _daemon_lives(self._context.instance)
+
+
+def _known(store: Store, operation: Operation) -> Callable[[Range], dict[datetime, datetime]]:
+    """The known windows of a range, and when each was verified (UTC, naive)."""
+
+    def known(stretch: Range) -> dict[datetime, datetime]:
+        with store.reading() as con:
+            return verified(con, operation.name, stretch.start, stretch.end) if con else {}
+
+    return known
 
 
 def _daemon_lives(instance: dg.DagsterInstance) -> bool:
     """Whether schedules are carried out on this instance: a command line may run without a daemon."""
     heartbeat = instance.get_daemon_heartbeats().get("SCHEDULER")
     return heartbeat is not None and datetime.now(UTC).timestamp() - heartbeat.timestamp < _HEARTBEAT_SECONDS
-
-
-def _verified(store: Store, operation: Operation, stretch: Range) -> dict[datetime, datetime]:
-    with store.reading() as con:
-        return verified(con, operation.name, stretch.start, stretch.end) if con else {}

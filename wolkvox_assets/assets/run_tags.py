@@ -16,14 +16,27 @@ def quota_until(operation: str) -> str:
     return f"wolkvox/quota_until/{operation}"
 
 
+def history_quota_until(operation: str) -> str:
+    """The same, where what is left of the quota is held back for live windows."""
+    return f"wolkvox/history_quota_until/{operation}"
+
+
+def serves(operation: str) -> str:
+    """The run does what is due of this operation between its own requests; when it last did (ISO, UTC)."""
+    return f"wolkvox/serves/{operation}"
+
+
 CAUSE = "wolkvox/cause"
 """Why the run failed, in a word: the name of the error."""
 
 PERMANENT = "wolkvox/permanent"
-"""The run failed for a reason that does not pass by itself: `EVERYTHING`, or `THESE_WINDOWS`."""
+"""The run failed for a reason that does not pass by itself: `EVERYTHING`, or `THESE_WINDOWS`; `NO`."""
 
 EVERYTHING = "everything"
 """No request of this operation can work: the token, an address."""
+
+NO = "no"
+"""It may pass by itself."""
 
 THESE_WINDOWS = "these windows"
 """Other windows may well be had: an answer that can't be read."""

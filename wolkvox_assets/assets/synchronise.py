@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp
 from wolkvox_assets.assets.daily import refresh_outdated_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
 from wolkvox_assets.assets.progress import Progress
-from wolkvox_assets.assets.run_tags import BACKFILL, quota_until
+from wolkvox_assets.assets.run_tags import BACKFILL, history_quota_until, quota_until
 from wolkvox_assets.loading import Batch, load
 from wolkvox_assets.quota import ReserveReached, next_day
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
@@ -26,7 +26,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.verdicts import latest_verdict
-from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.sync import Trust, around_bad_answers, make_true
 from wolkvox_assets.windows import WINDOW, contiguous
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -39,15 +39,17 @@ def make_windows_true(
     *,
     direct: bool = False,
     between: Callable[[], None] | None = None,
-    held_back: int = 0,
+    held_back: Callable[[], int] | None = None,
+    nested: bool = False,
 ) -> list[Correction]:
     """Make these windows (wall clock) equal to the API's answers, mark each as it is committed, and rebuild the
     totals of the days that changed.
 
     `direct`: each window by a request of its own. `between`: called now and then between two requests, to
-    do what is more urgent. `held_back`: requests of the day's quota that are left to others. Returns what
-    changed of windows that were known before. Ends by itself, without an error, where the day's quota is
-    used up. Raises `dg.Failure`; what was fetched before is stored, marked, and in the totals.
+    do what is more urgent. `held_back`: how many requests of the day's quota are left to live windows.
+    `nested`: within another run's, whose tags are not to speak of this. Returns what changed of windows that
+    were known before. Ends by itself, without an error, where the day's quota is used up. Raises
+    `dg.Failure`; what was fetched before is stored, marked, and in the totals.
     """
     now = datetime.now(UTC)
     wanted = set(windows)
@@ -67,20 +69,26 @@ def make_windows_true(
     marks = _Marks(context, operation)
     gate = threading.Event()
     gate.set()
-    with failures_explained(context, operation.name):
+    with failures_explained(context, operation.name, tag=not nested):
         trust = _trust(context, operation, files.store, now)
         seed = int(context.run.run_id[:8], 16)
         settled = [w for w in ended if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
         plan = load(
             operation,
-            lambda ask: make_true(
+            lambda ask: around_bad_answers(
                 contiguous(ended),
-                ask=ask,
-                stored=StoredWindows(files.store, operation.name),
-                settled_before=settled[-1] + WINDOW if settled else ended[0],
-                trust=trust,
-                seed=seed,
-                direct=direct,
+                ask,
+                trust,
+                lambda ranges, ask, trust: make_true(
+                    ranges,
+                    ask=ask,
+                    stored=StoredWindows(files.store, operation.name),
+                    settled_before=settled[-1] + WINDOW if settled else ended[0],
+                    trust=trust,
+                    seed=seed,
+                    direct=direct,
+                ),
+                (AnswerUnreadable, AnswerTooLarge),
             ),
             windows=len(ended),
             held_back=held_back,
@@ -100,7 +108,9 @@ def make_windows_true(
                         gate.set()
         except (ReserveReached, QuotaUsedUp) as stop:
             turn = next_day(operation.clock, datetime.now(UTC))
-            context.instance.add_run_tags(context.run.run_id, {quota_until(operation.name): turn.isoformat()})
+            live_goes_on = isinstance(stop, ReserveReached) and stop.live_goes_on
+            tag = (history_quota_until if live_goes_on else quota_until)(operation.name)
+            context.instance.add_run_tags(context.run.run_id, {tag: turn.isoformat()})
             progress.stopped(stop, turn)
         finally:
             refresh_outdated_days(context, operation)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from wolkvox_assets.assets.keep_fresh import between_requests
+from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.synchronise import make_windows_true
 from wolkvox_assets.duties import RECENT_DAYS
 from wolkvox_assets.resources import wolkvox_key
@@ -38,11 +38,9 @@ def build_verify_recent(
                 if day >= operation.start
                 for window in operation.clock.windows_of_day(day)
             ]
+            meanwhile = Meanwhile(context, settings, sharers[operation.name])
             corrections = make_windows_true(
-                context,
-                operation,
-                windows,
-                between=between_requests(context, settings, sharers[operation.name]),
+                context, operation, windows, between=meanwhile.serve, held_back=meanwhile.held_back
             )
             context.log.info(
                 f"{operation.name}: {len(corrections)} numbers of the {len(windows)} windows were corrected"

@@ -4,18 +4,24 @@ What belongs here: which runs are news, the words, the webhook. What doesn't: wh
 """
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import requests
 
-from wolkvox_assets.assets.run_tags import CAUSE, OPERATION
+from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, OPERATION, PERMANENT
+from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.executor import end_dead_runs
 from wolkvox_assets.settings import ConfigurationProblem, Settings, alert_webhook
 
 _EVERY_SECONDS = 30
 _WEBHOOK_SECONDS = 10.0
 _TEXT_LENGTH = 1500
+# Dagster ends a tick after 60 s: what isn't done by then is done at the next.
+_SEND_SECONDS = 20.0
+_MOST_RUNS = 100
+_MOST_UNTOLD = 50
 
 
 def build_alerts(settings: Settings) -> dg.SensorDefinition:
@@ -37,30 +43,32 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
         since = datetime.fromisoformat(
             state.get("since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
         )
-        wrong: dict[str, dict[str, str]] = state.get("wrong", {})
+        wrong: dict[str, str] = state.get("wrong", {})
         seen: list[str] = state.get("seen", [])
+        untold: list[str] = state.get("untold", [])
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
                 # Two runs can end in one instant: the last moment is looked at again, and `seen` tells them apart.
                 updated_after=since - timedelta(seconds=5),
             ),
+            limit=_MOST_RUNS,
             order_by="update_timestamp",
             ascending=True,
         )
-        told = 0
         for record in records:
-            run = record.dagster_run
-            if run.run_id in seen:
+            if record.dagster_run.run_id in seen:
                 continue
-            for message in _news(context.instance, run, names, wrong, record.update_timestamp):
-                _tell(context, message)
-                told += 1
+            news = _news(context.instance, record.dagster_run, names, wrong, record.update_timestamp)
+            for message in news:
+                context.log.warning(message)
+            untold += news
             since = max(since, record.update_timestamp.astimezone(UTC))
-        recent = [r.dagster_run.run_id for r in records][-200:]
-        context.update_cursor(json.dumps({"since": since.isoformat(), "wrong": wrong, "seen": recent}))
-        still = ", ".join(sorted(wrong)) or "nothing"
-        return dg.SkipReason(f"{told} messages; wrong at the moment: {still}")
+        seen = [*seen, *(record.dagster_run.run_id for record in records)][-2 * _MOST_RUNS :]
+        untold = _send(context, untold)
+        cursor = {"since": since.isoformat(), "wrong": wrong, "seen": seen, "untold": untold}
+        context.update_cursor(json.dumps(cursor))
+        return dg.SkipReason("wrong at the moment: " + (", ".join(sorted(wrong)) or "nothing"))
 
     return alerts
 
@@ -69,37 +77,47 @@ def _news(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun,
     names: set[str],
-    wrong: dict[str, dict[str, str]],
+    wrong: dict[str, str],
     when: datetime,
 ) -> list[str]:
-    """What this run's end has to say, and `wrong` brought up to date."""
-    operation = _operation(run, names)
-    if operation is None:
+    """What this run's end has to say, and `wrong` (what, and since when) brought up to date."""
+    what = _what(run, names)
+    if run.job_name == VERIFY_RECENT and run.status is dg.DagsterRunStatus.SUCCESS:
+        for key in [key for key in wrong if f"/{VERIFY_RECENT}: " in key]:
+            del wrong[key]  # of whichever operation; started by hand, so nobody waits to hear of it
+    if what is None:
         return []
     if run.status is dg.DagsterRunStatus.SUCCESS:
-        over = [key for key in wrong if key.split(": ")[0] == operation]
+        # A refused token is over when anything could be asked; another cause when the same job succeeds.
+        operation = what.split("/")[0]
+        over = [key for key in wrong if key.startswith((f"{what}: ", f"{operation}/{EVERYTHING}: "))]
         return [
-            f"wolkvox_assets: over. {key} since {wrong.pop(key)['since']} UTC; run {run.run_id} of {run.job_name} "
+            f"wolkvox_assets: over. {key} (since {wrong.pop(key)} UTC); run {run.run_id} of {run.job_name} "
             "succeeded. What was missed meanwhile is made up by itself."
             for key in over
         ]
-    cause = run.tags.get(CAUSE, "the run ended without a word")
-    key = f"{operation}: {cause}"
+    if run.tags.get(PERMANENT) == EVERYTHING:
+        what = f"{what.split('/')[0]}/{EVERYTHING}"
+    key = f"{what}: {run.tags.get(CAUSE, 'the run ended without a word')}"
     if key in wrong:
         return []
-    wrong[key] = {"since": f"{when.astimezone(UTC):%Y-%m-%d %H:%M}", "run": run.run_id}
+    wrong[key] = f"{when.astimezone(UTC):%Y-%m-%d %H:%M}"
     message = (
-        f"wolkvox_assets: operation {operation} fails since {wrong[key]['since']} UTC ({run.job_name}, run "
-        f"{run.run_id}). {_words(instance, run)} No further message comes for this cause until it is over."
+        f"wolkvox_assets: {key} fails since {wrong[key]} UTC (run {run.run_id} of {run.job_name}). "
+        f"{_words(instance, run)} No further message comes for this cause until it is over."
     )
     return [message]
 
 
-def _operation(run: dg.DagsterRun, names: set[str]) -> str | None:
-    if OPERATION in run.tags:
-        return run.tags[OPERATION]
-    of_assets = {key.path[0] for key in run.asset_selection or ()} & names
-    return min(of_assets) if of_assets else None
+def _what(run: dg.DagsterRun, names: set[str]) -> str | None:
+    """`operation/job` for a run that asks the API, None for any other."""
+    windows = {key.path[0] for key in run.asset_selection or () if key.path[-1] == "agent_9_windows"} & names
+    operation = run.tags.get(OPERATION) or (min(windows) if windows else None)
+    if operation is None or operation not in names:
+        return None
+    if run.asset_selection and not windows:
+        return None
+    return f"{operation}/{'agent_9_windows' if windows else run.job_name}"
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -119,27 +137,32 @@ def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return (texts[-1] if texts else "Its log says why.")[:_TEXT_LENGTH]
 
 
-def _tell(context: dg.SensorEvaluationContext, message: str) -> None:
-    context.log.warning(message)
+def _send(context: dg.SensorEvaluationContext, messages: list[str]) -> list[str]:
+    """Send to the webhook, where one is set. Returns what could not be sent: it is tried again at the next tick."""
+    began = time.monotonic()
     try:
         webhook = alert_webhook()
-        if webhook is None:
-            return
-        # `text` is what both Slack's and Teams-compatible receivers take.
-        answer = requests.post(
-            webhook.get_secret_value(),
-            json={"text": message},
-            timeout=_WEBHOOK_SECONDS,
-            allow_redirects=False,
-        )
-        if not answer.ok:
-            context.log.warning(
-                f"the webhook answered {answer.status_code}: the message above is only in this log"
-            )
     except ConfigurationProblem as problem:
-        context.log.warning(f"{problem} The message above is only in this log.")
-    except requests.RequestException as error:
-        # Its text holds the address, which is a secret.
-        context.log.warning(
-            f"the webhook failed ({type(error).__name__}): the message above is only in this log"
-        )
+        context.log.warning(f"{problem} Messages are only in this log.")
+        return []
+    if webhook is None:
+        return []
+    for place, message in enumerate(messages):
+        if time.monotonic() - began > _SEND_SECONDS:
+            return messages[place:]
+        try:
+            # `text` is what both Slack's and Teams-compatible receivers take.
+            answer = requests.post(
+                webhook.get_secret_value(),
+                json={"text": message},
+                timeout=_WEBHOOK_SECONDS,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # Its text holds the address, which is a secret.
+            context.log.warning(f"the webhook failed ({type(error).__name__}): tried again at the next tick")
+            return messages[place:][-_MOST_UNTOLD:]
+        if not answer.ok:
+            context.log.warning(f"the webhook answered {answer.status_code}: tried again at the next tick")
+            return messages[place:][-_MOST_UNTOLD:]
+    return []

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.assets.keep_fresh import between_requests
+from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION
 from wolkvox_assets.assets.synchronise import make_windows_true
@@ -25,7 +25,7 @@ from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.gaps import holes, verified
-from wolkvox_assets.windows import Range
+from wolkvox_assets.windows import WINDOW, Range
 
 # A run takes up to a month of windows: long enough to ask little, short enough that what is newer by then
 # comes first.
@@ -55,12 +55,13 @@ def build_gaps(
     )
     def fill(context: dg.OpExecutionContext, config: CatchUpConfig) -> None:
         ranges = [Range(*map(datetime.fromisoformat, pair)) for pair in config.ranges]
+        meanwhile = Meanwhile(context, settings, sharers)
         make_windows_true(
             context,
             operation,
             [w for r in ranges for w in r.windows() if operation.clock.shows(w)],
-            between=between_requests(context, settings, sharers),
-            held_back=duties.live_need(operation, datetime.now(UTC)),
+            between=meanwhile.serve,
+            held_back=meanwhile.held_back,
         )
 
     @dg.job(
@@ -168,14 +169,10 @@ def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, 
     found: list[Range] = []
     day = today - timedelta(days=1)
     while day >= operation.start and len(found) < 31:
-        windows = clock.windows_of_day(day) if marked[f"{day}"] < 300 else []
-        passes = (
-            (clock.end_utc(windows[-1]) - clock.start_utc(windows[0])) // timedelta(minutes=5)
-            if windows
-            else 0
-        )
-        if marked[f"{day}"] < passes and _is_known(store, operation, windows):
-            found.append(Range(windows[0], windows[-1] + timedelta(minutes=5)))
+        if marked[f"{day}"] < clock.passes_of_day(day):
+            windows = clock.windows_of_day(day)
+            if _is_known(store, operation, windows):
+                found.append(Range(windows[0], windows[-1] + WINDOW))
         day -= timedelta(days=1)
     return found
 

@@ -66,7 +66,7 @@ def build_live(
                 return
         for sharer in sharers:
             for run in under_way(context.instance, sharer):
-                if serves_live_windows(run, sharer):
+                if serves_live_windows(run, operation, now):
                     yield dg.SkipReason(f"run {run.run_id} has the token, and does what is due meanwhile")
                     return
         reason = pause(context.instance, operation, live_job_name(operation), now)

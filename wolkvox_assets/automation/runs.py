@@ -12,7 +12,14 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, quota_until
+from wolkvox_assets.assets.run_tags import (
+    EVERYTHING,
+    PERMANENT,
+    THESE_WINDOWS,
+    history_quota_until,
+    quota_until,
+    serves,
+)
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.quota import next_day
 from wolkvox_assets.settings import Operation
@@ -34,6 +41,8 @@ _LONGEST_PAUSE_IF_PERMANENT = timedelta(hours=4)
 
 ATTEMPTS_A_DAY = 30
 """How often failed runs of one job are started anew within 24 hours."""
+
+_SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
 
 # Settings are read when the code location is loaded: what failed for good before that may work now.
 _LOADED_AT = datetime.now(UTC)
@@ -58,16 +67,19 @@ def under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.Dag
     ]
 
 
-def serves_live_windows(run: dg.DagsterRun, operation: Operation) -> bool:
-    """Whether this run, once it has begun, does what is due of its token's operations meanwhile."""
-    return run.status is dg.DagsterRunStatus.STARTED and run.job_name != live_job_name(operation)
+def serves_live_windows(run: dg.DagsterRun, operation: Operation, now: datetime) -> bool:
+    """Whether this run says that it lately did what is due of this operation, between its own requests."""
+    served = run.tags.get(serves(operation.name))
+    return served is not None and now - datetime.fromisoformat(served) < _SERVED_WITHIN
 
 
 def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
     """Why no run of this job should be started at `now` (aware), or None where one may be."""
     turn = next_day(operation.clock, now).isoformat()
-    if instance.get_runs(filters=dg.RunsFilter(tags={quota_until(operation.name): turn}), limit=1):
-        return f"the day's quota of {operation.name} is used up; it goes on by itself after {turn}"
+    live = job_name == live_job_name(operation)
+    for tag in [quota_until] if live else [quota_until, history_quota_until]:
+        if instance.get_runs(filters=dg.RunsFilter(tags={tag(operation.name): turn}), limit=1):
+            return f"the day's quota of {operation.name} is used up; it goes on by itself after {turn}"
     jobs = {
         name: _ended_lately(instance, name, now)
         for name in (live_job_name(operation), gaps_job_name(operation))
@@ -83,14 +95,14 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
         )
     else:
         failed = _failed_in_a_row(jobs[job_name])
-        if not failed:
-            return None
+        if not failed or (live and failed[0].dagster_run.tags.get(PERMANENT) == THESE_WINDOWS):
+            return None  # a window that can't be read keeps no other waiting
         again = _end(failed[0]) + _growing(_FIRST_PAUSE, len(failed), _LONGEST_PAUSE)
     last = failed[0].dagster_run.run_id
-    if len(failed) >= ATTEMPTS_A_DAY and job_name != live_job_name(operation):
+    if len(failed) >= ATTEMPTS_A_DAY and not live:
         return (
             f"{len(failed)} runs of {job_name} have failed within 24 hours, which is as often as it is tried in a "
-            f"day; the last is {last}. Start {job_name} by hand when the cause is mended."
+            f"day; the last is {last}. Start it by hand when the cause is mended; by itself it starts a day later."
         )
     if now < again:
         return f"{len(failed)} runs in a row failed, the last is {last}; next try after {again:%Y-%m-%d %H:%M:%S} UTC"

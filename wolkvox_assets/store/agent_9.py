@@ -48,7 +48,8 @@ class Correction(NamedTuple):
 def replace_windows(
     con: duckdb.DuckDBPyConnection, operation: str, windows: Iterable[WindowContent], *, run_id: str
 ) -> list[Correction]:
-    """Replace these windows, rows and log together. Of two contents for one window the later counts.
+    """Replace these windows, rows and log together. Of two contents for one window the one
+    that was fetched later counts, whichever is stored first.
 
     Returns what changed of windows that were known before; it is in `agent_9_corrections` as well.
     """
@@ -58,6 +59,14 @@ def replace_windows(
     in_order = [batch[start] for start in sorted(batch)]
     _take_in(con, operation, in_order, run_id)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
+    # Two runs can have asked for one window: the later answer stays, whichever is stored first.
+    con.execute(
+        "DELETE FROM batch_log USING agent_9_window_log AS log WHERE log.operation = $operation"
+        " AND log.window_start BETWEEN $first AND $last AND log.window_start = batch_log.window_start"
+        " AND log.fetched_at > batch_log.fetched_at",
+        span,
+    )
+    con.execute("DELETE FROM batch_rows WHERE window_start NOT IN (SELECT window_start FROM batch_log)")
     corrections = con.execute(
         resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"), span
     ).fetchall()
@@ -123,7 +132,7 @@ def verify_windows(
 ) -> None:
     """Note that every window of this range was found equal to the API at `verified_at` (aware)."""
     con.execute(
-        "UPDATE agent_9_window_log SET verified_at = $at"
+        "UPDATE agent_9_window_log SET verified_at = greatest(verified_at, $at)"
         " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
         {"operation": operation, "start": stretch.start, "end": stretch.end, "at": naive_utc(verified_at)},
     )

@@ -55,7 +55,10 @@ def record_quota(
 
 
 def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaReading, int] | None:
-    """The latest reading, and how many requests of ours were made since; None where there was none."""
+    """The latest reading, and how many requests of ours were made since; None where there was none.
+
+    Of all operations: those that share a quota can't be told apart here, and who counts too many looks again.
+    """
     row = con.execute(
         "SELECT read_at, daily_limit, used_today FROM quota_readings WHERE operation = ?"
         " ORDER BY read_at DESC LIMIT 1",
@@ -63,7 +66,5 @@ def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaR
     ).fetchone()
     if row is None:
         return None
-    since = con.execute(
-        "SELECT COUNT(*) FROM api_requests WHERE operation = ? AND requested_at > ?", [operation, row[0]]
-    ).fetchone()
+    since = con.execute("SELECT COUNT(*) FROM api_requests WHERE requested_at > ?", [row[0]]).fetchone()
     return QuotaReading(row[0].replace(tzinfo=UTC), row[1], row[2]), since[0] if since else 0

@@ -23,6 +23,7 @@ from wolkvox_assets.sync.steps import (
     Trust,
     Verified,
 )
+from wolkvox_assets.sync.tolerant import around_bad_answers
 
 __all__ = [
     "Ask",
@@ -37,6 +38,7 @@ __all__ = [
     "Stored",
     "Trust",
     "Verified",
+    "around_bad_answers",
     "ask_directly",
     "make_true",
 ]

@@ -154,15 +154,15 @@ class Location:
             dg.AssetMaterialization(key, partition=f"{first:%Y-%m-%dT%H:%M}")
         )
         storage = self.instance.event_log_storage
-        rows = [(f"{window:%Y-%m-%dT%H:%M}",) for window in stretch.windows()]
+        columns = "run_id, event, dagster_event_type, timestamp, asset_key"
         with storage.index_connection() as con:  # type: ignore[attr-defined]  # SQLite's
             raw = con.connection
+            like = raw.execute(
+                f"SELECT {columns} FROM event_logs WHERE asset_key = ? LIMIT 1", [key.to_string()]
+            ).fetchone()
             raw.executemany(
-                "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, asset_key, partition)"
-                " SELECT run_id, event, dagster_event_type, timestamp, asset_key, ? FROM event_logs"
-                " WHERE id = (SELECT MIN(id) FROM event_logs WHERE asset_key = "
-                f"'{key.to_string()}')",
-                rows,
+                f"INSERT INTO event_logs ({columns}, partition) VALUES (?, ?, ?, ?, ?, ?)",
+                [(*like, f"{window:%Y-%m-%dT%H:%M}") for window in stretch.windows()],
             )
             raw.commit()
 

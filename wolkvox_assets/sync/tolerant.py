@@ -1,0 +1,75 @@
+"""Going on around answers that can't be read: one bad window must not keep all others out.
+
+What belongs here: narrowing a range that fails down to the windows that fail, and leaving those out. What
+doesn't: which errors these are (the caller's), making windows true (`run.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from wolkvox_assets.sync.steps import Ask, Discard, Known, KnownEmpty, Note, Proof, Step, Trust, Verified
+from wolkvox_assets.usage import Agents
+from wolkvox_assets.windows import WINDOW, Range, contiguous
+
+Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
+"""Makes ranges true, given a way to ask and what is known of additivity."""
+
+
+def around_bad_answers(
+    ranges: Sequence[Range],
+    ask: Ask,
+    trust: Trust,
+    make: Make,
+    bad: type[Exception] | tuple[type[Exception], ...],
+) -> Iterator[Step]:
+    """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
+
+    A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
+    window in a month. A window that raises it by itself is left out, with a `Note`; when all else is done,
+    the first such error is raised.
+    """
+    failed: list[Exception] = []
+    waiting = [list(ranges)]
+    while waiting:
+        together = waiting.pop()  # the newest
+        asked: Range | None = None
+        left = {window for r in together for window in r.windows()}
+
+        def remember(r: Range, /) -> Agents:
+            nonlocal asked
+            asked = r
+            return ask(r)
+
+        try:
+            for step in make(together, remember, trust):
+                left = _without(left, step)
+                if isinstance(step, Proof):
+                    trust = Trust.PROVED if step.holds else Trust.FAILED
+                yield step
+        except bad as error:
+            if asked is None or len(asked) == 1:
+                failed.append(error)
+                left -= set(asked.windows()) if asked else left
+                yield Note(f"{error} Left out for now; the others go on.")
+                waiting.append(contiguous(left))
+            else:
+                middle = asked.start + len(asked) // 2 * WINDOW
+                # Apart, or they would be joined and asked as one again.
+                waiting.append(contiguous(w for w in left if w < middle))
+                waiting.append(contiguous(w for w in left if w >= middle))
+    if failed:
+        raise failed[0]
+
+
+def _without(left: set[datetime], step: Step) -> set[datetime]:
+    """The windows that are still to be done after this step."""
+    match step:
+        case Known(window=window):
+            left.discard(window)
+        case KnownEmpty(range=done) | Verified(range=done):
+            left.difference_update(done.windows())
+        case Discard(ranges=ranges):
+            left.update(window for r in ranges for window in r.windows())
+        case _:
+            pass
+    return left
