@@ -5,6 +5,7 @@ The layers, from the inside out; imports point inwards only (a test holds that):
 * `usage`, `windows`: the two words everything else is spoken in.
 * `api/` (the Wolkvox client) and `sync/` (which requests to make): neither Dagster nor DuckDB.
 * `store/` (the DuckDB files): no Dagster.
-* `resources`, `assets/`, `checks/`, `automation/`, `definitions`: Dagster, thin.
-* `settings`, `cli`, `simulator/`: configuration, the commands, the stand-in server.
+* `loading`, `duties`, `quota`: between them: commits as it goes, what is due, what may be asked. No Dagster.
+* `resources`, `executor`, `assets/`, `automation/`, `definitions`: Dagster, thin.
+* `settings`, `operations_file`, `cli`, `demo`, `doctor`, `simulator/`: configuration, commands, the stand-in server.
 """

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wolkvox_assets.api import WolkvoxError
+from wolkvox_assets.api import RetryPolicy, WolkvoxError
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings
 from wolkvox_assets.store import Store
@@ -51,7 +51,9 @@ def _clock(operation: Operation) -> tuple[bool, str, str]:
 def _quota(operation: Operation) -> tuple[bool, str, str]:
     what = f"{operation.name}: token, quota"
     try:
-        with WolkvoxResource.of(operation).open_client(lambda _: None, time.sleep) as client:
+        with WolkvoxResource.of(operation).open_client(
+            lambda _: None, time.sleep, RetryPolicy(attempts=3, deadline_seconds=30)
+        ) as client:
             quota = client.token_info()
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)

@@ -9,14 +9,16 @@ process lives, which the operating system lets go whatever happens, and each run
 """
 
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._utils.interrupts import check_captured_interrupt  # what Dagster's own executors ask
 from filelock import FileLock, Timeout
 
@@ -59,7 +61,26 @@ class _OneAtATime(dg.Executor):
         _show_alive(instance, run_id)
         end_dead_runs(instance)
         _wait_for_pools(plan_context, {step.pool for step in execution_plan.steps if step.pool})
-        yield from self._inner.execute(plan_context, execution_plan)
+        with _event_log_held_open(instance, run_id):
+            yield from self._inner.execute(plan_context, execution_plan)
+
+
+@contextmanager
+def _event_log_held_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Holds an idle connection to each SQLite file that an event is written to.
+
+    Dagster connects anew for each event, and whoever closes SQLite's last connection has to write its log
+    into the file: marking a partition took 18 ms, and 12 ms with a connection held. Other storages: nothing.
+    """
+    storage = instance.event_log_storage
+    with ExitStack() as held:
+        if isinstance(storage, SqliteEventLogStorage):
+            for shard in ("index", run_id):
+                file = Path(storage.path_for_shard(shard))
+                if file.exists():
+                    connection = held.enter_context(closing(sqlite3.connect(file)))
+                    connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        yield
 
 
 def _create(context: dg.InitExecutorContext) -> dg.Executor:

@@ -141,7 +141,8 @@ def load(
     day's quota are left to live windows. `gate`: no question is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
-    due = time.monotonic() + pace
+    began = time.monotonic()
+    due = began + pace
 
     with store.reading() as con:
         quota = latest_quota(con, operation.name) if con else None
@@ -157,7 +158,7 @@ def load(
                     # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
                     took = _commit(store, operation.name, batch, run_id)
                     finished, batch = batch, Batch()
-                    pace = min(max(took * _PACE_PER_COMMIT, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
+                    pace = _pace(took, time.monotonic() - began)
                     yield finished
                 due = time.monotonic() + pace
         fetching.raise_its_error()
@@ -173,6 +174,13 @@ def load(
         raise
     finally:
         fetching.stop()
+
+
+def _pace(took: float, elapsed: float) -> float:
+    """Seconds to the next commit, after one that took so long, in a run that is so old."""
+    # A short run commits often, so that little is left to do at its end.
+    wanted = min(took * _PACE_PER_COMMIT, elapsed / 4)
+    return min(max(wanted, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
 
 
 def _commit(store: Store, operation: str, finished: Batch, run_id: str) -> float:

@@ -18,7 +18,7 @@ KEYS = {
     "token_env": 'token_env = "WOLKVOX_TOKEN_NORTH"',
     "timezone": 'timezone = "America/Bogota"',
     "start": "start = 2026-11-01",
-    "base_url": 'base_url = "http://127.0.0.1:8009"',
+    "base_url": 'base_url = "http://127.0.0.1:8807"',
     "quota_reserve": "quota_reserve = 0.2",
 }
 """The keys an operation may have, each with a line as it should look."""

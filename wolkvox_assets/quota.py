@@ -68,6 +68,7 @@ class QuotaGuard:
         self._held_back = held_back
         self._kept: int | None = None
         self._unknown = False
+        self._blind_for = 0  # requests
 
     def spent(self) -> None:
         """A request was made."""
@@ -77,13 +78,16 @@ class QuotaGuard:
         """Raises `ReserveReached` where the next request would touch the reserve. Returns a new reading.
 
         `read` asks `token_info`. What is wrong with the token or the quota is raised; where only this answer
-        can't be had, there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops.
+        can't be had, there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops. Where
+        that may pass by itself, it is tried again a while later.
         """
         if self._unknown:
             return None
         new = None
         # Before stopping for a day, be sure; but a reading of a moment ago is sure enough.
-        if self._outdated() or (self._left() <= 0 and not self._fresh()):
+        if self._blind_for > 0:
+            self._blind_for -= 1
+        elif self._outdated() or (self._left() <= 0 and not self._fresh()):
             new = self._look(read)
         if self._reading is not None and self._left() <= 0:
             raise ReserveReached(
@@ -98,12 +102,15 @@ class QuotaGuard:
         if self._reading is None:
             return True
         now = self._now()
-        if self._clock.now(now).date() != self._clock.now(self._reading.read_at).date():
+        if self._another_day(self._reading):
             self._kept = None
             return True
         if now - self._reading.read_at > self._good_for:
             return True
         return self._since >= max(_LOOK_AGAIN_AT_LEAST, (self._left() + self._since) // 4)
+
+    def _another_day(self, reading: QuotaReading) -> bool:
+        return self._clock.now(self._now()).date() != self._clock.now(reading.read_at).date()
 
     def _fresh(self) -> bool:
         assert self._reading is not None  # noqa: S101  # asked only where there is one
@@ -123,7 +130,12 @@ class QuotaGuard:
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:
             quota = read()
-        except (Transient, NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable):
+        except Transient:
+            self._blind_for = _LOOK_AGAIN_AT_LEAST
+            if self._reading is not None and self._another_day(self._reading):
+                self._reading = None
+            return None
+        except (NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable):
             # Advice, no condition: where `agent_9` works, its answers are wanted all the same.
             self._unknown, self._reading = True, None
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from wolkvox_assets.api import RequestRecord, WolkvoxClient
+from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient
 from wolkvox_assets.settings import Operation, Settings, read_token
 from wolkvox_assets.store import Store
 
@@ -36,7 +36,10 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
         )
 
     def open_client(
-        self, on_request: Callable[[RequestRecord], None], sleep: Callable[[float], None]
+        self,
+        on_request: Callable[[RequestRecord], None],
+        sleep: Callable[[float], None],
+        retry: RetryPolicy | None = None,
     ) -> WolkvoxClient:
         """A client, to be closed (`with`). `on_request` hears of each request made, `sleep` waits (seconds)
         between two tries. Raises `ConfigurationProblem` where there is no token.
@@ -48,6 +51,7 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
             base_url=self.base_url,
             on_request=on_request,
             sleep=sleep,
+            retry=retry,
         )
 
 

@@ -84,7 +84,7 @@ def _base_url(value: str) -> str:
     except ValueError:  # a port that is no number, or out of range; an address with half a bracket
         wrong = True
     if wrong:
-        raise ValueError("must look like http://127.0.0.1:8009")
+        raise ValueError("must look like http://127.0.0.1:8807")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be only scheme, host, port and path")
     return value.rstrip("/")

@@ -83,18 +83,18 @@ def test_a_day_is_a_toml_date_or_text(start: str) -> None:
 def test_every_key_counts() -> None:
     settings = load(
         NORTH.replace("America/Bogota", "Europe/Madrid")
-        + 'quota_reserve = 0.5\n"base_url" = "http://127.0.0.1:8009/"\n'
+        + 'quota_reserve = 0.5\n"base_url" = "http://127.0.0.1:8807/"\n'
     )
     assert settings.problems == ()
     assert settings.operations == (
         NORTHERN.model_copy(
-            update={"timezone": "Europe/Madrid", "quota_reserve": 0.5, "base_url": "http://127.0.0.1:8009"}
+            update={"timezone": "Europe/Madrid", "quota_reserve": 0.5, "base_url": "http://127.0.0.1:8807"}
         ),
     )
 
 
 def test_a_stand_in_needs_no_server_code() -> None:
-    (operation,) = load(NORTH.replace('server = "0013"', 'base_url = "http://127.0.0.1:8009"')).operations
+    (operation,) = load(NORTH.replace('server = "0013"', 'base_url = "http://127.0.0.1:8807"')).operations
     assert operation.server == "0000"
 
 
@@ -317,7 +317,7 @@ WRONG = [
     (START + 1, "", "quota_reserve = nan", "quota_reserve must be a number from 0 to 1"),
     (START + 1, "", "quota_reserve = true", "must look like this: quota_reserve = 0.2"),
     (START + 1, "", 'quota_reserve = "20 %"', "must look like this: quota_reserve = 0.2"),
-    (START + 1, "", 'base_url = "127.0.0.1"', "base_url must look like http://127.0.0.1:8009"),
+    (START + 1, "", 'base_url = "127.0.0.1"', "base_url must look like http://127.0.0.1:8807"),
     (START + 1, "", "server = '0013'", "server is set in line 9 already; keep one of the two"),
     (START + 1, "", "name = 'x'", "no such key. An operation has: server, token_env, timezone, start, base_url"),
     (START + 1, "", f"{TOKEN} = 1", "no such key. An operation has: server, token_env, timezone, start, base_url"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport, WolkvoxError
-from wolkvox_assets.api.errors import ConnectionFailed
+from wolkvox_assets.api.errors import ConnectionFailed, TokenRefused
 from wolkvox_assets.quota import QuotaGuard, ReserveReached, next_day
 from wolkvox_assets.store.verdicts import QuotaReading
 from wolkvox_assets.windows import WallClock
@@ -40,7 +40,7 @@ class Server:
         windows: int = 5000,
         held_back: int = 0,
     ) -> QuotaGuard:
-        return QuotaGuard(BOGOTA, reserve, known, windows=windows, held_back=held_back, now=lambda: self.now)
+        return QuotaGuard(BOGOTA, reserve, known, windows=windows, held_back=lambda: held_back, now=lambda: self.now)
 
     def ask(self, guard: QuotaGuard, most: int = 100_000) -> int:
         """Requests until the guard says no, or `most`. A look is a request that is reported as well."""
@@ -165,8 +165,13 @@ def test_requests_are_held_back_for_live_windows() -> None:
     guard = server.guard(held_back=200)
     server.ask(guard)
     assert 745 <= server.used <= 752
-    with pytest.raises(ReserveReached, match="and 49 for its live windows"):
+    with pytest.raises(ReserveReached, match="and 49 for its live windows") as stop:
         guard.check(server.read)
+    assert stop.value.live_goes_on
+    server.used = 800
+    with pytest.raises(ReserveReached) as stop:
+        server.guard(held_back=200).check(server.read)
+    assert not stop.value.live_goes_on
 
 
 @pytest.mark.parametrize("error", [NotFound, UnknownReport, AnswerUnreadable])
@@ -177,15 +182,32 @@ def test_a_server_without_token_info_has_no_reserve(error: Callable[..., Wolkvox
     assert server.looks == 1
 
 
-def test_what_else_goes_wrong_with_a_look_is_heard_and_it_looks_again() -> None:
+def test_a_look_that_fails_for_a_while_stops_nothing_and_is_tried_again() -> None:
     server = Server(1000)
     guard = server.guard()
     server.error = ConnectionFailed()
-    with pytest.raises(ConnectionFailed):
-        guard.check(server.read)
+    assert server.ask(guard, 40) == 40
+    assert server.looks == 1
     server.error = None
-    assert server.ask(guard, 10) == 10
-    assert server.looks == 2
+    server.ask(guard)
+    assert server.looks > 1
+    assert 790 <= server.used <= 800
+
+
+def test_a_look_that_fails_is_no_leave_to_touch_the_reserve() -> None:
+    server = Server(1000, 800)
+    server.error = ConnectionFailed()
+    assert server.ask(server.guard(known=(server.reading(30 * MINUTE), 0))) == 0
+    # But yesterday's reading says nothing about today.
+    yesterday = (QuotaReading(server.now - 24 * HOUR, 1000, 1000), 0)
+    assert server.ask(server.guard(known=yesterday), 20) == 20
+
+
+def test_a_token_that_is_refused_is_heard() -> None:
+    server = Server(1000)
+    server.error = TokenRefused()
+    with pytest.raises(TokenRefused):
+        server.guard().check(server.read)
 
 
 def test_the_next_day_begins_at_the_operations_midnight() -> None:

@@ -81,7 +81,7 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         WOLKVOX_OPERATION="North_2",
         WOLKVOX_TIMEZONE="America/Santiago",
         WOLKVOX_START="2023-12-31",
-        WOLKVOX_BASE_URL="http://127.0.0.1:8009/",
+        WOLKVOX_BASE_URL="http://127.0.0.1:8807/",
         WOLKVOX_DATA_DIR="/srv/wolkvox",
     )
     assert settings.problems == ()
@@ -92,7 +92,7 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         server="0013",
         timezone="America/Santiago",
         start=date(2023, 12, 31),
-        base_url="http://127.0.0.1:8009",
+        base_url="http://127.0.0.1:8807",
     )
 
 
@@ -159,14 +159,14 @@ def test_another_env_file_is_not_read(project_root: Path) -> None:
 def test_a_stand_in_needs_no_server_code(settings_of: SettingsOf) -> None:
     settings = settings_of.just(
         {
-            "WOLKVOX_BASE_URL": "http://127.0.0.1:8009",
+            "WOLKVOX_BASE_URL": "http://127.0.0.1:8807",
             "WOLKVOX_TOKEN": TOKEN,
             "WOLKVOX_START": "2026-01-01",
         }
     )
     assert settings.problems == ()
     (operation,) = settings.operations
-    assert operation.base_url == "http://127.0.0.1:8009"
+    assert operation.base_url == "http://127.0.0.1:8807"
     assert len(operation.server) == 4
 
 
@@ -315,7 +315,7 @@ WRONG = [
     *(
         ("WOLKVOX_BASE_URL", wrong)
         for wrong in (
-            "127.0.0.1:8009",
+            "127.0.0.1:8807",
             "ftp://host",
             "http://",
             "http:///path",

@@ -19,7 +19,7 @@ from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION
 from wolkvox_assets.assets.synchronise import make_windows_true
-from wolkvox_assets.automation.runs import gaps_job_name, live_job_name, pause, under_way
+from wolkvox_assets.automation.runs import ACCESS, access, gaps_job_name, live_job_name, pause, under_way
 from wolkvox_assets.executor import end_dead_runs
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
@@ -104,7 +104,7 @@ def build_gaps(
         context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
         return dg.RunRequest(
             run_config=dg.RunConfig(ops={f"{operation.name}_fill": CatchUpConfig(ranges=ranges)}),
-            tags={_RANGES: tag},
+            tags={_RANGES: tag, ACCESS: access(operation)},
         )
 
     return catch_up, gaps

@@ -14,6 +14,8 @@ import dagster as dg
 from wolkvox_assets.assets.keep_fresh import keep_fresh
 from wolkvox_assets.assets.run_tags import OPERATION
 from wolkvox_assets.automation.runs import (
+    ACCESS,
+    access,
     live_job_name,
     pause,
     serves_live_windows,
@@ -73,6 +75,6 @@ def build_live(
         if reason is not None:
             yield dg.SkipReason(reason)
             return
-        yield dg.RunRequest()
+        yield dg.RunRequest(tags={ACCESS: access(operation)})
 
     return live, schedule

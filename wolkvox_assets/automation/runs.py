@@ -6,8 +6,10 @@ The pauses are read off the runs themselves, so that there is no state of ours t
 looks at the list of runs sees why nothing happens.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import dagster as dg
 
@@ -22,7 +24,7 @@ from wolkvox_assets.assets.run_tags import (
 )
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.quota import next_day
-from wolkvox_assets.settings import Operation
+from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -44,8 +46,32 @@ ATTEMPTS_A_DAY = 30
 
 _SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
 
+_SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
+
 # Settings are read when the code location is loaded: what failed for good before that may work now.
 _LOADED_AT = datetime.now(UTC)
+
+
+ACCESS = "wolkvox/access"
+"""With what the run was started to ask: see `access`."""
+
+
+def access(operation: Operation) -> str:
+    """Changes when the operation's token or address does: what was refused before may work then.
+
+    Not by when the code location was loaded: `dagster-daemon run` loads it anew every minute.
+    """
+    try:
+        token = read_token(operation.name, operation.token_env).get_secret_value()
+    except ConfigurationProblem:
+        token = ""
+    return _digest(f"{token} {operation.server} {operation.base_url}")
+
+
+@lru_cache(maxsize=32)
+def _digest(text: str) -> str:
+    # Slow (0.1 s) and short: no help to whoever guesses at a token.
+    return hashlib.pbkdf2_hmac("sha256", text.encode(), b"wolkvox-assets access", 200_000).hex()[:8]
 
 
 def live_job_name(operation: Operation) -> str:
@@ -88,8 +114,8 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
     failed = _failed_in_a_row(of_all)
     if failed and failed[0].dagster_run.tags.get(PERMANENT) == EVERYTHING:
         # A token that is refused is refused for every job.
-        if _end(failed[0]) < _LOADED_AT:
-            return None
+        if failed[0].dagster_run.tags.get(ACCESS) != access(operation):
+            return None  # mended, it seems
         again = _end(failed[0]) + _growing(
             _FIRST_PAUSE_IF_PERMANENT, len(failed), _LONGEST_PAUSE_IF_PERMANENT
         )

@@ -10,7 +10,6 @@ from importlib import resources
 from typing import NamedTuple
 
 import duckdb
-import pandas as pd
 
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import Range
@@ -86,6 +85,8 @@ def _take_in(
     con: duckdb.DuckDBPyConnection, operation: str, windows: Sequence[WindowContent], run_id: str
 ) -> None:
     """Put the new content into temporary tables of the same shape: an empty frame has no types of its own."""
+    import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
+
     log = pd.DataFrame(
         {
             "operation": operation,

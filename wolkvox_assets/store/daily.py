@@ -10,7 +10,6 @@ from importlib import resources
 from typing import NamedTuple
 
 import duckdb
-import pandas as pd
 
 
 def rebuild_agent_days(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> int:
@@ -29,6 +28,8 @@ def rebuild_operation_days(
     `windows_expected`: for each day (without holes) how many windows its wall clock shows. A day of
     which no window is known has no row. Returns how many rows these days have now.
     """
+    import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
+
     expected = pd.DataFrame(
         {"local_date": list(windows_expected), "windows_expected": list(windows_expected.values())}
     )

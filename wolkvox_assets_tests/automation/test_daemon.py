@@ -1,0 +1,276 @@
+"""The real daemon on a real instance, left to itself: it loads everything, keeps fresh, and survives kill -9.
+
+What belongs here: what only the daemon and its processes can show. What doesn't: when runs are started
+(`test_sensors.py`), what is told (`test_alerts.py`).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from wolkvox_assets.executor import end_dead_runs
+from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.store import Store
+from wolkvox_assets.windows import WINDOW, WallClock
+from wolkvox_assets_tests.automation.conftest import Webhook
+from wolkvox_assets_tests.project import ROOT
+
+BOGOTA = WallClock("America/Bogota")
+DAY = timedelta(days=1)
+FAILED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+
+
+def _with_default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@dataclass
+class Daemon:
+    """`dagster-daemon run` in a folder of its own, with its code server and its runs in one process group."""
+
+    folder: Path
+    environment: dict[str, str]
+    _group: subprocess.Popen[bytes] | None = None
+    _groups: list[int] = field(default_factory=list)
+
+    def start(self) -> None:
+        home = self.folder
+        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+        shutil.copyfile(ROOT / "workspace.yaml", home / "workspace.yaml")
+        with (home / "daemon.log").open("a") as log:
+            self._group = subprocess.Popen(
+                [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+                cwd=home,
+                env={**os.environ, **self.environment, "DAGSTER_HOME": str(home)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_with_default_signals,  # noqa: PLW1509  # nothing else runs in the child
+            )
+        self._groups.append(self._group.pid)
+
+    def kill(self) -> None:
+        """kill -9 of the daemon, the code server and every run: the machine is switched off."""
+        assert self._group is not None
+        for pid in self.processes():
+            _kill(pid)
+        self._group.wait()
+
+    def kill_daemon_only(self) -> None:
+        """kill -9 of the daemon itself: its code servers notice, its runs go on."""
+        assert self._group is not None
+        self._group.kill()
+        self._group.wait()
+
+    def processes(self, words: str = "") -> list[int]:
+        """Of the process groups that were started here; those whose command line has these words."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+                command = (entry / "cmdline").read_text().replace("\0", " ")
+            except (OSError, ValueError):
+                continue
+            if session in self._groups and words in command:
+                found.append(int(entry.name))
+        return found
+
+    def end(self) -> None:
+        for _ in range(50):
+            left = self.processes()
+            for pid in left:
+                _kill(pid)
+            if self._group is not None:
+                self._group.wait()
+            if not left:
+                return
+            time.sleep(0.05)
+        raise AssertionError("processes are left")
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "daemon.log").read_text()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def until(what: Callable[[], object], seconds: float, daemon: Daemon) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"it did not come to it:\n{daemon.log[-6000:]}"
+        time.sleep(0.25)
+
+
+class Known:
+    """What the published file says, and whether that is the truth."""
+
+    def __init__(self, folder: Path, simulator: Simulator, tokens: dict[str, str], start: datetime) -> None:
+        self._published = Store(folder / "data").published
+        self._simulator, self._tokens, self._start = simulator, tokens, start
+
+    def windows(self, operation: str) -> list[datetime]:
+        """In order; one that were known twice would stand there twice."""
+        return [
+            row[0]
+            for row in self._query(
+                f"SELECT window_start FROM agent_9_window_log WHERE operation = '{operation}' ORDER BY 1"
+            )
+        ]
+
+    def missing(self, operation: str, before: datetime) -> int:
+        """How many windows of the history before that moment (aware) are not known."""
+        end = BOGOTA.now(before)
+        wanted = int((end - self._start) / WINDOW)
+        return wanted - sum(window < end - WINDOW for window in self.windows(operation)) - 1
+
+    def assert_true(self, operation: str) -> None:
+        """Every known window once, and exactly what the server says of it."""
+        known = self.windows(operation)
+        assert len(known) == len(set(known))
+        rows = self._query(
+            "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"
+            f" FROM agent_9_windows WHERE operation = '{operation}' ORDER BY 1, 2"
+        )
+        truth = [
+            (window, agent, *usage)
+            for window in known
+            for agent, usage in sorted(
+                self._simulator.truth(
+                    window, window + WINDOW - timedelta(seconds=1), self._tokens[operation]
+                ).items()
+            )
+        ]
+        assert rows == truth
+
+    def _query(self, sql: str) -> list[tuple[datetime, ...]]:
+        if not self._published.exists():
+            return []
+        with duckdb.connect(self._published, read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path, {"WOLKVOX_DATA_DIR": str(tmp_path / "data")})
+    yield daemon
+    daemon.end()
+
+
+@pytest.fixture
+def instance(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.chdir(daemon.folder)  # its dagster.yaml says where things lie from there
+    shutil.copyfile(ROOT / "dagster.yaml", daemon.folder / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(daemon.folder)) as instance:
+        yield instance
+
+
+def midnight(days_ago: int) -> datetime:
+    today = BOGOTA.now(datetime.now(UTC)).date()
+    return datetime.combine(today, datetime.min.time()) - days_ago * DAY
+
+
+def runs(instance: dg.DagsterInstance, job: str, *statuses: dg.DagsterRunStatus) -> int:
+    return len(instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=list(statuses) or None)))
+
+
+def slots(instance: dg.DagsterInstance, pool: str) -> int:
+    return len(instance.event_log_storage.get_concurrency_info(pool).claimed_slots)
+
+
+def test_operations_load_their_history_and_live_windows_arrive_and_a_wrong_token_is_one_message(
+    daemon: Daemon, instance: dg.DagsterInstance, webhook: Webhook
+) -> None:
+    """`north` and `near` share a token, `south` has one of its own, and that of `west` is wrong."""
+    centres = [Centre(10, seed=seed, profile="quiet") for seed in (1, 2)]
+    operations = [
+        Operation(centre, tokens=[token])
+        for centre, token in zip(centres, ("token-a-17", "token-b-18"), strict=True)
+    ]
+    with Simulator(operations=operations, latency=0.02) as simulator:
+        tables = [
+            f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
+            f'start = {midnight(1):%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+            for name, token in (("north", "A"), ("near", "A"), ("south", "B"), ("west", "C"))
+        ]
+        (daemon.folder / "operations.toml").write_text("\n".join(tables))
+        daemon.environment |= {
+            "WOLKVOX_TOKEN_A": "token-a-17",
+            "WOLKVOX_TOKEN_B": "token-b-18",
+            "WOLKVOX_TOKEN_C": "token-c-that-nobody-knows",
+            "WOLKVOX_ALERT_WEBHOOK": webhook.url,
+        }
+        tokens = {"north": "token-a-17", "near": "token-a-17", "south": "token-b-18"}
+        known = Known(daemon.folder, simulator, tokens, midnight(1))
+        began = datetime.now(UTC)
+        daemon.start()
+        until(lambda: all(known.missing(name, began) <= 0 for name in tokens), 150, daemon)
+        counters = simulator.counters
+        assert counters.most_in_flight == 1, counters.max_in_flight
+        assert counters.token_outside_header == []
+        for name in tokens:
+            known.assert_true(name)
+        # One run for the history of each, and live windows came while they were busy with it.
+        for name in tokens:
+            assert runs(instance, f"{name}_catch_up") == 1
+        # Windows that closed while history loaded were asked before the last of history was.
+        log = [seen for seen in counters.log if seen.api == "agent_9"]
+        newest = f"{known.windows('north')[-1]:%Y%m%d%H%M%S}"
+        assert min(n for n, seen in enumerate(log) if seen.date_ini == newest) < len(log) - 20
+        # Meanwhile one run of `west` failed, and no other was started, although the daemon loads its code location
+        # anew every minute; one message was sent, and nobody else had anything to complain of.
+        assert [run.tags["wolkvox/operation"] for run in instance.get_runs(FAILED)] == ["west"]
+        assert len(webhook.messages) == 1
+        assert "west" in webhook.messages[0]
+        assert "TokenRefused" in webhook.messages[0]
+        assert counters.by_token["token-c-that-nobody-knows"] <= 2
+
+
+def test_whatever_is_killed_it_heals_by_itself(daemon: Daemon, instance: dg.DagsterInstance) -> None:
+    with Simulator(Centre(10), token="token-c-19", latency=0.05) as simulator:
+        daemon.environment |= {
+            "WOLKVOX_TOKEN": "token-c-19",
+            "WOLKVOX_BASE_URL": simulator.url,
+            "WOLKVOX_START": f"{midnight(1):%Y-%m-%d}",
+        }
+        known = Known(daemon.folder, simulator, {"main": "token-c-19"}, midnight(1))
+        began = datetime.now(UTC)
+        daemon.start()
+        # Everything at once, in the middle of a run.
+        until(lambda: len(known.windows("main")) > 20, 90, daemon)
+        daemon.kill()
+        assert slots(instance, "wolkvox_main") == 1
+        known.assert_true("main")
+        before = len(known.windows("main"))
+        # After a restart the dead run is ended, and another goes on.
+        daemon.start()
+        until(lambda: end_dead_runs(instance) or len(known.windows("main")) > before + 10, 60, daemon)
+        until(lambda: len(known.windows("main")) > before + 10, 120, daemon)
+        # The run's own process.
+        worker = daemon.processes("execute_run") or daemon.processes("multiprocessing")
+        assert worker, daemon.log[-3000:]
+        failed = runs(instance, "main_catch_up", dg.DagsterRunStatus.FAILURE)
+        assert failed >= 1
+        until(lambda: known.missing("main", began) <= 0, 150, daemon)
+        known.assert_true("main")
+        until(lambda: slots(instance, "wolkvox_main") == 0, 60, daemon)
+        assert simulator.counters.most_in_flight == 1
