@@ -40,7 +40,9 @@ class Server:
         windows: int = 5000,
         held_back: int = 0,
     ) -> QuotaGuard:
-        return QuotaGuard(BOGOTA, reserve, known, windows=windows, held_back=lambda: held_back, now=lambda: self.now)
+        return QuotaGuard(
+            BOGOTA, reserve, known, windows=windows, held_back=lambda: held_back, now=lambda: self.now
+        )
 
     def ask(self, guard: QuotaGuard, most: int = 100_000) -> int:
         """Requests until the guard says no, or `most`. A look is a request that is reported as well."""

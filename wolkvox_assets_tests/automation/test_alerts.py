@@ -126,7 +126,9 @@ def test_a_webhook_that_fails_gets_the_message_later_and_its_address_is_in_no_lo
     location.sensor("alerts")
     failed = len(webhook.messages)
     assert failed == 1
-    monkeypatch.setenv("WOLKVOX_ALERT_WEBHOOK", "http://127.0.0.1:9/hooks/very-secret-address")  # nobody there
+    monkeypatch.setenv(
+        "WOLKVOX_ALERT_WEBHOOK", "http://127.0.0.1:9/hooks/very-secret-address"
+    )  # nobody there
     location.sensor("alerts")
     monkeypatch.setenv("WOLKVOX_ALERT_WEBHOOK", webhook.url)
     webhook.answer = 200
