@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -36,8 +37,7 @@ class Known:
 
     def holes(self, r: Range) -> list[Range]:
         known = [r.start - WINDOW, *sorted(w for w in self.at if r.start <= w < r.end), r.end]
-        pairs = zip(known, known[1:], strict=False)
-        return [Range(a + WINDOW, b) for a, b in pairs if b > a + WINDOW][::-1]
+        return [Range(a + WINDOW, b) for a, b in pairwise(known) if b > a + WINDOW][::-1]
 
     def verify(self, windows: Iterable[datetime], now: datetime) -> None:
         for window in windows:

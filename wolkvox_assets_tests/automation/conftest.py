@@ -1,7 +1,7 @@
 """A code location with an instance on disk, whose schedules, sensors and jobs a test sets going itself."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -100,10 +100,9 @@ class Location:
         *,
         ended: datetime | None = None,
         asset_selection: set[dg.AssetKey] | None = None,
-        **tags: str,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.DagsterRun:
         """A run in Dagster's record, as if there had been one."""
-        named = {name.replace("__", "/"): value for name, value in tags.items()}
         job_def = self.definitions.resolve_job_def(job)
         failed = status is dg.DagsterRunStatus.FAILURE
         run = self.instance.create_run_for_job(
@@ -112,7 +111,7 @@ class Location:
             if job.endswith("_catch_up")
             else None,
             status=dg.DagsterRunStatus.STARTED if failed else status,
-            tags={**job_def.tags, **named},
+            tags={**job_def.tags, **(tags or {})},
             asset_selection=asset_selection,
         )
         if failed:
@@ -191,7 +190,7 @@ class Webhook:
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # http.server's name for it
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             assert list(body) == ["text"]
             found.messages.append(body["text"])

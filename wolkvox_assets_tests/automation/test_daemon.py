@@ -11,15 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
 
-from wolkvox_assets.executor import end_dead_runs
 from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store import Store
 from wolkvox_assets.windows import WINDOW, WallClock
@@ -59,7 +60,7 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_with_default_signals,  # noqa: PLW1509  # nothing else runs in the child
+                preexec_fn=_with_default_signals,
             )
         self._groups.append(self._group.pid)
 
@@ -103,10 +104,8 @@ class Daemon:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def until(what: Callable[[], object], seconds: float, daemon: Daemon) -> None:
@@ -157,7 +156,7 @@ class Known:
         ]
         assert rows == truth
 
-    def _query(self, sql: str) -> list[tuple[datetime, ...]]:
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
         if not self._published.exists():
             return []
         with duckdb.connect(self._published, read_only=True) as con:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +12,7 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import EVERYTHING, THESE_WINDOWS, quota_until, serves
+from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, quota_until, serves
 from wolkvox_assets.automation import runs
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.quota import next_day
@@ -123,7 +124,7 @@ def test_what_a_run_left_as_it_was_is_not_asked_again_at_once(location: Location
     hole = Range(location.midnight - DAY, location.midnight - DAY + HOUR)
     location.forget(hole)
     tick = location.sensor()
-    location.record(CATCH_UP, SUCCEEDED, **{"wolkvox__ranges": tick.runs[0].tags["wolkvox/ranges"]})
+    location.record(CATCH_UP, SUCCEEDED, tags={"wolkvox/ranges": tick.runs[0].tags["wolkvox/ranges"]})
     assert "left them as they are" in location.sensor().skipped
     now = datetime.now(UTC) + 61 * MINUTE
     location.fill(location.wall().date(), live_from(location, now))
@@ -261,7 +262,7 @@ def test_three_hours_of_outage_are_a_dozen_runs_and_then_it_goes_on_by_itself(
                 tries.append(now)
         now += 5 * MINUTE
     assert 5 <= len(tries) <= 14
-    pauses = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
     assert pauses[-1] >= 30 * MINUTE
     assert sum(pauses[: len(pauses) // 2], timedelta()) < sum(pauses[len(pauses) // 2 :], timedelta())
     # The server is back: within half an hour it is tried, and then gaps come at once.
@@ -305,9 +306,9 @@ def test_pauses_after_what_does_not_pass_by_itself_grow_to_four_hours(
     location: Location, clock: Clock
 ) -> None:
     at = datetime.now(UTC)
-    refused = {"wolkvox__permanent": EVERYTHING, "wolkvox__access": runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
     for minutes in (15, 30, 60, 120, 240, 240):
-        location.record(LIVE, FAILED, ended=at, **refused)
+        location.record(LIVE, FAILED, ended=at, tags=refused)
         for job in (LIVE, CATCH_UP):
             assert not offered(location, clock, at + minutes * MINUTE - timedelta(seconds=2), job)
         at += minutes * MINUTE + timedelta(seconds=1)
@@ -318,10 +319,10 @@ def test_an_answer_that_cannot_be_read_pauses_only_the_job_that_met_it(
     location: Location, clock: Clock
 ) -> None:
     now = datetime.now(UTC)
-    location.record(CATCH_UP, FAILED, ended=now, wolkvox__permanent=THESE_WINDOWS)
+    location.record(CATCH_UP, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
     assert offered(location, clock, now, LIVE)
     assert not offered(location, clock, now, CATCH_UP)
-    location.record(LIVE, FAILED, ended=now, wolkvox__permanent=THESE_WINDOWS)
+    location.record(LIVE, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
     assert offered(location, clock, now, LIVE)  # the newest windows don't wait for a bad one
 
 
@@ -329,8 +330,8 @@ def test_two_operations_do_not_pause_each_other(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_operations(location, tmp_path, monkeypatch)
-    refused = {"wolkvox__permanent": EVERYTHING, "wolkvox__access": runs.access(location.operation)}
-    location.record("north_live", FAILED, **refused)
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    location.record("north_live", FAILED, tags=refused)
     assert location.schedule("north").skipped
     assert location.sensor("north_gaps").skipped
     assert location.schedule("south").runs
@@ -505,7 +506,7 @@ def test_one_setting_turns_everything_off(location: Location, automation: str) -
     location.reload(WOLKVOX_AUTOMATION=automation)
     schedules, sensors = location.definitions.schedules or [], location.definitions.sensors or []
     states = {
-        **{one.name: one.default_status.value for one in schedules},  # type: ignore[union-attr]
+        **{one.name: one.default_status.value for one in schedules},
         **{one.name: one.default_status.value for one in sensors},
     }
     wanted = "RUNNING" if automation == "on" else "STOPPED"
@@ -514,7 +515,7 @@ def test_one_setting_turns_everything_off(location: Location, automation: str) -
 
 def test_a_tag_says_until_when_the_quota_is_used_up(location: Location) -> None:
     turn = next_day(location.operation.clock, datetime.now(UTC))
-    location.record("__ASSET_JOB", SUCCEEDED, **{quota_until("main"): turn.isoformat()})
+    location.record("__ASSET_JOB", SUCCEEDED, tags={quota_until("main"): turn.isoformat()})
     assert "quota of main is used up" in location.sensor().skipped
     assert "quota of main is used up" in location.schedule().skipped
     assert json.loads(json.dumps(location.cursors)) == {"main_gaps": None}
