@@ -117,7 +117,8 @@ def test_killed_at_random_moments_nothing_is_torn_and_nothing_told_is_lost(
     kills, per_writer = 10, 1000
     began = time.perf_counter()
     store_round(store, "before", 0)
-    within = 4 * (time.perf_counter() - began)  # some are killed in their first change, some in a later one
+    # Some are killed in their first change, some in a later one, also where other work slows them down.
+    within = max(1.5, 4 * (time.perf_counter() - began))
     least = dict.fromkeys(range(BATCHES), 0)  # the round each batch is of, at least
     with running(write_again_and_again, data_dir, kills, per_writer) as writers:
         for n in range(kills):
