@@ -144,6 +144,8 @@ def test_a_run_that_ends_is_never_taken_for_dead(
     result = dg.execute_job(dg.reconstructable(tiny), instance=instance)
     assert result.success
     assert looked == [[]]
+    failures = dg.DagsterEventType.RUN_FAILURE
+    assert not instance.all_logs(instance.get_runs()[0].run_id, of_type=failures)  # nobody took it for dead
     assert statuses(instance) == ["SUCCESS"]
     run = instance.get_runs()[0]
     assert run.tags[HOST] == f"{socket.gethostname()}/{run.run_id}"

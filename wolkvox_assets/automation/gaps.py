@@ -117,8 +117,7 @@ _TAG_LENGTH = 2000
 
 def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: datetime) -> str | None:
     for run in under_way(instance, operation):
-        if run.job_name != live_job_name(operation):
-            return f"run {run.run_id} has not ended yet"
+        return f"run {run.run_id} has not ended yet"
     reason = pause(instance, operation, gaps_job_name(operation), now)
     if reason is not None:
         return reason

@@ -67,7 +67,7 @@ def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(loca
     holes = [
         Range(location.midnight - 3 * DAY, location.midnight - 3 * DAY + 10 * MINUTE),
         Range(location.midnight - 2 * DAY + 8 * HOUR, location.midnight - 2 * DAY + 9 * HOUR),
-        Range(location.midnight - 5 * MINUTE, location.midnight),
+        Range(location.midnight - 2 * HOUR, location.midnight - 2 * HOUR + 5 * MINUTE),
     ]
     location.forget(*holes)
     tick = location.sensor()
@@ -86,7 +86,7 @@ def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(loca
 
 
 def test_windows_that_are_known_and_not_marked_are_found_by_the_day(location: Location) -> None:
-    location.fill(location.project.start, live_from(location))
+    location.fill(location.project.start, max(live_from(location), location.midnight))
     yesterday = Range(location.midnight - DAY, location.midnight)
     before = Range(location.midnight - 3 * DAY, yesterday.start)
     location.mark(before)
@@ -99,7 +99,7 @@ def test_windows_that_are_known_and_not_marked_are_found_by_the_day(location: Lo
 def test_the_record_of_marks_is_read_now_and_then_only(
     location: Location, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    location.fill(location.project.start, live_from(location))
+    location.fill(location.project.start, max(live_from(location), location.midnight))
     location.mark(Range(location.midnight - 3 * DAY, location.midnight))
     reads = []
     read = location.instance.get_materialized_partitions
@@ -120,7 +120,7 @@ def test_the_record_of_marks_is_read_now_and_then_only(
 
 
 def test_what_a_run_left_as_it_was_is_not_asked_again_at_once(location: Location, clock: Clock) -> None:
-    location.fill(location.project.start, live_from(location))
+    location.fill(location.project.start, max(live_from(location), location.midnight))
     hole = Range(location.midnight - DAY, location.midnight - DAY + HOUR)
     location.forget(hole)
     tick = location.sensor()
