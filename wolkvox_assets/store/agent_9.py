@@ -7,6 +7,7 @@ to ask (`sync/`).
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import resources
+from operator import attrgetter
 from typing import NamedTuple
 
 import duckdb
@@ -52,7 +53,7 @@ def replace_windows(
 
     Returns what changed of windows that were known before; it is in `agent_9_corrections` as well.
     """
-    batch = {window.window_start: window for window in windows}
+    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("fetched_at"))}
     if not batch:
         return []
     in_order = [batch[start] for start in sorted(batch)]

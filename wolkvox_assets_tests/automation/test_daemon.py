@@ -4,6 +4,7 @@ What belongs here: what only the daemon and its processes can show. What doesn't
 (`test_sensors.py`), what is told (`test_alerts.py`).
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -32,7 +33,9 @@ DAY = timedelta(days=1)
 FAILED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
 
 
-def _with_default_signals() -> None:
+def _as_a_child_of_ours() -> None:
+    """Default handlers, which a background shell takes away; and gone when the tests are, even if killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
@@ -59,7 +62,7 @@ class Daemon:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_with_default_signals,
+                preexec_fn=_as_a_child_of_ours,
             )
         self._groups.append(self._group.pid)
 
