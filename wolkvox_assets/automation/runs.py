@@ -46,11 +46,6 @@ ATTEMPTS_A_DAY = 30
 
 _SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
 
-_SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
-
-# Settings are read when the code location is loaded: what failed for good before that may work now.
-_LOADED_AT = datetime.now(UTC)
-
 
 ACCESS = "wolkvox/access"
 """With what the run was started to ask: see `access`."""
