@@ -5,7 +5,7 @@ What belongs here: deciding what is due, from the clock and from what is stored.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.sync import Trust
@@ -89,16 +89,26 @@ def to_verify(
     return due
 
 
+def recent(operation: Operation, now: datetime) -> date:
+    """The first of the days of which a gap comes before all other history."""
+    return operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
+
+
 def gaps(
-    operation: Operation, holes: Callable[[Range], list[Range]], now: datetime, *, most: int
+    operation: Operation,
+    holes: Callable[[Range], list[Range]],
+    now: datetime,
+    *,
+    most: int,
+    since: date = date.min,
 ) -> list[Range]:
     """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
 
     `holes`: the stretches of a range without a known window, newest first; hours that the clock skips may
-    be in it.
+    be in it. `since`: none before this day.
     """
     clock = operation.clock
-    start = datetime.combine(operation.start, datetime.min.time())
+    start = datetime.combine(max(operation.start, since), datetime.min.time())
     end = clock.now(_floor(now - LIVE_FOR))
     found: list[Range] = []
     left = most

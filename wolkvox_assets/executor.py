@@ -60,9 +60,13 @@ class _OneAtATime(dg.Executor):
         instance, run_id = plan_context.instance, plan_context.run_id
         _show_alive(instance, run_id)
         end_dead_runs(instance)
-        _wait_for_pools(plan_context, {step.pool for step in execution_plan.steps if step.pool})
-        with _event_log_held_open(instance, run_id):
-            yield from self._inner.execute(plan_context, execution_plan)
+        pools = {step.pool for step in execution_plan.steps if step.pool}
+        with ExitStack() as turn, _event_log_held_open(instance, run_id):
+            _wait_for_pools(plan_context, pools, turn)
+            for event in self._inner.execute(plan_context, execution_plan):
+                if event.event_type is dg.DagsterEventType.STEP_START:
+                    turn.close()  # the place in the pool is claimed
+                yield event
 
 
 @contextmanager
@@ -145,10 +149,8 @@ def _here(run_id: str) -> str:
 
 def _show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
     """Whoever looks from now on sees that this run lives. Only runs that carry the tag are ever judged."""
-    file = _lock_file(instance, run_id)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _forget_old(file.parent)
-    lock = FileLock(file)
+    _forget_old(_folder(instance, "alive"))
+    lock = FileLock(_lock_file(instance, run_id))
     lock.acquire()
     # Held until the process ends, not only until the executor has: Dagster notes after that how the run
     # ended, and whoever looked in between would take it for dead.
@@ -167,23 +169,42 @@ def _forget_old(folder: Path) -> None:
 
 
 def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
-    # Beside what the instance stores on this machine: all runs that share its pools find it there.
-    return Path(instance.storage_directory(), "alive", run_id)
+    return _folder(instance, "alive") / run_id
 
 
-def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str]) -> None:
-    """Come back when each of the pools seems to have room; Dagster then claims the place, or waits on.
+def _wait_for_pools(context: "PlanOrchestrationContext", pools: set[str], turn: ExitStack) -> None:
+    """Come back when each of the pools has room, with a lock on each in `turn`; Dagster then claims the place.
 
     While it waits, Dagster 1.13's in-process executor asks for the time without a pause and keeps a core
-    busy (it sleeps for `min(0, …)` seconds); and nobody would look whether the run in front still lives.
+    busy (it sleeps for `min(0, …)` seconds); and nobody would look whether the run in front still lives. The
+    locks, to be held until the place is claimed, keep two runs from seeing the same free place.
     """
     instance = context.instance
     while True:
-        infos = [instance.event_log_storage.get_concurrency_info(pool) for pool in pools]
-        if all(info.limit is None or len(info.claimed_slots) < info.limit for info in infos):
+        if _all_have_room(instance, pools, turn):
             return
+        turn.close()
         run = instance.get_run_by_id(context.run_id)
         if check_captured_interrupt() or run is None or run.status is dg.DagsterRunStatus.CANCELING:
             raise dg.DagsterExecutionInterruptedError
         time.sleep(_LOOK_AGAIN_SECONDS)
         end_dead_runs(instance)
+
+
+def _all_have_room(instance: dg.DagsterInstance, pools: set[str], turn: ExitStack) -> bool:
+    for pool in sorted(pools):
+        try:
+            turn.enter_context(FileLock(_folder(instance, "pools") / pool, timeout=0))
+        except Timeout:
+            return False
+        info = instance.event_log_storage.get_concurrency_info(pool)
+        if info.limit is not None and len(info.claimed_slots) >= info.limit:
+            return False
+    return True
+
+
+def _folder(instance: dg.DagsterInstance, name: str) -> Path:
+    """A folder for locks, beside what the instance stores on this machine: all who share its pools find it."""
+    folder = Path(instance.storage_directory(), name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -189,12 +189,15 @@ class WolkvoxClient:
             error = RangeRefused(refused)
             error.asked = asked
             raise error
-        answer = self._ask(asked, read_agent_9)
+        answer = self._ask(asked, read_agent_9, self._policy)
         return Answer(answer.agents, self._not_noted_before(answer), answer.records)
 
     def token_info(self) -> Quota:
-        """What is left of the day's requests; itself costs one [D+]. Raises the errors of `errors.py`."""
-        return self._ask(Asked(self._operation, "token_info"), read_token_info)
+        """What is left of the day's requests; itself costs one [D+]. Raises the errors of `errors.py`.
+
+        Asked less often than a report, since a report can be had without it.
+        """
+        return self._ask(Asked(self._operation, "token_info"), read_token_info, self._policy.for_advice())
 
     def _not_noted_before(self, answer: Answer) -> tuple[Note, ...]:
         """The notes, but each unknown column only once in the life of this client."""
@@ -202,9 +205,9 @@ class WolkvoxClient:
         self._columns_noted.update(n.text for n in kept if n.kind == "unknown_columns")
         return tuple(kept)
 
-    def _ask(self, asked: Asked, read: Callable[[Envelope], _Read]) -> _Read:
+    def _ask(self, asked: Asked, read: Callable[[Envelope], _Read], policy: RetryPolicy) -> _Read:
         """Asks until there is an answer, an error that asking again does not help, or no patience left."""
-        patience = Patience(self._policy, self._clock, self._jitter)
+        patience = Patience(policy, self._clock, self._jitter)
         attempts = 0
 
         def attempt() -> _Read:
@@ -229,7 +232,7 @@ class WolkvoxClient:
                 why,
                 state.upcoming_sleep,
                 state.attempt_number,
-                self._policy.attempts,
+                policy.attempts,
             )
 
         retrying = Retrying(

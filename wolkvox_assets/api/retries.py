@@ -7,7 +7,7 @@ attempts of two layers multiply.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -35,6 +35,10 @@ class RetryPolicy:
     longest_wait: float = 30
     unavailable: int = 6
     retry_after_cap: float = 300
+
+    def for_advice(self) -> "RetryPolicy":
+        """The same for what one can do without: given up after a few attempts."""
+        return replace(self, attempts=min(self.attempts, 3), unavailable=min(self.unavailable, 2))
 
 
 class Patience:

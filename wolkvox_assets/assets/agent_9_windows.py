@@ -65,11 +65,12 @@ def build_agent_9_windows(
         context: dg.AssetExecutionContext, config: WindowsConfig
     ) -> Iterator[dg.Output[None]]:
         span = context.partition_time_window
-        meanwhile = Meanwhile(context, settings, sharers)
+        windows = operation.clock.passes(span.start, span.end)
+        meanwhile = Meanwhile(context, settings, sharers, operation, windows)
         make_windows_true(
             context,
             operation,
-            operation.clock.passes(span.start, span.end),
+            windows,
             direct=config.direct,
             between=meanwhile.serve,
             held_back=meanwhile.held_back,

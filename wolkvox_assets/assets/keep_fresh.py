@@ -1,28 +1,33 @@
-"""What is most urgent, done within a run: new windows, then settled hours and closed days.
+"""What is most urgent, done within a run: new windows, then settled hours and closed days, then recent gaps.
 
 What belongs here: the order in which duties are done, and doing them between two requests of a run that
 holds the token for long. What doesn't: what is due (`duties.py`), how windows are made true
 (`synchronise.py`), starting runs (`automation/`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from wolkvox_assets import duties
+from wolkvox_assets.api import RetryPolicy
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import verified
+from wolkvox_assets.store.gaps import holes, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
 _HEARTBEAT_SECONDS = 120.0  # Dagster's daemons report every 30 s
 _LONGEST_PAUSE = timedelta(hours=1)
+_GAPS_AT_A_TIME = 288  # windows: what is asked of them before the run's own turn comes again
+
+# The next tick is the next try: less is asked of a server that is down than where a long run would be lost.
+_LIVE_RETRIES = RetryPolicy(attempts=5, deadline_seconds=150, unavailable=3)
 
 
 def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nested: bool = False) -> None:
@@ -48,6 +53,7 @@ def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nest
         # It is one request mostly, but hundreds where a day has to be asked window by window.
         between=live.ask_when_due,
         held_back=lambda: duties.live_need(operation, datetime.now(UTC)),
+        retry=_LIVE_RETRIES,
         nested=nested,
     )
 
@@ -67,7 +73,7 @@ class _Live:
                 self._operation, _known(files.store, self._operation), now, self._delay
             )
         self._due = duties.next_live(now, self._delay)
-        make_windows_true(self._context, self._operation, windows, nested=self._nested)
+        make_windows_true(self._context, self._operation, windows, retry=_LIVE_RETRIES, nested=self._nested)
 
     def ask_when_due(self) -> None:
         if datetime.now(UTC) >= self._due:
@@ -75,41 +81,90 @@ class _Live:
 
 
 class Meanwhile:
-    """What a run that holds the token for long does between its own requests, and what it leaves to others.
+    """What a run that holds the token for long does before and between its own requests, and what it leaves to
+    others.
 
-    Does what is due of all operations that share the token, each time a window has closed; nothing where no
-    schedule runs on this instance: then a range is just that range.
+    Each time a window has closed: what is due of all operations that share the token, and then the gaps of
+    their last days, but for `own`, the windows of `operation` that this run is for. Nothing where no schedule
+    runs on this instance: then a range is just that range.
     """
 
-    def __init__(self, context: Context, settings: Settings, sharers: tuple[Operation, ...]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        sharers: tuple[Operation, ...],
+        operation: Operation,
+        own: Iterable[datetime],
+    ) -> None:
         self._context, self._settings, self._sharers = context, settings, sharers
+        self._own = {operation.name: set(own)}
         self._due = datetime.now(UTC)
         self._failed: dict[str, tuple[int, datetime]] = {}
 
     def serve(self) -> None:
+        if self._keep_fresh():
+            for operation in self._sharers:
+                self._unless_it_failed_lately(
+                    f"fill the gaps of {operation.name}", self._fill_gaps, operation
+                )
+
+    def _keep_fresh(self) -> bool:
+        """Does what is due of all of them. Returns whether it was time to."""
         now = datetime.now(UTC)
         if now < self._due or not self._wanted():
-            return
+            return False
         self._due = duties.next_live(now, self._settings.live_delay)
         for operation in self._sharers:
-            times, not_before = self._failed.get(operation.name, (0, now))
-            if now < not_before:
-                continue
-            try:
-                keep_fresh(self._context, operation, self._settings.live_delay, nested=True)
-            except dg.Failure as failure:
-                # The run goes on: what it does may still work, and if not, it fails by itself. No tag says that
-                # this operation is served, so its own live run comes, fails with the same words, and is heard.
-                pause = min(timedelta(minutes=5) * (1 << min(times, 5)), _LONGEST_PAUSE)
-                self._failed[operation.name] = (times + 1, now + pause)
-                self._context.log.warning(
-                    f"Could not keep {operation.name} fresh meanwhile: {failure.description}"
-                )
-            else:
-                self._failed.pop(operation.name, None)
+            # Where it fails no tag says that this operation is served, so its own live run comes, fails with the
+            # same words, and is heard.
+            if self._unless_it_failed_lately(f"keep {operation.name} fresh", self._serve_one, operation):
                 self._context.instance.add_run_tags(
                     self._context.run.run_id, {serves(operation.name): datetime.now(UTC).isoformat()}
                 )
+        return True
+
+    def _serve_one(self, operation: Operation) -> None:
+        keep_fresh(self._context, operation, self._settings.live_delay, nested=True)
+
+    def _fill_gaps(self, operation: Operation) -> None:
+        files: StoreResource = self._context.resources.store
+        now = datetime.now(UTC)
+        with failures_explained(self._context, operation.name, tag=False), files.store.reading() as con:
+            found = duties.gaps(
+                operation,
+                lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
+                now,
+                most=_GAPS_AT_A_TIME,
+                since=duties.recent(operation, now),
+            )
+        own = self._own.get(operation.name, set())
+        make_windows_true(
+            self._context,
+            operation,
+            [window for r in found for window in r.windows() if window not in own],
+            between=self._keep_fresh,
+            held_back=self.held_back,
+            nested=True,
+        )
+
+    def _unless_it_failed_lately(
+        self, what: str, do: Callable[[Operation], None], operation: Operation
+    ) -> bool:
+        """Whether it was done. The run goes on where it fails: what the run is for may still work."""
+        now = datetime.now(UTC)
+        times, not_before = self._failed.get(what, (0, now))
+        if now < not_before:
+            return False
+        try:
+            do(operation)
+        except dg.Failure as failure:
+            pause = min(timedelta(minutes=5) * (1 << min(times, 5)), _LONGEST_PAUSE)
+            self._failed[what] = (times + 1, now + pause)
+            self._context.log.warning(f"Could not {what} meanwhile: {failure.description}")
+            return False
+        self._failed.pop(what, None)
+        return True
 
     def held_back(self) -> int:
         """How many requests of the day's quota are left to the live windows."""

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp
+from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp, RetryPolicy
 from wolkvox_assets.assets.daily import refresh_outdated_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
@@ -38,18 +39,21 @@ def make_windows_true(
     windows: Iterable[datetime],
     *,
     direct: bool = False,
-    between: Callable[[], None] | None = None,
+    between: Callable[[], object] | None = None,
     held_back: Callable[[], int] | None = None,
+    retry: RetryPolicy | None = None,
     nested: bool = False,
 ) -> list[Correction]:
     """Make these windows (wall clock) equal to the API's answers, mark each as it is committed, and rebuild the
     totals of the days that changed.
 
-    `direct`: each window by a request of its own. `between`: called now and then between two requests, to
-    do what is more urgent. `held_back`: how many requests of the day's quota are left to live windows.
-    `nested`: within another run's, whose tags are not to speak of this. Returns what changed of windows that
-    were known before. Ends by itself, without an error, where the day's quota is used up. Raises
-    `dg.Failure`; what was fetched before is stored, marked, and in the totals.
+    `direct`: each window by a request of its own. `between`: called before the first request and now and then
+    between two, to do what is more urgent. `held_back`: how many requests of the day's quota are left to live
+    windows. `retry`: how patient the client is, if not as usual. `nested`: within another run's, whose tags
+    are not to speak of this.
+
+    Returns what changed of windows that were known before. Ends by itself, without an error, where the day's
+    quota is used up. Raises `dg.Failure`; what was fetched before is stored, marked, and in the totals.
     """
     now = datetime.now(UTC)
     wanted = set(windows)
@@ -63,6 +67,8 @@ def make_windows_true(
         )
     if not ended:
         return []
+    if between is not None:
+        between()
     wolkvox: WolkvoxResource = getattr(context.resources, wolkvox_key(operation))
     files: StoreResource = context.resources.store
     progress = Progress(context.log, operation, len(ended))
@@ -93,7 +99,7 @@ def make_windows_true(
             windows=len(ended),
             held_back=held_back,
             gate=gate,
-            open_client=wolkvox.open_client,
+            open_client=partial(wolkvox.open_client, retry=retry),
             store=files.store,
             run_id=context.run.run_id,
         )

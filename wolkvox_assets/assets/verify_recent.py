@@ -38,7 +38,7 @@ def build_verify_recent(
                 if day >= operation.start
                 for window in operation.clock.windows_of_day(day)
             ]
-            meanwhile = Meanwhile(context, settings, sharers[operation.name])
+            meanwhile = Meanwhile(context, settings, sharers[operation.name], operation, windows)
             corrections = make_windows_true(
                 context, operation, windows, between=meanwhile.serve, held_back=meanwhile.held_back
             )

@@ -17,9 +17,17 @@ import dagster as dg
 from wolkvox_assets import duties
 from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import OPERATION
+from wolkvox_assets.assets.run_tags import OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.assets.synchronise import make_windows_true
-from wolkvox_assets.automation.runs import ACCESS, access, gaps_job_name, live_job_name, pause, under_way
+from wolkvox_assets.automation.runs import (
+    ACCESS,
+    access,
+    ended_at,
+    gaps_job_name,
+    live_job_name,
+    pause,
+    under_way,
+)
 from wolkvox_assets.executor import end_dead_runs
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
@@ -33,6 +41,8 @@ _MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
+# Whoever stops a run wants it to stay so for a while.
+_PAUSE_WHEN_STOPPED = timedelta(hours=1)
 
 
 class CatchUpConfig(dg.Config):
@@ -55,11 +65,12 @@ def build_gaps(
     )
     def fill(context: dg.OpExecutionContext, config: CatchUpConfig) -> None:
         ranges = [Range(*map(datetime.fromisoformat, pair)) for pair in config.ranges]
-        meanwhile = Meanwhile(context, settings, sharers)
+        windows = [w for r in ranges for w in r.windows() if operation.clock.shows(w)]
+        meanwhile = Meanwhile(context, settings, sharers, operation, windows)
         make_windows_true(
             context,
             operation,
-            [w for r in ranges for w in r.windows() if operation.clock.shows(w)],
+            windows,
             between=meanwhile.serve,
             held_back=meanwhile.held_back,
         )
@@ -121,23 +132,44 @@ def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: dat
     reason = pause(instance, operation, gaps_job_name(operation), now)
     if reason is not None:
         return reason
-    # While live windows can't be had, history can't either: one job that tries is enough.
-    last = instance.get_runs(
-        filters=dg.RunsFilter(job_name=live_job_name(operation), statuses=_ENDED), limit=1
-    )
-    if last and last[0].status is dg.DagsterRunStatus.FAILURE:
-        return f"live run {last[0].run_id} failed: gaps wait until live windows can be had again"
+    stopped = _last_run(instance, gaps_job_name(operation), *_ENDED, dg.DagsterRunStatus.CANCELED)
+    if stopped is not None and stopped.dagster_run.status is dg.DagsterRunStatus.CANCELED:
+        again = ended_at(stopped) + _PAUSE_WHEN_STOPPED
+        if now < again:
+            return (
+                f"run {stopped.dagster_run.run_id} was stopped by somebody: it goes on by itself after "
+                f"{again:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
+            )
+    # While live windows can't be had, history can't either: one job that tries is enough. One window that can't
+    # be read says nothing of others.
+    live = _last_run(instance, live_job_name(operation), *_ENDED)
+    failed = live is not None and live.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    if live is not None and failed and live.dagster_run.tags.get(PERMANENT) != THESE_WINDOWS:
+        return f"live run {live.dagster_run.run_id} failed: gaps wait until live windows can be had again"
     return None
 
 
+def _last_run(
+    instance: dg.DagsterInstance, job_name: str, *statuses: dg.DagsterRunStatus
+) -> dg.RunRecord | None:
+    filters = dg.RunsFilter(job_name=job_name, statuses=list(statuses))
+    return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
+
+
 def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Gaps of the last days; history where there are none."""
     with store.reading() as con:
-        return duties.gaps(
-            operation,
-            lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
-            now,
-            most=_MOST_WINDOWS,
-        )
+        for since in (duties.recent(operation, now), operation.start):
+            found = duties.gaps(
+                operation,
+                lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
+                now,
+                most=_MOST_WINDOWS,
+                since=since,
+            )
+            if found:
+                return found
+    return []
 
 
 def _asked_last(instance: dg.DagsterInstance, operation: Operation) -> str | None:

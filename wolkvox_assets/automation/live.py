@@ -18,7 +18,7 @@ from wolkvox_assets.automation.runs import (
     access,
     live_job_name,
     pause,
-    serves_live_windows,
+    serving_run,
     under_way,
 )
 from wolkvox_assets.resources import wolkvox_key
@@ -66,11 +66,10 @@ def build_live(
             if run.job_name == live_job_name(operation):
                 yield dg.SkipReason(f"run {run.run_id} of this job has not ended yet")
                 return
-        for sharer in sharers:
-            for run in under_way(context.instance, sharer):
-                if serves_live_windows(run, operation, now):
-                    yield dg.SkipReason(f"run {run.run_id} has the token, and does what is due meanwhile")
-                    return
+        serving = serving_run(context.instance, sharers, operation, now)
+        if serving is not None:
+            yield dg.SkipReason(f"run {serving} has the token, and does what is due meanwhile")
+            return
         reason = pause(context.instance, operation, live_job_name(operation), now)
         if reason is not None:
             yield dg.SkipReason(reason)

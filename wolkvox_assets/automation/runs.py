@@ -45,6 +45,7 @@ ATTEMPTS_A_DAY = 30
 """How often failed runs of one job are started anew within 24 hours."""
 
 _SERVED_WITHIN = timedelta(minutes=7)  # a window closes every five
+_ABOUT_TO_SERVE = timedelta(minutes=2)  # from its creation to its first request
 
 
 ACCESS = "wolkvox/access"
@@ -79,19 +80,36 @@ def gaps_job_name(operation: Operation) -> str:
 
 def under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.DagsterRun]:
     """The runs that ask for this operation's windows and have not ended, live ones included."""
+    return [record.dagster_run for record in _under_way(instance, operation)]
+
+
+def _under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.RunRecord]:
     names = {live_job_name(operation), gaps_job_name(operation), VERIFY_RECENT}
     key = windows_key(operation)
     return [
-        run
-        for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY))
-        if run.job_name in names or key in (run.asset_selection or ())
+        record
+        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=UNDER_WAY))
+        if record.dagster_run.job_name in names or key in (record.dagster_run.asset_selection or ())
     ]
 
 
-def serves_live_windows(run: dg.DagsterRun, operation: Operation, now: datetime) -> bool:
-    """Whether this run says that it lately did what is due of this operation, between its own requests."""
-    served = run.tags.get(serves(operation.name))
-    return served is not None and now - datetime.fromisoformat(served) < _SERVED_WITHIN
+def serving_run(
+    instance: dg.DagsterInstance, sharers: Sequence[Operation], operation: Operation, now: datetime
+) -> str | None:
+    """The id of a run that holds the token and does what is due of this operation between its own requests, or
+    None. Such a run says so by a tag; one that was created a moment ago is believed to be about to.
+    """
+    for sharer in sharers:
+        for record in _under_way(instance, sharer):
+            run = record.dagster_run
+            if run.job_name in {live_job_name(o) for o in sharers}:
+                continue
+            served = run.tags.get(serves(operation.name))
+            if served is not None and now - datetime.fromisoformat(served) < _SERVED_WITHIN:
+                return run.run_id
+            if now - record.create_timestamp.astimezone(UTC) < _ABOUT_TO_SERVE:
+                return run.run_id
+    return None
 
 
 def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
@@ -105,20 +123,20 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
         name: _ended_lately(instance, name, now)
         for name in (live_job_name(operation), gaps_job_name(operation))
     }
-    of_all = sorted((record for records in jobs.values() for record in records), key=_end, reverse=True)
+    of_all = sorted((record for records in jobs.values() for record in records), key=ended_at, reverse=True)
     failed = _failed_in_a_row(of_all)
     if failed and failed[0].dagster_run.tags.get(PERMANENT) == EVERYTHING:
         # A token that is refused is refused for every job.
         if failed[0].dagster_run.tags.get(ACCESS) != access(operation):
             return None  # mended, it seems
-        again = _end(failed[0]) + _growing(
+        again = ended_at(failed[0]) + _growing(
             _FIRST_PAUSE_IF_PERMANENT, len(failed), _LONGEST_PAUSE_IF_PERMANENT
         )
     else:
         failed = _failed_in_a_row(jobs[job_name])
         if not failed or (live and failed[0].dagster_run.tags.get(PERMANENT) == THESE_WINDOWS):
             return None  # a window that can't be read keeps no other waiting
-        again = _end(failed[0]) + _growing(_FIRST_PAUSE, len(failed), _LONGEST_PAUSE)
+        again = ended_at(failed[0]) + _growing(_FIRST_PAUSE, len(failed), _LONGEST_PAUSE)
     last = failed[0].dagster_run.run_id
     if len(failed) >= ATTEMPTS_A_DAY and not live:
         return (
@@ -156,5 +174,6 @@ def _failed_in_a_row(newest_first: Sequence[dg.RunRecord]) -> list[dg.RunRecord]
     return failed
 
 
-def _end(record: dg.RunRecord) -> datetime:
+def ended_at(record: dg.RunRecord) -> datetime:
+    """When this run, which has ended, ended (aware)."""
     return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
