@@ -67,12 +67,12 @@ def to_verify(
 
     `verified`: of a range, when each known window was verified (UTC, naive). Each hour comes once, when all
     its windows have settled; each of the last `RECENT_DAYS` days once a day, when the day before has
-    settled. Where additivity is not proved, verifying costs a request a window: then only the last day.
+    settled. Where additivity failed, verifying costs a request a window: then only the last day.
     """
     clock = operation.clock
     today = clock.now(now - SETTLED_AFTER).date()
     closed_at = _naive(clock.start_utc(clock.windows_of_day(today)[0]) + SETTLED_AFTER)
-    first_day = today - timedelta(days=RECENT_DAYS if trust is Trust.PROVED else 1)
+    first_day = today - timedelta(days=1 if trust is Trust.FAILED else RECENT_DAYS)
     hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
     midnight = datetime.combine(first_day, datetime.min.time())
     there = verified(Range(min(midnight, hours_from), clock.now(now).replace(second=0, microsecond=0)))
@@ -80,7 +80,7 @@ def to_verify(
     for n in range((today - first_day).days):
         day = first_day + timedelta(days=n)
         due += _due(clock.windows_of_day(day), there, closed_at) if day >= operation.start else []
-    if trust is Trust.PROVED:
+    if trust is not Trust.FAILED:
         settled = [w for w in there if clock.end_utc(w) <= now - SETTLED_AFTER and w.date() >= today]
         for hour in {window.replace(minute=0) for window in settled}:
             windows = [w for w in Range(hour, hour + timedelta(hours=1)).windows() if clock.shows(w)]

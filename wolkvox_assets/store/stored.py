@@ -59,6 +59,17 @@ class StoredWindows:
             ).fetchall()
         return [row[0] for row in found]
 
+    def asked(self, r: Range, /) -> dict[datetime, bool]:
+        with self._store.reading() as con:
+            if con is None:
+                return {}
+            found = con.execute(
+                "SELECT window_start, verified_at > fetched_at FROM agent_9_window_log WHERE operation = $operation"
+                " AND window_start >= $start AND window_start < $end AND source = 'asked'",
+                {"operation": self._operation, "start": r.start, "end": r.end},
+            ).fetchall()
+        return dict(found)
+
     def _parts(self, r: Range) -> list[_Part]:
         """The days and, where a day is not whole, the windows that make up this range."""
         parts: list[_Part] = []

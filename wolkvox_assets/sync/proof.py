@@ -120,9 +120,26 @@ class _Tally:
         return add_up(self.hours.values())
 
 
+def is_busy(agents: Agents, windows_in_use: int) -> bool:
+    """Whether a stretch with these totals can prove anything."""
+    return windows_in_use >= BUSY_WINDOWS and _may_be_busy(agents)
+
+
 def _may_be_busy(agents: Agents) -> bool:
     total = _sum(agents.values())
     return total.hold_mute_count >= BUSY_USES and total.total_seconds >= BUSY_SECONDS
+
+
+def agreement(stretch: Range, total: Agents, hours_asked: int) -> Proof:
+    """The proof that windows, hours and the whole of a busy stretch agree."""
+    uses = _sum(total.values()).hold_mute_count
+    return Proof(
+        holds=True,
+        evidence=(
+            f"{stretch}: {len(stretch)} windows with {uses} uses by {len(total)} agents were asked, {hours_asked} hours"
+            " and the whole of it too: all of them agree, agent by agent."
+        ),
+    )
 
 
 def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step, None, Proof | None]:
@@ -135,7 +152,7 @@ def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step
         yield known
         tally.add(known)
     total = tally.total()
-    if day.end - day.start < SHORTEST or tally.windows_in_use < BUSY_WINDOWS or not _may_be_busy(total):
+    if day.end - day.start < SHORTEST or not is_busy(total, tally.windows_in_use):
         return None
     parts = [(hour, tally.hours[hour.start.replace(minute=0)]) for hour in hours(day) if len(hour) > 1]
     verdict = None
@@ -146,14 +163,7 @@ def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step
     if verdict is None:
         verdict = _disproof(day, total, in_use(ask(day)) if whole is None else whole)
     if verdict is None:
-        uses = _sum(total.values()).hold_mute_count
-        verdict = Proof(
-            holds=True,
-            evidence=(
-                f"{day}: {len(day)} windows with {uses} uses by {len(total)} agents were asked, {len(parts)} hours"
-                " and the whole of it too: all of them agree, agent by agent."
-            ),
-        )
+        verdict = agreement(day, total, len(parts))
     yield verdict
     return verdict
 

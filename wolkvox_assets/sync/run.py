@@ -1,7 +1,7 @@
 """The entry: make the stored windows of some ranges equal to the API's answers.
 
-What belongs here: which way each part of the ranges goes - directly, by way of a proof, or derived. What
-doesn't: those ways themselves (`direct.py`, `proof.py`, `derive.py`).
+What belongs here: which way each part of the ranges goes - directly, rechecked, by way of a proof, or derived.
+What doesn't: those ways themselves (`direct.py`, `recheck.py`, `proof.py`, `derive.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,9 @@ from datetime import datetime
 
 from wolkvox_assets.sync.derive import derive
 from wolkvox_assets.sync.direct import ask_directly
-from wolkvox_assets.sync.divide import cut, merged
+from wolkvox_assets.sync.divide import cut, merged, without
 from wolkvox_assets.sync.proof import prove_on_the_way
+from wolkvox_assets.sync.recheck import asked_before, recheck
 from wolkvox_assets.sync.steps import Ask, Step, Stored, Trust
 from wolkvox_assets.windows import Range
 
@@ -39,8 +40,8 @@ def make_true(
     Raises nothing of its own: what `ask` and `stored` raise passes through, and a repeat with the same
     ranges goes on from what was stored.
 
-    What it cannot see: stored windows that are wrong in ways that cancel out within a range, agent by agent
-    and number by number, look verified as a sum. `direct=True` sees them.
+    What it cannot see, but where additivity failed: stored windows that are wrong in ways that cancel out
+    within a range, agent by agent and number by number, look verified as a sum. `direct=True` sees them.
     """
     newest_first = merged(ranges)[::-1]
     cuts = [cut(r, settled_before) for r in newest_first]
@@ -52,7 +53,14 @@ def make_true(
         yield from ask_directly(settled, ask)
         return
     if trust is Trust.UNPROVED:
-        settled, holds = yield from prove_on_the_way(settled, ask)
+        known = asked_before(settled, stored)
+        unknown = settled
+        for r in known:
+            unknown = without(unknown, r)
+        known, holds = yield from recheck(known, ask, stored)
+        if holds is None:
+            unknown, holds = yield from prove_on_the_way(unknown, ask)
+        settled = merged([*known, *unknown])[::-1]
         if not holds:
             yield from ask_directly(settled, ask)
             return

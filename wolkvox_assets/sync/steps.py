@@ -3,7 +3,7 @@
 What belongs here: types without behaviour. What doesn't: deciding anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +35,9 @@ class Stored(Protocol):
 
     def derived(self, r: Range, /) -> Sequence[datetime]:
         """The known windows of `r` whose stored source is `derived`."""
+
+    def asked(self, r: Range, /) -> Mapping[datetime, bool]:
+        """The known windows of `r` whose stored source is `asked`, and whether each was verified after that."""
 
 
 class Source(StrEnum):

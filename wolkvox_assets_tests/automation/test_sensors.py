@@ -189,14 +189,17 @@ def test_a_tick_with_a_year_of_history_takes_less_than_half_a_second(year: Locat
     assert seconds(with_marks) < 1.5
 
 
-def test_600_windows_missing_in_20_places_are_one_run(year: Location) -> None:
+def test_600_windows_missing_in_20_places_are_two_runs_the_last_days_first(year: Location) -> None:
     places = [
         Range(at, at + 30 * WINDOW)
         for n in range(20)
         for at in [year.midnight - (15 * n + 3) * DAY + 9 * HOUR]
     ]
     year.forget(*places)
-    assert asked_for(year.sensor()) == places
+    assert asked_for(year.sensor()) == places[:1]
+    assert seconds(year.sensor) < 2
+    year.fill(places[0].start, places[0].end)
+    assert asked_for(year.sensor()) == places[1:]
     assert seconds(year.sensor) < 2
 
 
@@ -326,6 +329,24 @@ def test_an_answer_that_cannot_be_read_pauses_only_the_job_that_met_it(
     assert offered(location, clock, now, LIVE)  # the newest windows don't wait for a bad one
 
 
+def test_one_live_window_that_cannot_be_read_holds_up_no_gaps(location: Location) -> None:
+    location.record(LIVE, FAILED, tags={PERMANENT: THESE_WINDOWS})
+    assert location.sensor().runs
+    location.record(LIVE, FAILED)
+    assert "gaps wait" in location.sensor().skipped
+
+
+def test_a_catch_up_that_somebody_stopped_rests_for_an_hour(location: Location, clock: Clock) -> None:
+    run = location.record(CATCH_UP, STARTED)
+    location.instance.report_run_canceling(run)
+    location.instance.report_run_canceled(run)
+    now = datetime.now(UTC)
+    assert not offered(location, clock, now + 59 * MINUTE, CATCH_UP)
+    assert "stopped by somebody" in location.sensor().skipped
+    assert offered(location, clock, now + 59 * MINUTE, LIVE)
+    assert offered(location, clock, now + 61 * MINUTE, CATCH_UP)
+
+
 def test_two_operations_do_not_pause_each_other(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,12 +385,15 @@ def test_live_runs_do_not_pile_up_behind_a_run_that_serves_live_windows(
 ) -> None:
     write_operations(location, tmp_path, monkeypatch)
     run = location.record("north_catch_up", dg.DagsterRunStatus.NOT_STARTED)
-    assert location.schedule("north").runs  # it has not begun, and nobody knows when
-    location.instance.report_run_failed(run)
-    run = location.record("north_catch_up", STARTED)
-    # It may wait for its place in the pool, or serve nobody: only what it says itself counts.
-    assert location.schedule("north").runs
+    # It was created a moment ago, and begins with live windows: a second run would only wait for it.
+    for name in ("north", "near"):
+        assert run.run_id in location.schedule(name).skipped
+    clock.set(datetime.now(UTC) + 3 * MINUTE)
+    # It may wait for its place in the pool, or serve nobody: from now on only what it says itself counts.
+    for name in ("north", "near"):
+        assert location.schedule(name).runs
     now = datetime.now(UTC)
+    clock.set(now)
     location.instance.add_run_tags(run.run_id, {serves(name): now.isoformat() for name in ("north", "near")})
     for name in ("north", "near"):
         assert run.run_id in location.schedule(name).skipped

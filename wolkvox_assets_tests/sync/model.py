@@ -116,6 +116,7 @@ def one_too_many(r: Range, agents: Agents) -> Agents:
 class Kept:
     agents: Agents
     source: str
+    verified: bool = False
 
 
 class Store:
@@ -148,6 +149,10 @@ class Store:
     def derived(self, r: Range, /) -> Sequence[datetime]:
         return [w for w in r.windows() if w in self.kept and self.kept[w].source == "derived"]
 
+    def asked(self, r: Range, /) -> Mapping[datetime, bool]:
+        kept = {w: self.kept[w] for w in r.windows() if w in self.kept}
+        return {w: one.verified for w, one in kept.items() if one.source == "asked"}
+
     def apply(self, step: Step) -> None:
         match step:
             case Known(window, agents, source):
@@ -158,6 +163,8 @@ class Store:
             case Verified(r):
                 assert self.known(r) == len(r)
                 self.verified |= set(r.windows())
+                for window in r.windows():
+                    self.kept[window].verified = True
             case Discard(ranges, reason):
                 assert reason
                 self._forget(ranges)

@@ -1,7 +1,7 @@
 """What planning and subtracting cost by themselves: seconds of CPU, and memory."""
 
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from time import process_time
 
@@ -40,6 +40,9 @@ class Outdated:
 
     def derived(self, _: Range, /) -> Sequence[datetime]:
         return []
+
+    def asked(self, _: Range, /) -> Mapping[datetime, bool]:
+        return {}
 
 
 class Nothing(Outdated):

@@ -1,6 +1,6 @@
 """One window whose answer can't be read keeps no other out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -28,6 +28,9 @@ class NothingStored:
 
     def derived(self, r: Range, /) -> Sequence[datetime]:
         return []
+
+    def asked(self, r: Range, /) -> Mapping[datetime, bool]:
+        return {}
 
 
 @settings(max_examples=60, deadline=None)
