@@ -441,8 +441,7 @@ def test_requests_held_back_for_live_windows_are_there_for_them(
         start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
         with located(tmp_path, simulator, start, monkeypatch) as location:
             simulator.api.operations[0].spend(760, datetime.now(UTC))  # 40 of the 800 are left to us
-            beat = DaemonHeartbeat(time.time(), "SCHEDULER", "made-up")  # as if live windows were on
-            location.instance.add_daemon_heartbeat(beat)
+            alive(location)
             assert location.execute(CATCH_UP, location.sensor().runs[0]).success
             known = location.project.known()
             history = [window for window in known if window < live_from(location)]
@@ -454,6 +453,56 @@ def test_requests_held_back_for_live_windows_are_there_for_them(
             location.forget(Range(known[-1], known[-1] + WINDOW))
             assert location.execute(LIVE).success
             assert known[-1] in location.project.known()
+
+
+def alive(location: Location) -> None:
+    """As if the daemon carried out schedules."""
+    location.instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SCHEDULER", "made-up"))
+
+
+def test_a_run_over_history_serves_live_windows_then_gaps_of_the_last_days_then_itself(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = (datetime.now(UTC) - timedelta(hours=5)).date() - 9 * DAY
+    with located(tmp_path, simulator, start, monkeypatch) as location:
+        location.fill(start + DAY, live_from(location))  # the first day is the history that is missing
+        gap = Range(location.midnight - DAY + 9 * HOUR, location.midnight - DAY + 10 * HOUR)
+        location.forget(gap)
+        alive(location)
+        history = Range(location.midnight - 9 * DAY, location.midnight - 8 * DAY)
+        pair = [f"{history.start:%Y-%m-%dT%H:%M}", f"{history.end:%Y-%m-%dT%H:%M}"]
+        request = dg.RunRequest(run_config={"ops": {"main_fill": {"config": {"ranges": [pair]}}}}, tags={})
+        assert location.execute(CATCH_UP, request).success
+        asked = [seen.date_ini for seen in simulator.counters.log if seen.api == "agent_9"]
+
+        def places(r: Range) -> list[int]:
+            wanted = {f"{window:%Y%m%d%H%M%S}" for window in r.windows()}
+            return [n for n, date_ini in enumerate(asked) if date_ini in wanted]
+
+        live = places(Range(live_from(location), location.wall()))
+        assert 13 <= len(live) <= 15
+        assert max(live[:13]) < min(places(gap))
+        assert max(places(gap)) < min(places(history))
+        known = location.project.known()
+        assert set(gap.windows()) | set(history.windows()) <= set(known)
+        # The live schedule steps back while this run serves.
+        run = location.instance.get_runs(filters=dg.RunsFilter(job_name=CATCH_UP))[0]
+        assert serves("main") in run.tags
+
+
+def test_what_fails_on_the_way_does_not_keep_the_run_from_its_own_windows(
+    location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gap that can't be filled, of an operation that shares the token: that is left for later."""
+    alive(location)
+    tick = location.sensor()
+
+    def broken(*_: object, **__: object) -> list[Range]:
+        raise dg.Failure("nothing to be had here")
+
+    monkeypatch.setattr("wolkvox_assets.assets.keep_fresh.duties.gaps", broken)
+    assert location.execute(CATCH_UP, tick.runs[0]).success
+    assert set(windows_of(*asked_for(tick))) <= set(location.project.known())
 
 
 # The live job

@@ -1,0 +1,173 @@
+"""What days of live operation cost, tick by tick through duties, sync and quota guard, with a clock that is set.
+
+What belongs here: counting requests over whole days, which no real daemon can be waited for. What doesn't: runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from wolkvox_assets import duties
+from wolkvox_assets.api import Quota
+from wolkvox_assets.quota import QuotaGuard
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.verdicts import QuotaReading
+from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, make_true
+from wolkvox_assets.usage import Agents, Usage, add_up
+from wolkvox_assets.windows import WINDOW, Range, contiguous
+from wolkvox_assets_tests.sync.model import (
+    Server,
+    Store,
+    Touching,
+    Truth,
+    busy,
+    day_of,
+    quiet,
+    truth_of,
+    uses_on,
+)
+
+START = date(2026, 11, 16)  # a Monday
+BOGOTA = Operation(server="0013", start=START)
+FIVE_DAYS = day_of(datetime(2026, 11, 16), 5)
+DELAY = timedelta(minutes=1)
+
+
+@dataclass
+class Live:
+    """An operation whose live windows are on, from the first minute of its history."""
+
+    server: Server
+    daily_limit: int
+    store: Store = field(default_factory=Store)
+    verified: dict[datetime, datetime] = field(default_factory=dict)
+    verdict: tuple[datetime, bool] | None = None
+    reading: QuotaReading | None = None
+    since_reading: int = 0
+    requests: dict[date, int] = field(default_factory=dict)
+
+    def tick(self, now: datetime) -> None:
+        self._run(duties.live_windows(BOGOTA, self._known, now, DELAY), now)
+        self._run(duties.to_verify(BOGOTA, self._known, duties.trust_in(self.verdict, now), now), now)
+
+    def _known(self, r: Range) -> Mapping[datetime, datetime]:
+        return {w: at for w, at in self.verified.items() if r.start <= w < r.end}
+
+    def _run(self, windows: list[datetime], now: datetime) -> None:
+        if not windows:
+            return
+        known = (self.reading, self.since_reading) if self.reading else None
+        guard = QuotaGuard(BOGOTA.clock, 0.2, known, windows=len(windows), now=lambda: now)
+        today = BOGOTA.clock.now(now).date()
+
+        def count() -> None:
+            self.requests[today] = self.requests.get(today, 0) + 1
+            self.since_reading += 1
+            guard.spent()
+
+        def token_info() -> Quota:
+            count()
+            return Quota(
+                limit=self.daily_limit,
+                used_today=self.requests[today],
+                available=0,
+                used_today_all_tokens=self.requests[today],
+            )
+
+        def ask(r: Range) -> Agents:
+            if (new := guard.check(token_info)) is not None:
+                self.reading, self.since_reading = new, 1
+            count()
+            return self.server(r)
+
+        steps = make_true(
+            contiguous(windows),
+            ask=ask,
+            stored=self.store,
+            settled_before=BOGOTA.clock.now(now - duties.SETTLED_AFTER) - WINDOW,
+            trust=duties.trust_in(self.verdict, now),
+            seed=1,
+        )
+        at = now.replace(tzinfo=None)
+        for step in steps:
+            self.store.apply(step)
+            match step:
+                case Known(window=window):
+                    self.verified[window] = at
+                case KnownEmpty(range=r) | Verified(range=r):
+                    self.verified.update(dict.fromkeys(r.windows(), at))
+                case Proof(holds=holds):
+                    self.verdict = (now, holds)
+
+
+def five_days(live: Live, late: Truth | None = None) -> list[int]:
+    """Every tick of five days; the requests of each day. `late`: records that come two hours after their window."""
+    now = datetime(2026, 11, 16, 5, 1, tzinfo=UTC)  # 00:01
+    waiting = dict(late or {})
+    while now < datetime(2026, 11, 21, 5, 0, tzinfo=UTC):
+        for window in [w for w in waiting if BOGOTA.clock.end_utc(w) + timedelta(hours=2) < now]:
+            truth = dict(live.server.truth)
+            truth[window] = add_up((truth.get(window, {}), waiting.pop(window)))
+            live.server.truth = truth
+            live.server.starts = sorted(truth)
+        live.tick(now)
+        now += WINDOW
+    return [live.requests[day] for day in sorted(live.requests)]
+
+
+@pytest.mark.parametrize(
+    ("truth", "licences"),
+    [(busy(FIVE_DAYS), 1), (quiet(FIVE_DAYS, 30), 50), ({}, 1)],
+    ids=["busy", "quiet", "empty"],
+)
+def test_a_live_day_costs_at_most_330_requests_from_the_first_day_on(truth: Truth, licences: int) -> None:
+    """Also before additivity is proved, and where it never is; quota readings included, and with one licence."""
+    live = Live(Server(truth), daily_limit=1000 * licences)
+    days = five_days(live)
+    print(days)
+    assert len(days) == 5
+    assert max(days) <= 330
+    assert min(days) >= 288 + 22
+    done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(hours=1))
+    assert live.store.known(done) == len(done)
+    # Each day was verified when it had closed, and the two before it again.
+    for n, times in enumerate((3, 3, 2, 1)):
+        closed = datetime(2026, 11, 17 + n, 6, tzinfo=UTC)
+        day = day_of(datetime(2026, 11, 16 + n))
+        assert min(live.verified[w] for w in day.windows()) >= (
+            closed + (times - 1) * timedelta(days=1)
+        ).replace(tzinfo=None)
+    # A busy live day is a proof; quiet ones prove nothing.
+    assert (live.verdict is not None) == (len(truth) > 300)
+    assert live.verdict is None or live.verdict[1]
+
+
+def test_late_records_are_found_within_the_day_and_cost_some_requests_each() -> None:
+    truth = busy(FIVE_DAYS, agents=5)
+    late = {
+        datetime(2026, 11, 16 + n, 8 + 2 * m, 25): {"Tardía": Usage(1, 42, 0, 42)}
+        for n in range(4)
+        for m in range(3)
+    }
+    live = Live(Server(truth), daily_limit=50_000)
+    days = five_days(live, late)
+    print(days)
+    assert max(days) <= 330 + 3 * 14 + 25
+    done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(days=1))
+    content = live.store.content()
+    assert {w: content[w] for w in done.windows()} == truth_of(live.server, [done])
+    assert live.verdict is not None
+    assert live.verdict[1]
+
+
+def test_where_ranges_do_not_add_up_every_window_is_asked_again_when_its_day_has_closed() -> None:
+    live = Live(Touching(uses_on(FIVE_DAYS, 500)), daily_limit=50_000)
+    days = five_days(live)
+    print(days)
+    assert live.verdict is not None
+    assert not live.verdict[1]
+    assert max(days[1:]) <= 2 * 288 + 10
+    done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(days=1))
+    assert {w: live.store.content()[w] for w in done.windows()} == truth_of(live.server, [done])
