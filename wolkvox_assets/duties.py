@@ -60,6 +60,7 @@ def live_windows(
 def to_verify(
     operation: Operation,
     verified: Callable[[Range], Mapping[datetime, datetime]],
+    perhaps_unsettled: Callable[[datetime], Mapping[datetime, datetime]],
     trust: Trust,
     now: datetime,
 ) -> list[datetime]:
@@ -68,6 +69,8 @@ def to_verify(
     `verified`: of a range, when each known window was verified (UTC, naive). Each hour comes once, when all
     its windows have settled; each of the last `RECENT_DAYS` days once a day, when the day before has
     settled. Where additivity failed, verifying costs a request a window: then only the last day.
+    `perhaps_unsettled`: the same of the windows before a day of which nobody looked after they may have settled,
+    since all was off for days: they come whenever they are found.
     """
     clock = operation.clock
     today = clock.now(now - SETTLED_AFTER).date()
@@ -76,7 +79,11 @@ def to_verify(
     hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
     midnight = datetime.combine(first_day, datetime.min.time())
     there = verified(Range(min(midnight, hours_from), clock.now(now).replace(second=0, microsecond=0)))
-    due: list[datetime] = []
+    due = [
+        window
+        for window, at in perhaps_unsettled(midnight).items()
+        if window.date() >= operation.start and at < _naive(clock.end_utc(window) + SETTLED_AFTER)
+    ]
     for n in range((today - first_day).days):
         day = first_day + timedelta(days=n)
         due += _due(clock.windows_of_day(day), there, closed_at) if day >= operation.start else []
@@ -137,10 +144,10 @@ def next_live(now: datetime, delay: timedelta) -> datetime:
 
 
 def _due(windows: list[datetime], verified: Mapping[datetime, datetime], since: datetime) -> list[datetime]:
-    """All of them where all are known and one was not verified since; a part of it is a gap first."""
+    """Those not verified since, where all are known; a part of it is a gap first."""
     if not all(window in verified for window in windows):
         return []
-    return windows if min(verified[window] for window in windows) < since else []
+    return [window for window in windows if verified[window] < since]
 
 
 def _shown_and_settled(clock: WallClock, stretch: Range, now: datetime) -> list[Range]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
-from wolkvox_assets.quota import QuotaGuard
+from wolkvox_assets.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.agent_9 import (
@@ -33,6 +33,7 @@ from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
     latest_quota,
+    quota_asked_in_vain_at,
     record_quota,
     record_verdict,
 )
@@ -146,7 +147,15 @@ def load(
 
     with store.reading() as con:
         quota = latest_quota(con, operation.name) if con else None
-    guard = QuotaGuard(operation.clock, operation.quota_reserve, quota, windows=windows, held_back=held_back)
+        in_vain_at = quota_asked_in_vain_at(con, operation.name) if con else None
+    guard = QuotaGuard(
+        operation.clock,
+        operation.quota_reserve,
+        quota,
+        in_vain_at=in_vain_at,
+        windows=windows,
+        held_back=held_back,
+    )
     fetching = _Fetching(operation, plan, open_client, guard, gate)
     try:
         while not fetching.has_ended():
@@ -281,13 +290,24 @@ class _Fetching:
         self._wait(0)
         while self._gate is not None and not self._gate.wait(0.1):
             self._wait(0)
-        if (reading := self._guard.check(self._token_info)) is not None:
-            self._put(reading)
+        self._check_quota()
         assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
         answer: Answer = self._client.agent_9(asked)
         for note in answer.notes:
             self._put((asked, note))
         return answer.agents
+
+    def _check_quota(self) -> None:
+        try:
+            reading = self._guard.check(self._token_info)
+        except ReserveReached as stop:
+            self._put_reading(stop.new)
+            raise
+        self._put_reading(reading)
+
+    def _put_reading(self, reading: QuotaReading | None) -> None:
+        if reading is not None:
+            self._put(reading)
 
     def _token_info(self) -> Quota:
         assert self._client is not None  # noqa: S101  # only asked on the way to a request

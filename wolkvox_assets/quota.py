@@ -29,17 +29,22 @@ _GOOD_FOR_FEW = timedelta(hours=6)
 _FEW = 300  # windows: a day, or less
 _LOOK_AGAIN_AT_LEAST = 50  # requests
 _SURE_FOR = timedelta(minutes=1)
+_UNKNOWN_FOR = timedelta(hours=6)
+# Clocks differ, and a server may be slow to begin its count anew.
+_DAY_IS_YOUNG = timedelta(minutes=15)
 
 
 class ReserveReached(Exception):
     """What is left of the day's quota is not this run's to use.
 
-    `live_goes_on`: it is held back for live windows, which may use it; else it is the reserve, which nobody
-    may touch.
+    `at`: when that was (aware). `new`: the reading that was made just before. `live_goes_on`: it is held back
+    for live windows, which may use it; else it is the reserve, which nobody may touch.
     """
 
-    def __init__(self, message: str, *, live_goes_on: bool) -> None:
+    def __init__(self, message: str, *, at: datetime, new: QuotaReading | None, live_goes_on: bool) -> None:
         super().__init__(message)
+        self.at = at
+        self.new = new
         self.live_goes_on = live_goes_on
 
 
@@ -47,8 +52,8 @@ class QuotaGuard:
     """Says no before the reserve is touched.
 
     `reserve`: a share of the day's limit, 0 to 1. `known`: the last reading and the requests made since,
-    where there is one. `windows`: how many the run is for. `held_back`: says how many requests are left to
-    live windows as well; half of what is left at most, so that history gets on too.
+    where there is one. `in_vain_at`: when the server last answered (aware), but not with the quota.
+    `windows`: how many the run is for. `held_back`: says how many requests are left to live windows as well.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class QuotaGuard:
         reserve: float,
         known: tuple[QuotaReading, int] | None,
         *,
+        in_vain_at: datetime | None = None,
         windows: int,
         held_back: Callable[[], int] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -67,7 +73,8 @@ class QuotaGuard:
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
         self._held_back = held_back
         self._kept: int | None = None
-        self._unknown = False
+        # A server that can't say is not asked again by each run.
+        self._no_look_before = in_vain_at + _UNKNOWN_FOR if in_vain_at is not None else None
         self._blind_for = 0  # requests
 
     def spent(self) -> None:
@@ -81,12 +88,13 @@ class QuotaGuard:
         can't be had, there is no reserve to keep, and the API's own TOKEN LIMIT EXCEEDED is what stops. Where
         that may pass by itself, it is tried again a while later.
         """
-        if self._unknown:
-            return None
         new = None
         # Before stopping for a day, be sure; but a reading of a moment ago is sure enough.
         if self._blind_for > 0:
             self._blind_for -= 1
+        elif self._no_look_before is not None and self._now() < self._no_look_before:
+            if self._reading is not None and self._another_day(self._reading):
+                self._reading = None
         elif self._outdated() or (self._left() <= 0 and not self._fresh()):
             new = self._look(read)
         if self._reading is not None and self._left() <= 0:
@@ -94,6 +102,8 @@ class QuotaGuard:
                 f"{self._reading.used + self._since} of the day's {self._reading.limit} requests are used; the last "
                 f"{self._reserve:.0%} are kept for the operation's other integrations"
                 + (f", and {self._kept} for its live windows" if self._kept else ""),
+                at=self._now(),
+                new=new,
                 live_goes_on=bool(self._kept) and self._ours() > self._since,
             )
         return new
@@ -122,9 +132,7 @@ class QuotaGuard:
 
     def _left(self) -> int:
         if self._kept is None:
-            # Once: half of what is left, taken again at each look, would leave nothing in the end.
-            wanted = self._held_back() if self._held_back is not None else 0
-            self._kept = min(wanted, max(0, self._ours() - self._since) // 2)
+            self._kept = self._held_back() if self._held_back is not None else 0
         return self._ours() - self._kept - self._since
 
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
@@ -137,15 +145,21 @@ class QuotaGuard:
             return None
         except (NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable):
             # Advice, no condition: where `agent_9` works, its answers are wanted all the same.
-            self._unknown, self._reading = True, None
+            self._no_look_before, self._reading = self._now() + _UNKNOWN_FOR, None
             return None
         # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
         self._reading, self._since = QuotaReading(self._now(), quota.limit, quota.used_today_all_tokens), 1
-        self._kept = self._kept or None  # nothing was left to keep: there may be now
+        self._kept = None  # live windows need less and less as the day goes on
         return self._reading
 
 
-def next_day(clock: WallClock, now: datetime) -> datetime:
-    """When the operation's next day begins, and with it a new quota: aware, UTC."""
-    tomorrow = clock.now(now).date() + timedelta(days=1)
-    return clock.start_utc(datetime.combine(tomorrow, time()))
+def goes_on_at(clock: WallClock, stopped_at: datetime) -> datetime:
+    """When asking may go on, the quota having been found used up at that moment (both aware; the result in UTC).
+
+    That is when the operation's next day begins; but what is said of a day that has just begun may still be
+    about yesterday, and is believed for a moment only.
+    """
+    today = clock.start_utc(datetime.combine(clock.now(stopped_at).date(), time()))
+    if stopped_at < today + _DAY_IS_YOUNG:
+        return today + _DAY_IS_YOUNG
+    return clock.start_utc(datetime.combine(clock.now(stopped_at).date() + timedelta(days=1), time()))

@@ -35,6 +35,9 @@ class Known:
     def __call__(self, r: Range) -> dict[datetime, datetime]:
         return {window: at for window, at in self.at.items() if r.start <= window < r.end}
 
+    def before(self, moment: datetime) -> dict[datetime, datetime]:
+        return {window: at for window, at in self.at.items() if window < moment}
+
     def holes(self, r: Range) -> list[Range]:
         known = [r.start - WINDOW, *sorted(w for w in self.at if r.start <= w < r.end), r.end]
         return [Range(a + WINDOW, b) for a, b in pairwise(known) if b > a + WINDOW][::-1]
@@ -194,7 +197,7 @@ def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() ->
 
 
 def due(known: Known, now: datetime, trust: Trust = Trust.PROVED, of: Operation = BOGOTA) -> list[datetime]:
-    return duties.to_verify(of, known, trust, now)
+    return duties.to_verify(of, known, known.before, trust, now)
 
 
 def test_an_hour_is_verified_exactly_once_when_it_has_settled() -> None:
@@ -224,6 +227,8 @@ def test_days_are_verified_once_a_day_when_the_next_has_begun() -> None:
     days = [MONDAY - n * DAY for n in (5, 4, 3, 2, 1, 0)]
     for day in days:
         known.verify(day_of(day), bogota(day, 23, 59))
+    for day in days[:-3]:
+        known.verify(day_of(day), bogota(day + DAY, 1))
     last_three = [w for day in days[-3:] for w in day_of(day)]
     assert not set(due(known, bogota(tuesday, 0, 59, 59))) & set(day_of(MONDAY)[-12:])  # not settled
     assert sorted(due(known, bogota(tuesday, 1))) == last_three
@@ -251,6 +256,29 @@ def test_where_verifying_costs_a_request_a_window_only_the_last_day_is() -> None
     assert due(known, bogota(tuesday, 1), trust) == day_of(MONDAY)
     known.verify(day_of(MONDAY), bogota(tuesday, 1, 5))
     assert due(known, bogota(tuesday, 2), trust) == []
+
+
+def test_what_was_verified_already_is_not_verified_again_when_a_run_broke_half_way() -> None:
+    """Or a window whose answer can't be read any more would have all of its day asked at every tick."""
+    tuesday = MONDAY + DAY
+    known = Known([*day_of(MONDAY - DAY), *day_of(MONDAY)])
+    at = bogota(tuesday, 1)
+    bad = wall(MONDAY, 10, 5)
+    known.verify((w for w in due(known, at) if w != bad), at)
+    assert due(known, at + 5 * MINUTE) == [bad]
+    assert due(known, at + 5 * MINUTE, Trust.FAILED) == [bad]
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_windows_that_were_asked_just_before_days_of_outage_are_verified_after_it(trust: Trust) -> None:
+    known = Known(day_of(MONDAY - DAY), datetime(2026, 11, 17))
+    evening = windows(wall(MONDAY, 21), wall(MONDAY, 22, 30))
+    for window in evening:
+        known.verify([window], BOGOTA.clock.end_utc(window) + MINUTE)
+    saturday = bogota(MONDAY + 5 * DAY, 9)
+    assert due(known, saturday, trust) == evening
+    known.verify(evening, saturday)
+    assert due(known, saturday + 5 * MINUTE, trust) == []
 
 
 def test_nothing_before_the_start_of_history_is_verified() -> None:

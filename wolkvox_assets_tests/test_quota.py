@@ -7,7 +7,7 @@ import pytest
 
 from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport, WolkvoxError
 from wolkvox_assets.api.errors import ConnectionFailed, TokenRefused
-from wolkvox_assets.quota import QuotaGuard, ReserveReached, next_day
+from wolkvox_assets.quota import QuotaGuard, ReserveReached, goes_on_at
 from wolkvox_assets.store.verdicts import QuotaReading
 from wolkvox_assets.windows import WallClock
 
@@ -162,14 +162,12 @@ def test_requests_are_held_back_for_live_windows() -> None:
     # The live run has them.
     server.ask(server.guard(windows=14))
     assert 790 <= server.used <= 800
-    # With too few for both, history gets half of them.
+    # With too few for both, live windows have them all.
     server = Server(1000, 700)
-    guard = server.guard(held_back=200)
-    server.ask(guard)
-    assert 745 <= server.used <= 752
-    with pytest.raises(ReserveReached, match="and 49 for its live windows") as stop:
-        guard.check(server.read)
+    with pytest.raises(ReserveReached, match="and 200 for its live windows") as stop:
+        server.guard(held_back=200).check(server.read)
     assert stop.value.live_goes_on
+    assert stop.value.at == NOON
     server.used = 800
     with pytest.raises(ReserveReached) as stop:
         server.guard(held_back=200).check(server.read)
@@ -212,11 +210,46 @@ def test_a_token_that_is_refused_is_heard() -> None:
         server.guard().check(server.read)
 
 
-def test_the_next_day_begins_at_the_operations_midnight() -> None:
-    assert next_day(BOGOTA, NOON) == datetime(2026, 11, 17, 5, tzinfo=UTC)
-    assert next_day(BOGOTA, datetime(2026, 11, 17, 4, 59, tzinfo=UTC)) == datetime(
+def test_live_windows_need_less_as_the_day_goes_on() -> None:
+    server = Server(1000)
+    held_back = 500
+    guard = QuotaGuard(BOGOTA, 0.2, None, windows=5000, held_back=lambda: held_back, now=lambda: server.now)
+    assert 290 <= server.ask(guard) <= 300
+    held_back = 100
+    server.now += 2 * HOUR
+    assert 390 <= server.ask(guard) <= 400
+
+
+def test_a_server_that_cannot_say_is_not_asked_again_by_each_run() -> None:
+    server = Server(10)
+    server.error = NotFound()
+    guard = QuotaGuard(BOGOTA, 0.2, None, in_vain_at=NOON - HOUR, windows=14, now=lambda: server.now)
+    assert server.ask(guard, 50) == 50
+    assert server.looks == 0
+    server.now += 6 * HOUR
+    assert server.ask(guard, 50) == 50
+    assert server.looks == 1
+    # A reading of the same day still counts meanwhile, one of another day doesn't.
+    server = Server(1000, 800)
+    for ago, expected in ((2 * HOUR, 0), (30 * HOUR, 20)):
+        known = (QuotaReading(NOON - ago, 1000, 800), 0)
+        guard = QuotaGuard(BOGOTA, 0.2, known, in_vain_at=NOON - HOUR, windows=14, now=lambda: server.now)
+        assert server.ask(guard, 20) == expected
+    assert server.looks == 0
+
+
+def test_after_a_used_up_quota_it_goes_on_at_the_operations_midnight() -> None:
+    assert goes_on_at(BOGOTA, NOON) == datetime(2026, 11, 17, 5, tzinfo=UTC)
+    assert goes_on_at(BOGOTA, datetime(2026, 11, 17, 4, 59, tzinfo=UTC)) == datetime(
         2026, 11, 17, 5, tzinfo=UTC
     )
     santiago = WallClock("America/Santiago")
     before = datetime(2026, 9, 6, 3, 0, tzinfo=UTC)  # 23:00; the next day begins at 01:00, which is 04:00 UTC
-    assert next_day(santiago, before) == datetime(2026, 9, 6, 4, 0, tzinfo=UTC)
+    assert goes_on_at(santiago, before) == datetime(2026, 9, 6, 4, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 14])
+def test_what_is_said_just_after_midnight_may_be_about_yesterday(minutes: int) -> None:
+    midnight = datetime(2026, 11, 17, 5, tzinfo=UTC)
+    assert goes_on_at(BOGOTA, midnight + minutes * MINUTE) == midnight + 15 * MINUTE
+    assert goes_on_at(BOGOTA, midnight + 15 * MINUTE) == midnight + 24 * HOUR

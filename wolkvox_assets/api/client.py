@@ -246,7 +246,12 @@ class WolkvoxClient:
         try:
             return retrying(attempt)
         except WolkvoxError as error:
-            error.asked, error.attempts, error.seconds = asked, attempts, patience.elapsed
+            error.asked, error.attempts, error.seconds, error.at = (
+                asked,
+                attempts,
+                patience.elapsed,
+                self._now(),
+            )
             raise
 
     def _request(self, asked: Asked, patience: Patience) -> "_Reply":

@@ -27,6 +27,7 @@ body (`parsing.py`), when and how often to ask again (`retries.py`), sending (`c
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -53,7 +54,8 @@ class WolkvoxError(Exception):
     `detail`: what is special about this one. `status`: the HTTP status, `None` when there was no answer.
     `code`, `msg`: from the body. `body`: its beginning, without the token. `asked`: see `Asked`.
     `attempts`, `seconds`: how often and how long it was tried (seconds of waiting for the token's lock not
-    counted). Everything but `detail` is filled in by the client, which alone knows it.
+    counted). `at`: when it was given up (aware). Everything but `detail` is filled in by the client, which alone
+    knows it.
     """
 
     happened: ClassVar[str] = "The request failed."
@@ -69,6 +71,7 @@ class WolkvoxError(Exception):
         self.body: str | None = None
         self.attempts = 1
         self.seconds = 0.0
+        self.at: datetime | None = None
 
     @property
     def operation(self) -> str | None:

@@ -57,7 +57,11 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         },
     )
     def agent_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata=_rebuild_agent_days(context, operation, _days(context)))
+        days = _days(context)
+        files: StoreResource = context.resources.store
+        with failures_explained(context, operation.name), files.store.transaction() as con:
+            rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
+        return dg.MaterializeResult(metadata={_rows_key(days): rows, "days": len(days)})
 
     @dg.asset(
         key=dg.AssetKey([operation.name, "operation_hold_mute_daily"]),
@@ -76,38 +80,62 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
     )
     def operation_hold_mute_daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         days = _days(context)
-        found = _rebuild_operation_days(context, operation, days)
-        if found["complete_days"] < len(days):
+        expected = _windows_expected(operation, days)
+        files: StoreResource = context.resources.store
+        with failures_explained(context, operation.name), files.store.transaction() as con:
+            rows = rebuild_operation_days(con, operation.name, expected)
+            glances = days_at_a_glance(con, operation.name, days[0], days[-1]).values()
+        complete = sum(day.complete for day in glances)
+        known = sum(day.windows_known for day in glances)
+        if complete < len(days):
             context.log.warning(
-                f"{len(days) - found['complete_days']} of {len(days)} days from {days[0]} to {days[-1]} are not "
-                f"complete: {found['windows_known']} of {found['windows_expected']} windows are known. Materialise "
+                f"{len(days) - complete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
+                f"{known} of {sum(expected.values())} windows are known. Materialise "
                 f"{operation.name}/agent_9_windows for the rest; totals follow by themselves."
             )
-        return dg.MaterializeResult(metadata=found)
+        return dg.MaterializeResult(
+            metadata={
+                _rows_key(days): rows,
+                "complete_days": complete,
+                "windows_known": known,
+                "windows_expected": sum(expected.values()),
+                "hold_mute_count": sum(day.hold_mute_count for day in glances),
+                "hold_seconds": sum(day.hold_seconds for day in glances),
+                "mute_seconds": sum(day.mute_seconds for day in glances),
+            }
+        )
 
     return [agent_hold_mute_daily, operation_hold_mute_daily]
 
 
-def refresh_outdated_days(context: Context, operation: Operation) -> None:
+def refresh_outdated_days(context: Context, operation: Operation, *, tag: bool = True) -> None:
     """Rebuild both totals of every day that its windows have moved away from, and mark those days.
 
     Each run that changed windows ends with it, so totals never wait for a run of their own, and what a
-    killed run left undone is done by the next one. Raises `dg.Failure`.
+    killed run left undone is done by the next one. `tag`: see `failures_explained`. Raises `dg.Failure`.
     """
     files: StoreResource = context.resources.store
-    with failures_explained(context, operation.name), files.store.reading() as con:
+    with failures_explained(context, operation.name, tag=tag), files.store.reading() as con:
         outdated = outdated_days(con, operation.name) if con else []
     # A day before the history's first has no partition: `start` was moved, and its totals stay as they are.
     for days in _runs_of([day for day in outdated if day >= operation.start]):
-        for asset, rebuild in (
-            ("agent_hold_mute_daily", _rebuild_agent_days),
-            ("operation_hold_mute_daily", _rebuild_operation_days),
-        ):
-            metadata = rebuild(context, operation, days)
-            for day in days:
+        with failures_explained(context, operation.name, tag=tag), files.store.transaction() as con:
+            # Published together: nobody sees the one without the other.
+            rebuild_agent_days(con, operation.name, days[0], days[-1])
+            rebuild_operation_days(con, operation.name, _windows_expected(operation, days))
+            glances = days_at_a_glance(con, operation.name, days[0], days[-1])
+        for day in days:
+            glance = glances.get(day)
+            metadata = glance._asdict() if glance else {}
+            for asset, rows in (
+                ("agent_hold_mute_daily", glance.agents if glance else 0),
+                ("operation_hold_mute_daily", 1 if glance else 0),
+            ):
                 context.log_event(
                     dg.AssetMaterialization(
-                        asset_key=[operation.name, asset], partition=f"{day}", metadata=metadata
+                        asset_key=[operation.name, asset],
+                        partition=f"{day}",
+                        metadata={**metadata, _rows_key([day]): rows},
                     )
                 )
 
@@ -123,28 +151,13 @@ def _runs_of(days: Sequence[date]) -> list[list[date]]:
     return runs
 
 
-def _rebuild_agent_days(context: Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
-    files: StoreResource = context.resources.store
-    with failures_explained(context, operation.name), files.store.transaction() as con:
-        rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
-    return {"dagster/partition_row_count": rows, "days": len(days)}
+def _windows_expected(operation: Operation, days: Sequence[date]) -> dict[date, int]:
+    return {day: len(operation.clock.windows_of_day(day)) for day in days}
 
 
-def _rebuild_operation_days(context: Context, operation: Operation, days: Sequence[date]) -> dict[str, int]:
-    files: StoreResource = context.resources.store
-    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    with failures_explained(context, operation.name), files.store.transaction() as con:
-        rows = rebuild_operation_days(con, operation.name, expected)
-        glance = days_at_a_glance(con, operation.name, days[0], days[-1])
-    return {
-        "dagster/partition_row_count": rows,
-        "windows_known": glance.windows_known,
-        "windows_expected": sum(expected.values()),
-        "complete_days": glance.complete_days,
-        "hold_mute_count": glance.hold_mute_count,
-        "hold_seconds": glance.hold_seconds,
-        "mute_seconds": glance.mute_seconds,
-    }
+def _rows_key(days: Sequence[date]) -> str:
+    """Dagster's own key is for one partition: of a range it would show the sum for each of its days."""
+    return "dagster/partition_row_count" if len(days) == 1 else "rows"
 
 
 def _days(context: dg.AssetExecutionContext) -> list[date]:

@@ -12,8 +12,13 @@ from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, Transient, Wolk
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
+from wolkvox_assets.sync import NothingReadable
 
 _KEPT = "Every window fetched before is stored, marked as materialised and published; repeat the run for the rest."
+
+
+class SomeWindowsFailed(dg.Failure):
+    """Some windows can't be had; all others were."""
 
 
 @contextmanager
@@ -33,7 +38,8 @@ def failures_explained(
         if tag:
             lasting = THESE_WINDOWS if about_windows else EVERYTHING
             _tag(context, operation, error, lasting if permanent else None)
-        raise dg.Failure(
+        failure = SomeWindowsFailed if about_windows else dg.Failure
+        raise failure(
             description=f"{error} {_KEPT}",
             metadata={
                 "operation": operation,
@@ -45,6 +51,10 @@ def failures_explained(
             },
             allow_retries=not permanent,
         ) from error
+    except NothingReadable as error:
+        if tag:
+            _tag(context, operation, error.first, EVERYTHING)
+        raise dg.Failure(description=f"{error} {_KEPT}", allow_retries=False) from error
     except ConfigurationProblem as problem:
         if tag:
             _tag(context, operation, problem, EVERYTHING)

@@ -12,13 +12,14 @@ import dagster as dg
 
 from wolkvox_assets import duties
 from wolkvox_assets.api import RetryPolicy
-from wolkvox_assets.assets.failures import failures_explained
+from wolkvox_assets.assets.failures import SomeWindowsFailed, failures_explained
+from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import holes, verified
+from wolkvox_assets.store.gaps import holes, perhaps_unsettled, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
@@ -43,9 +44,13 @@ def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nest
     with failures_explained(context, operation.name, tag=not nested), files.store.reading() as con:
         verdict = latest_verdict(con, operation.name) if con else None
     now = datetime.now(UTC)
+    if quota_waits(context.instance, operation, now, live=False):
+        return  # what is left of the day's quota is for live windows
     trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
     with failures_explained(context, operation.name, tag=not nested):
-        due = duties.to_verify(operation, _known(files.store, operation), trust, now)
+        due = duties.to_verify(
+            operation, _known(files.store, operation), _perhaps_unsettled(files.store, operation), trust, now
+        )
     make_windows_true(
         context,
         operation,
@@ -116,8 +121,7 @@ class Meanwhile:
             return False
         self._due = duties.next_live(now, self._settings.live_delay)
         for operation in self._sharers:
-            # Where it fails no tag says that this operation is served, so its own live run comes, fails with the
-            # same words, and is heard.
+            # Where it fails no tag says that this operation is served, and its own live run waits its turn.
             if self._unless_it_failed_lately(f"keep {operation.name} fresh", self._serve_one, operation):
                 self._context.instance.add_run_tags(
                     self._context.run.run_id, {serves(operation.name): datetime.now(UTC).isoformat()}
@@ -158,6 +162,10 @@ class Meanwhile:
             return False
         try:
             do(operation)
+        except SomeWindowsFailed as failure:
+            # A window that can't be read keeps no other waiting. When it is live no more it is a gap, whose run
+            # fails by itself and is heard.
+            self._context.log.warning(f"While it was to {what}: {failure.description}")
         except dg.Failure as failure:
             pause = min(timedelta(minutes=5) * (1 << min(times, 5)), _LONGEST_PAUSE)
             self._failed[what] = (times + 1, now + pause)
@@ -183,6 +191,14 @@ def _known(store: Store, operation: Operation) -> Callable[[Range], dict[datetim
             return verified(con, operation.name, stretch.start, stretch.end) if con else {}
 
     return known
+
+
+def _perhaps_unsettled(store: Store, operation: Operation) -> Callable[[datetime], dict[datetime, datetime]]:
+    def found(before: datetime) -> dict[datetime, datetime]:
+        with store.reading() as con:
+            return perhaps_unsettled(con, operation.name, before) if con else {}
+
+    return found
 
 
 def _daemon_lives(instance: dg.DagsterInstance) -> bool:

@@ -10,17 +10,6 @@ OPERATION = "wolkvox/operation"
 """The operation that a run of the automation is for."""
 
 
-def quota_until(operation: str) -> str:
-    """The run stopped asking for this operation, its day's quota being used up. The value is when the
-    operation's next day begins (ISO, UTC). A run can serve several operations, hence a tag for each."""
-    return f"wolkvox/quota_until/{operation}"
-
-
-def history_quota_until(operation: str) -> str:
-    """The same, where what is left of the quota is held back for live windows."""
-    return f"wolkvox/history_quota_until/{operation}"
-
-
 def serves(operation: str) -> str:
     """The run does what is due of this operation between its own requests; when it last did (ISO, UTC)."""
     return f"wolkvox/serves/{operation}"

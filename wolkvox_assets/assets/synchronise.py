@@ -18,9 +18,10 @@ from wolkvox_assets.assets.daily import refresh_outdated_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
 from wolkvox_assets.assets.progress import Progress
-from wolkvox_assets.assets.run_tags import BACKFILL, history_quota_until, quota_until
+from wolkvox_assets.assets.quota_word import leave_word
+from wolkvox_assets.assets.run_tags import BACKFILL
 from wolkvox_assets.loading import Batch, load
-from wolkvox_assets.quota import ReserveReached, next_day
+from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -113,13 +114,17 @@ def make_windows_true(
                         between()
                         gate.set()
         except (ReserveReached, QuotaUsedUp) as stop:
-            turn = next_day(operation.clock, datetime.now(UTC))
             live_goes_on = isinstance(stop, ReserveReached) and stop.live_goes_on
-            tag = (history_quota_until if live_goes_on else quota_until)(operation.name)
-            context.instance.add_run_tags(context.run.run_id, {tag: turn.isoformat()})
+            turn = leave_word(
+                context.instance,
+                context.run.run_id,
+                operation,
+                stop.at or datetime.now(UTC),
+                live_goes_on=live_goes_on,
+            )
             progress.stopped(stop, turn)
         finally:
-            refresh_outdated_days(context, operation)
+            refresh_outdated_days(context, operation, tag=not nested)
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
 

@@ -6,6 +6,7 @@ What belongs here: which runs are news, the words, the webhook. What doesn't: wh
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 import dagster as dg
 import requests
@@ -22,6 +23,9 @@ _TEXT_LENGTH = 1500
 _SEND_SECONDS = 20.0
 _MOST_RUNS = 100
 _MOST_UNTOLD = 50
+_BY_HAND = ("__ASSET_JOB", VERIFY_RECENT)
+# Longer than gaps rest after too many attempts in a day.
+_MET_WITHIN = timedelta(days=2)
 
 
 def build_alerts(settings: Settings) -> dg.SensorDefinition:
@@ -43,9 +47,10 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
         since = datetime.fromisoformat(
             state.get("since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
         )
-        wrong: dict[str, str] = state.get("wrong", {})
+        wrong: dict[str, _Trouble] = state.get("wrong", {})
         seen: list[str] = state.get("seen", [])
         untold: list[str] = state.get("untold", [])
+        untold += _forgotten(wrong, names, datetime.now(UTC))
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
@@ -73,51 +78,101 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
     return alerts
 
 
+class _Trouble(TypedDict):
+    """A cause that is not over."""
+
+    since: str
+    """When it was first met (ISO, UTC)."""
+    last: str
+    """When it was last met."""
+    jobs: list[str]
+    """Those that met it and have not succeeded since."""
+    everything: bool
+    """Whether it kept anything at all from being asked: then it is over when anything was."""
+
+
 def _news(
     instance: dg.DagsterInstance,
     run: dg.DagsterRun,
     names: set[str],
-    wrong: dict[str, str],
+    wrong: dict[str, _Trouble],
     when: datetime,
 ) -> list[str]:
-    """What this run's end has to say, and `wrong` (what, and since when) brought up to date."""
-    what = _what(run, names)
+    """What this run's end has to say, and `wrong` (by operation and cause) brought up to date."""
+    news: list[str] = []
+    for operation in sorted(_operations(run, names)):
+        if run.status is dg.DagsterRunStatus.SUCCESS:
+            news += _over(run, operation, wrong)
+        else:
+            news += _trouble(instance, run, operation, wrong, when)
+    return news
+
+
+def _operations(run: dg.DagsterRun, names: set[str]) -> set[str]:
+    """Those that this run asked for; none for a run that asked for nothing."""
     if run.job_name == VERIFY_RECENT and run.status is dg.DagsterRunStatus.SUCCESS:
-        for key in [key for key in wrong if f"/{VERIFY_RECENT}: " in key]:
-            del wrong[key]  # of whichever operation; started by hand, so nobody waits to hear of it
-    if what is None:
+        return names
+    if run.asset_selection:
+        return {key.path[0] for key in run.asset_selection if key.path[-1] == "agent_9_windows"} & names
+    return {run.tags.get(OPERATION, "")} & names
+
+
+def _trouble(
+    instance: dg.DagsterInstance,
+    run: dg.DagsterRun,
+    operation: str,
+    wrong: dict[str, _Trouble],
+    when: datetime,
+) -> list[str]:
+    """The message, where this cause is new."""
+    key = f"{operation}: {run.tags.get(CAUSE, 'the run ended without a word')}"
+    now = when.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    known = wrong.get(key)
+    wrong[key] = {
+        "since": known["since"] if known else now,
+        "last": when.astimezone(UTC).isoformat(),
+        "jobs": sorted({run.job_name, *(known["jobs"] if known else ())}),
+        "everything": run.tags.get(PERMANENT) == EVERYTHING,
+    }
+    if known:
         return []
-    if run.status is dg.DagsterRunStatus.SUCCESS:
-        # A refused token is over when anything could be asked; another cause when the same job succeeds.
-        operation = what.split("/")[0]
-        over = [key for key in wrong if key.startswith((f"{what}: ", f"{operation}/{EVERYTHING}: "))]
-        return [
-            f"wolkvox_assets: over. {key} (since {wrong.pop(key)} UTC); run {run.run_id} of {run.job_name} "
-            "succeeded. What was missed meanwhile is made up by itself."
-            for key in over
-        ]
-    if run.tags.get(PERMANENT) == EVERYTHING:
-        what = f"{what.split('/')[0]}/{EVERYTHING}"
-    key = f"{what}: {run.tags.get(CAUSE, 'the run ended without a word')}"
-    if key in wrong:
-        return []
-    wrong[key] = f"{when.astimezone(UTC):%Y-%m-%d %H:%M}"
     message = (
-        f"wolkvox_assets: {key} fails since {wrong[key]} UTC (run {run.run_id} of {run.job_name}). "
+        f"wolkvox_assets: {key} fails since {now} UTC (run {run.run_id} of {run.job_name}). "
         f"{_words(instance, run)} No further message comes for this cause until it is over."
     )
     return [message]
 
 
-def _what(run: dg.DagsterRun, names: set[str]) -> str | None:
-    """`operation/job` for a run that asks the API, None for any other."""
-    windows = {key.path[0] for key in run.asset_selection or () if key.path[-1] == "agent_9_windows"} & names
-    operation = run.tags.get(OPERATION) or (min(windows) if windows else None)
-    if operation is None or operation not in names:
-        return None
-    if run.asset_selection and not windows:
-        return None
-    return f"{operation}/{'agent_9_windows' if windows else run.job_name}"
+def _over(run: dg.DagsterRun, operation: str, wrong: dict[str, _Trouble]) -> list[str]:
+    """The messages for causes that are over, now that this run has succeeded."""
+    # What was begun by hand and failed is not begun again by anybody: the automation gets those windows.
+    succeeded = {run.job_name} if run.job_name == f"{operation}_live" else {run.job_name, *_BY_HAND}
+    messages = []
+    for key in [key for key in wrong if key.startswith(f"{operation}: ")]:
+        trouble = wrong[key]
+        trouble["jobs"] = [job for job in trouble["jobs"] if job not in succeeded]
+        if trouble["everything"] or not trouble["jobs"]:
+            del wrong[key]
+            messages.append(
+                f"wolkvox_assets: over. {key} (since {trouble['since']} UTC); run {run.run_id} of "
+                f"{run.job_name} succeeded. What was missed meanwhile is made up by itself."
+            )
+    return messages
+
+
+def _forgotten(wrong: dict[str, _Trouble], names: set[str], now: datetime) -> list[str]:
+    """Drops what can't end any more: of operations that are gone, and what was not met again for days."""
+    messages = []
+    for key, trouble in list(wrong.items()):
+        if key.split(": ")[0] not in names:
+            del wrong[key]
+        elif now - datetime.fromisoformat(trouble["last"]) > _MET_WITHIN:
+            del wrong[key]
+            messages.append(
+                f"wolkvox_assets: over, it seems. {key} (since {trouble['since']} UTC) was not met again for "
+                f"{_MET_WITHIN.days} days."
+            )
+    return messages
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

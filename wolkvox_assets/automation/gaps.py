@@ -41,6 +41,8 @@ _MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
+# Longer than any pause between live runs: if none came within it, their schedule is off.
+_LIVE_TRIES_WITHIN = timedelta(hours=1)
 # Whoever stops a run wants it to stay so for a while.
 _PAUSE_WHEN_STOPPED = timedelta(hours=1)
 
@@ -98,7 +100,7 @@ def build_gaps(
         reason = _reason_to_wait(context.instance, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
-        missing = _unknown(store, operation, now)
+        missing = _unknown(context.instance, store, operation, now)
         if not missing and _marks_are_due(context.cursor, now):
             missing = _unmarked(context.instance, store, operation, now)
             if not missing:
@@ -143,10 +145,15 @@ def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: dat
     # While live windows can't be had, history can't either: one job that tries is enough. One window that can't
     # be read says nothing of others.
     live = _last_run(instance, live_job_name(operation), *_ENDED)
-    failed = live is not None and live.dagster_run.status is dg.DagsterRunStatus.FAILURE
-    if live is not None and failed and live.dagster_run.tags.get(PERMANENT) != THESE_WINDOWS:
-        return f"live run {live.dagster_run.run_id} failed: gaps wait until live windows can be had again"
-    return None
+    if live is None or not _failed(live) or now - ended_at(live) > _LIVE_TRIES_WITHIN:
+        return None
+    if live.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS:
+        return None
+    return f"live run {live.dagster_run.run_id} failed: gaps wait until live windows can be had again"
+
+
+def _failed(record: dg.RunRecord) -> bool:
+    return record.dagster_run.status is dg.DagsterRunStatus.FAILURE
 
 
 def _last_run(
@@ -156,10 +163,13 @@ def _last_run(
     return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
 
 
-def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
+def _unknown(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:
     """Gaps of the last days; history where there are none."""
+    last = _last_run(instance, gaps_job_name(operation), *_ENDED)
+    # A window that can't be read stays a gap; history does not wait for it.
+    unreadable = last is not None and _failed(last) and last.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS
     with store.reading() as con:
-        for since in (duties.recent(operation, now), operation.start):
+        for since in [operation.start] if unreadable else [duties.recent(operation, now), operation.start]:
             found = duties.gaps(
                 operation,
                 lambda r: holes(con, operation.name, r.start, r.end) if con else [r],

@@ -14,16 +14,14 @@ from functools import lru_cache
 import dagster as dg
 
 from wolkvox_assets.assets.partitions import windows_key
+from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import (
     EVERYTHING,
     PERMANENT,
     THESE_WINDOWS,
-    history_quota_until,
-    quota_until,
     serves,
 )
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
-from wolkvox_assets.quota import next_day
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 
 UNDER_WAY = [
@@ -114,11 +112,11 @@ def serving_run(
 
 def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
     """Why no run of this job should be started at `now` (aware), or None where one may be."""
-    turn = next_day(operation.clock, now).isoformat()
     live = job_name == live_job_name(operation)
-    for tag in [quota_until] if live else [quota_until, history_quota_until]:
-        if instance.get_runs(filters=dg.RunsFilter(tags={tag(operation.name): turn}), limit=1):
-            return f"the day's quota of {operation.name} is used up; it goes on by itself after {turn}"
+    if (turn := quota_waits(instance, operation, now, live=live)) is not None:
+        return (
+            f"the day's quota of {operation.name} is used up; it goes on by itself after {turn.isoformat()}"
+        )
     jobs = {
         name: _ended_lately(instance, name, now)
         for name in (live_job_name(operation), gaps_job_name(operation))
@@ -129,6 +127,8 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
         # A token that is refused is refused for every job.
         if failed[0].dagster_run.tags.get(ACCESS) != access(operation):
             return None  # mended, it seems
+        if _worked_since(instance, operation, ended_at(failed[0])):
+            return None  # mended at the server's side: somebody has tried by hand
         again = ended_at(failed[0]) + _growing(
             _FIRST_PAUSE_IF_PERMANENT, len(failed), _LONGEST_PAUSE_IF_PERMANENT
         )
@@ -158,6 +158,14 @@ def _ended_lately(instance: dg.DagsterInstance, job_name: str, now: datetime) ->
         ),
         limit=2 * ATTEMPTS_A_DAY,
     )
+
+
+def _worked_since(instance: dg.DagsterInstance, operation: Operation, since: datetime) -> bool:
+    """Whether a run that was begun by hand got the operation's windows."""
+    runs = instance.get_runs(
+        filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since), limit=100
+    )
+    return any(windows_key(operation) in (run.asset_selection or ()) for run in runs)
 
 
 def _growing(first: timedelta, failures: int, longest: timedelta) -> timedelta:

@@ -148,15 +148,3 @@ def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, stretch: Rang
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
             {"operation": operation, "start": stretch.start, "end": stretch.end},
         )
-
-
-def known_windows(
-    con: duckdb.DuckDBPyConnection, operation: str, first: datetime, last: datetime
-) -> Sequence[datetime]:
-    """The known windows from `first` to `last` (wall clock, both included), in order."""
-    found = con.execute(
-        "SELECT window_start FROM agent_9_window_log"
-        " WHERE operation = $operation AND window_start BETWEEN $first AND $last ORDER BY window_start",
-        {"operation": operation, "first": first, "last": last},
-    ).fetchall()
-    return [row[0] for row in found]

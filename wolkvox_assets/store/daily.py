@@ -49,21 +49,28 @@ def _rebuild(con: duckdb.DuckDBPyConnection, table: str, operation: str, first: 
 
 
 class Glance(NamedTuple):
-    """Some days of one operation in a line."""
+    """A day of one operation in a line. `agents`: rows of the day in `agent_hold_mute_daily`."""
 
-    complete_days: int
+    agents: int
     windows_known: int
+    windows_expected: int
+    complete: bool
     hold_mute_count: int
     hold_seconds: int
     mute_seconds: int
 
 
-def days_at_a_glance(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> Glance:
-    """What `operation_hold_mute_daily` says of the days from `first` to `last` (both included)."""
-    found = con.execute(
-        "SELECT COUNT(*) FILTER (complete), COALESCE(SUM(windows_known), 0), COALESCE(SUM(hold_mute_count), 0),"
-        " COALESCE(SUM(hold_seconds), 0), COALESCE(SUM(mute_seconds), 0) FROM operation_hold_mute_daily"
-        " WHERE operation = $operation AND local_date BETWEEN $first AND $last",
+def days_at_a_glance(
+    con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date
+) -> dict[date, Glance]:
+    """What the daily tables say of the days from `first` to `last` (both included) of which anything is known."""
+    rows = con.execute(
+        "SELECT local_date, COUNT(agent_name), ANY_VALUE(windows_known), ANY_VALUE(windows_expected),"
+        " ANY_VALUE(complete), ANY_VALUE(days.hold_mute_count), ANY_VALUE(days.hold_seconds),"
+        " ANY_VALUE(days.mute_seconds)"
+        " FROM operation_hold_mute_daily AS days"
+        " LEFT JOIN agent_hold_mute_daily AS agents USING (operation, local_date)"
+        " WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY local_date",
         {"operation": operation, "first": first, "last": last},
-    ).fetchone()
-    return Glance(*(int(number) for number in found or (0, 0, 0, 0, 0)))
+    ).fetchall()
+    return {day: Glance(*numbers) for day, *numbers in rows}

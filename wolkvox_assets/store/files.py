@@ -11,6 +11,7 @@ they like, hold nobody up, and never see half a change.
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -28,6 +29,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibili
 _LOCK_PATIENCE_SECONDS = 600.0
 # For a program of somebody's that has opened store.duckdb itself for a moment.
 _OPEN_PATIENCE_SECONDS = 30.0
+
+
+_ONE_READER_A_PROCESS = threading.RLock()
 
 
 class StoreError(Exception):
@@ -80,8 +84,13 @@ class Store:
         """A read-only connection to the published file, or None where nothing was published yet.
 
         A run that was killed between its commit and its copy left the published file behind; that is
-        mended first, so what is read is all that is committed.
+        mended first, so what is read is all that is committed. One thread of a process at a time: DuckDB gives
+        a second connection to the same path the file that the first has open, also when it was replaced since.
         """
+        with _ONE_READER_A_PROCESS:
+            yield from self._reading()
+
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         if self._behind():
             with self._turn(), self._explained("publishing a change that is committed in store.duckdb"):
                 if self._behind():

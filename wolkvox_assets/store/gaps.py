@@ -43,6 +43,21 @@ def verified(
     return dict(rows)
 
 
+def perhaps_unsettled(
+    con: duckdb.DuckDBPyConnection, operation: str, before: datetime
+) -> dict[datetime, datetime]:
+    """The known windows before that moment (wall clock) that were not verified since they may have settled.
+
+    Too many rather than too few: which clock it was is not known here, so a day is added for any of them.
+    """
+    rows = con.execute(
+        "SELECT window_start, verified_at FROM agent_9_window_log WHERE operation = $operation"
+        " AND window_start < $before AND verified_at < window_start + INTERVAL 1 DAY ORDER BY window_start",
+        {"operation": operation, "before": before},
+    ).fetchall()
+    return dict(rows)
+
+
 def outdated_days(con: duckdb.DuckDBPyConnection, operation: str) -> Sequence[date]:
     """The days whose totals don't follow from their windows any more, in order."""
     found = con.execute(

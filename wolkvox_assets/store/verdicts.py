@@ -68,3 +68,16 @@ def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaR
         return None
     since = con.execute("SELECT COUNT(*) FROM api_requests WHERE requested_at > ?", [row[0]]).fetchone()
     return QuotaReading(row[0].replace(tzinfo=UTC), row[1], row[2]), since[0] if since else 0
+
+
+def quota_asked_in_vain_at(con: duckdb.DuckDBPyConnection, operation: str) -> datetime | None:
+    """When the server last answered `token_info` (aware), if there was no reading in it; None if there was."""
+    # Of other statuses it is known that they pass (or that nothing works at all).
+    row = con.execute(
+        "SELECT MAX(requested_at) FROM api_requests"
+        " WHERE operation = $operation AND api = 'token_info' AND http_status IN (200, 400, 404)"
+        " HAVING MAX(requested_at) > COALESCE("
+        "  (SELECT MAX(read_at) FROM quota_readings WHERE operation = $operation), TIMESTAMP '1970-01-01')",
+        {"operation": operation},
+    ).fetchone()
+    return row[0].replace(tzinfo=UTC) if row else None

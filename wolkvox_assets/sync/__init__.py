@@ -23,7 +23,7 @@ from wolkvox_assets.sync.steps import (
     Trust,
     Verified,
 )
-from wolkvox_assets.sync.tolerant import around_bad_answers
+from wolkvox_assets.sync.tolerant import NothingReadable, around_bad_answers
 
 __all__ = [
     "Ask",
@@ -32,6 +32,7 @@ __all__ = [
     "Known",
     "KnownEmpty",
     "Note",
+    "NothingReadable",
     "Proof",
     "Source",
     "Step",

@@ -15,6 +15,18 @@ Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""
 
 
+_MOST_BAD_IN_A_ROW = 12
+"""Windows that can't be read with no answer in between that can: then it is not the windows."""
+
+
+class NothingReadable(Exception):
+    """No answer of use could be had. `first`: what the first of them raised."""
+
+    def __init__(self, first: Exception) -> None:
+        super().__init__(f"{first} Not this one alone: {_MOST_BAD_IN_A_ROW} windows in a row were like that.")
+        self.first = first
+
+
 def around_bad_answers(
     ranges: Sequence[Range],
     ask: Ask,
@@ -26,9 +38,11 @@ def around_bad_answers(
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
     window in a month. A window that raises it by itself is left out, with a `Note`; when all else is done,
-    the first such error is raised.
+    the first such error is raised. Raises `NothingReadable` where it is not some windows but all of them:
+    an empty answer tells nothing, since it has nothing to be read.
     """
     failed: list[Exception] = []
+    bad_in_a_row = 0
     waiting = [list(ranges)]
     while waiting:
         together = waiting.pop()  # the newest
@@ -36,9 +50,12 @@ def around_bad_answers(
         left = {window for r in together for window in r.windows()}
 
         def remember(r: Range, /) -> Agents:
-            nonlocal asked
+            nonlocal asked, bad_in_a_row
             asked = r
-            return ask(r)
+            answer = ask(r)
+            if answer:
+                bad_in_a_row = 0
+            return answer
 
         try:
             for step in make(together, remember, trust):
@@ -49,6 +66,9 @@ def around_bad_answers(
         except bad as error:
             if asked is None or len(asked) == 1:
                 failed.append(error)
+                bad_in_a_row += 1
+                if bad_in_a_row == _MOST_BAD_IN_A_ROW:
+                    raise NothingReadable(failed[0]) from error
                 left -= set(asked.windows()) if asked else left
                 yield Note(f"{error} Left out for now; the others go on.")
                 waiting.append(contiguous(left))

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, PERMANENT
-from wolkvox_assets_tests.automation.conftest import Location, Webhook
+from wolkvox_assets_tests.automation.conftest import Clock, Location, Webhook
 
 FAILED = dg.DagsterRunStatus.FAILURE
 SUCCEEDED = dg.DagsterRunStatus.SUCCESS
@@ -74,6 +74,61 @@ def test_live_windows_that_work_don_t_end_what_is_wrong_with_gaps(
         location.record(LIVE, SUCCEEDED)
         location.sensor("alerts")
     assert len(told) == 1
+
+
+def test_one_cause_met_by_two_jobs_is_one_message_until_both_succeed(
+    location: Location, told: list[str]
+) -> None:
+    for job in (CATCH_UP, LIVE, CATCH_UP):
+        fail(location, job)
+        location.sensor("alerts")
+    assert len(told) == 1
+    location.record(LIVE, SUCCEEDED)
+    location.sensor("alerts")
+    fail(location, CATCH_UP)
+    location.sensor("alerts")
+    assert len(told) == 1
+    location.record(CATCH_UP, SUCCEEDED)
+    location.sensor("alerts")
+    assert len(told) == 2
+    assert "over" in told[1]
+
+
+def test_what_was_begun_by_hand_is_over_when_the_automation_gets_it(
+    location: Location, told: list[str]
+) -> None:
+    def by_hand(status: dg.DagsterRunStatus) -> None:
+        windows = {dg.AssetKey(["main", "agent_9_windows"])}
+        run = location.record("__ASSET_JOB", status, asset_selection=windows)
+        if status is FAILED:
+            location.instance.add_run_tags(run.run_id, {CAUSE: "ConnectionFailed", PERMANENT: "no"})
+        location.sensor("alerts")
+
+    by_hand(FAILED)
+    location.record(LIVE, SUCCEEDED)
+    location.sensor("alerts")
+    assert len(told) == 1  # says nothing of those windows
+    location.record(CATCH_UP, SUCCEEDED)
+    location.sensor("alerts")
+    assert len(told) == 2
+    by_hand(FAILED)
+    by_hand(SUCCEEDED)
+    assert len(told) == 4
+
+
+def test_what_is_not_met_again_for_days_is_forgotten(
+    location: Location, told: list[str], clock: Clock
+) -> None:
+    fail(location, CATCH_UP)
+    location.sensor("alerts")
+    clock.set(datetime.now(UTC) + timedelta(days=1, hours=23))
+    assert "Unavailable" in location.sensor("alerts").skipped
+    clock.set(datetime.now(UTC) + timedelta(days=2, hours=1))
+    assert "nothing" in location.sensor("alerts").skipped
+    assert "was not met again for 2 days" in told[1]
+    fail(location, CATCH_UP)
+    location.sensor("alerts")
+    assert len(told) == 3
 
 
 def test_totals_that_are_built_don_t_end_what_is_wrong_with_the_token(

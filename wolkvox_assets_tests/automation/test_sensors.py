@@ -11,11 +11,13 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from wolkvox_assets import duties
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, quota_until, serves
+from wolkvox_assets.assets.quota_word import leave_word
+from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
 from wolkvox_assets.definitions import build_definitions
-from wolkvox_assets.quota import next_day
+from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator, Use
 from wolkvox_assets.windows import WINDOW, Range
@@ -336,6 +338,43 @@ def test_one_live_window_that_cannot_be_read_holds_up_no_gaps(location: Location
     assert "gaps wait" in location.sensor().skipped
 
 
+def test_a_window_of_the_last_days_that_cannot_be_read_keeps_no_history_out(
+    location: Location, clock: Clock
+) -> None:
+    bad = Range(location.midnight - DAY + 10 * HOUR, location.midnight - DAY + 10 * HOUR + WINDOW)
+    old = Range(location.midnight - 9 * DAY, location.midnight - 8 * DAY)
+    location.project.start = location.wall().date() - 9 * DAY
+    location.reload()
+    location.fill(location.project.start, live_from(location))
+    location.forget(bad, old)
+    assert asked_for(location.sensor()) == [bad]
+    now = datetime.now(UTC)
+    location.record(CATCH_UP, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
+    clock.set(now + 2 * MINUTE)
+    assert asked_for(location.sensor()) == [bad, old]
+
+
+def test_an_old_failure_of_live_windows_whose_schedule_is_off_holds_up_no_gaps(
+    location: Location, clock: Clock
+) -> None:
+    now = datetime.now(UTC)
+    location.record(LIVE, FAILED, ended=now)
+    assert not offered(location, clock, now + 59 * MINUTE, CATCH_UP)
+    assert offered(location, clock, now + 61 * MINUTE, CATCH_UP)
+
+
+def test_a_run_by_hand_that_gets_windows_ends_the_pause_after_a_refused_token(
+    location: Location, clock: Clock
+) -> None:
+    now = datetime.now(UTC) - HOUR
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    for _ in range(4):
+        location.record(LIVE, FAILED, ended=now, tags=refused)
+    assert not offered(location, clock, now + HOUR, LIVE)
+    location.record("__ASSET_JOB", SUCCEEDED, asset_selection={windows_key(location.operation)})
+    assert offered(location, clock, now + HOUR, LIVE)
+
+
 def test_a_catch_up_that_somebody_stopped_rests_for_an_hour(location: Location, clock: Clock) -> None:
     run = location.record(CATCH_UP, STARTED)
     location.instance.report_run_canceling(run)
@@ -423,7 +462,7 @@ def test_a_used_up_quota_ends_the_day_and_the_next_goes_on(
             simulator.api.operations[0].spend(1000, datetime.now(UTC))  # by someone else
             assert location.execute(LIVE).success  # nothing is wrong
             assert simulator.counters.requests <= 2
-            turn = next_day(location.operation.clock, datetime.now(UTC))
+            turn = goes_on_at(location.operation.clock, datetime.now(UTC))
             for _ in range(3):
                 assert f"after {turn.isoformat()}" in location.schedule().skipped
                 assert f"after {turn.isoformat()}" in location.sensor().skipped
@@ -440,13 +479,16 @@ def test_requests_held_back_for_live_windows_are_there_for_them(
     with Simulator(Centre(12, profile="around_the_clock"), daily_limit=1000) as simulator:
         start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
         with located(tmp_path, simulator, start, monkeypatch) as location:
-            simulator.api.operations[0].spend(760, datetime.now(UTC))  # 40 of the 800 are left to us
+            need = duties.live_need(location.operation, datetime.now(UTC))
+            left = need + 60
+            simulator.api.operations[0].spend(800 - left, datetime.now(UTC))
             alive(location)
             assert location.execute(CATCH_UP, location.sensor().runs[0]).success
             known = location.project.known()
             history = [window for window in known if window < live_from(location)]
-            assert 10 <= len(history) <= 21  # half of them
+            assert 20 <= len(history) <= 60  # what live windows can do without
             assert len(known) - len(history) >= 13  # and live windows meanwhile
+            assert simulator.counters.requests <= left - need + 5
             assert "quota" in location.sensor().skipped  # history waits for tomorrow
             assert location.schedule().runs  # live windows don't
             simulator.reset_counters()
@@ -587,8 +629,12 @@ def test_one_setting_turns_everything_off(location: Location, automation: str) -
 
 
 def test_a_tag_says_until_when_the_quota_is_used_up(location: Location) -> None:
-    turn = next_day(location.operation.clock, datetime.now(UTC))
-    location.record("__ASSET_JOB", SUCCEEDED, tags={quota_until("main"): turn.isoformat()})
+    run = location.record("__ASSET_JOB", SUCCEEDED)
+    now = datetime.now(UTC)
+    leave_word(location.instance, run.run_id, location.operation, now, live_goes_on=True)
+    assert "quota of main is used up" in location.sensor().skipped
+    assert location.schedule().runs  # what is left is for live windows
+    leave_word(location.instance, run.run_id, location.operation, now, live_goes_on=False)
     assert "quota of main is used up" in location.sensor().skipped
     assert "quota of main is used up" in location.schedule().skipped
     assert json.loads(json.dumps(location.cursors)) == {"main_gaps": None}

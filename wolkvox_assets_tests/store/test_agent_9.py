@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, known_windows, replace_windows
+from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.usage import Usage
 from wolkvox_assets.windows import WINDOW
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
@@ -127,16 +127,6 @@ def test_the_largest_numbers_fit(store: Store) -> None:
     most = 2**31 - 1
     put(store, content(window(0), {ANA: Usage(most, most, 0, most)}))
     assert rows(store) == [(window(0), ANA, most, most, 0, most)]
-
-
-def test_known_windows_are_those_of_the_log_used_or_not(store: Store) -> None:
-    put(store, content(window(5), {ANA: Usage(1, 2, 3, 5)}), content(window(3)), content(window(9)))
-    put(store, content(window(4)), operation="other")
-    with store.reading() as con:
-        assert con is not None
-        assert known_windows(con, "main", window(0), window(288)) == [window(3), window(5), window(9)]
-        assert known_windows(con, "main", window(3), window(5)) == [window(3), window(5)]
-        assert known_windows(con, "nobody", window(0), window(288)) == []
 
 
 # Any order, any split, any repetition

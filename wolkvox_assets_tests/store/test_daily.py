@@ -123,12 +123,18 @@ def test_the_totals_are_those_of_plain_python(
     assert sorted(found_agents) == agent_days(windows)
     assert found_days == operation_days(windows, per_day)
     assert (rows, days) == (len(found_agents), len(found_days))
-    uses = [usage for w in windows.values() for usage in w.agents.values()]
-    assert glance == Glance(
-        sum(bool(day[10]) for day in found_days),
-        len(windows),
-        *(sum(usage[n] for usage in uses) for n in range(3)),
-    )
+    of_day = {day: [w for w in windows.values() if w.window_start.date() == day] for day in DAYS}
+    assert glance == {
+        day: Glance(
+            len({name for w in known for name in w.agents}),
+            len(known),
+            per_day[day],
+            len(known) == per_day[day],
+            *(sum(usage[n] for w in known for usage in w.agents.values()) for n in range(3)),
+        )
+        for day, known in of_day.items()
+        if known
+    }
 
 
 # Told apart, on files
@@ -249,4 +255,4 @@ def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
 
 def test_no_days_no_glance(store: Store) -> None:
     with store.transaction() as con:
-        assert days_at_a_glance(con, "main", DAY, DAY) == Glance(0, 0, 0, 0, 0)
+        assert days_at_a_glance(con, "main", DAY, DAY) == {}

@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -230,3 +231,16 @@ def test_a_writer_that_hangs_is_named_after_a_while(
         other.kill()
     put(store, 2)  # the lock of a killed process does not block
     assert query(store.published, COUNT) == [(2,)]
+
+
+def test_a_thread_that_reads_does_not_make_another_read_what_was_replaced(store: Store) -> None:
+    """DuckDB hands a process that has a file open the same one again, whatever lies at its path by then."""
+    put(store, 1)
+    with ThreadPoolExecutor(1) as other:
+        with store.reading() as con:
+            assert con is not None
+            put(store, 2)
+            later = other.submit(read, store)
+            time.sleep(0.2)  # time enough to read the old one
+            assert con.execute(COUNT).fetchall() == [(1,)]
+        assert later.result(10) == 2

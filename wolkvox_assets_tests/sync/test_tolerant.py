@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.sync import Ask, Known, Source, Step, Trust, around_bad_answers, make_true
+from wolkvox_assets.sync import (
+    Ask,
+    Known,
+    NothingReadable,
+    Source,
+    Step,
+    Trust,
+    around_bad_answers,
+    make_true,
+)
 from wolkvox_assets.usage import Agents, Usage
 from wolkvox_assets.windows import Range
 
@@ -90,3 +99,52 @@ def test_other_errors_pass_at_once() -> None:
 
     with pytest.raises(ConnectionError):
         list(around_bad_answers([Range(START, START + WINDOW)], ask, Trust.PROVED, make, Unreadable))
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_out(trust: Trust) -> None:
+    """A vendor has renamed a column: every answer that is not empty is unreadable."""
+    whole = Range(START, START + 8 * 288 * WINDOW)
+    asked = 0
+
+    def ask(r: Range, /) -> Agents:
+        nonlocal asked
+        asked += 1
+        if any(7 <= window.hour < 19 for window in r.windows()):
+            raise Unreadable(str(r))
+        return {}
+
+    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+        return make_true(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+        )
+
+    with pytest.raises(NothingReadable, match="12 windows in a row"):
+        list(around_bad_answers([whole], ask, trust, make, Unreadable))
+    assert asked <= 120
+
+
+def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
+    whole = Range(START, START + 100 * WINDOW)
+    bad = [START + n * WINDOW for n in range(0, 100, 2)]
+
+    def ask(r: Range, /) -> Agents:
+        if any(r.start <= window < r.end for window in bad):
+            raise Unreadable(str(r))
+        return {"Ana": Usage(1, 5, 0, 5)}
+
+    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+        return make_true(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+        )
+
+    found = set()
+
+    def run() -> None:
+        for step in around_bad_answers([whole], ask, Trust.FAILED, make, Unreadable):
+            if isinstance(step, Known):
+                found.add(step.window)
+
+    with pytest.raises(Unreadable):
+        run()
+    assert found == set(whole.windows()) - set(bad)
