@@ -3,8 +3,8 @@
 What belongs here: reading and validating the environment, `.env` and `operations.toml`. What doesn't: what
 is done with it, and how a line of `operations.toml` is read (`operations_file`).
 
-A secret (a token, the webhook's address) is read at the moment it is needed and is never part of a
-setting, so that no repr, run config or page of the UI can show it.
+Where a variable stands in both, `.env` counts. A secret (a token, the webhook's address) is read at the
+moment it is needed and is never part of a setting, so that no repr, run config or page of the UI can show it.
 """
 
 import os
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wolkvox_assets import operations_file
 from wolkvox_assets.operations_file import Problem, Table
@@ -130,7 +130,9 @@ def _env_file() -> dict[str, str | None]:
 
 
 def _secret(variable: str) -> str:
-    return (os.environ.get(variable) or _env_file().get(variable) or "").strip()
+    # `.env` first, as Dagster has it. It copies the file into the environment when the code server starts: what
+    # is mended there since stands in the file alone.
+    return (_env_file().get(variable) or os.environ.get(variable) or "").strip()
 
 
 def read_token(operation: str, variable: str) -> SecretStr:
@@ -197,6 +199,18 @@ class _Environment(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`.env` before the environment: Dagster's commands have it so, and no command should differ."""
+        return dotenv_settings, env_settings
+
     server: str | None = None
     operation: str | None = None
     timezone: str | None = None
@@ -226,7 +240,7 @@ def load_settings() -> Settings:
     env = _Environment()
     file = env.operations or OPERATIONS_FILE
     tables, to_mend = operations_file.read(file, needed=env.operations is not None)
-    token = os.environ.get("WOLKVOX_TOKEN") or env_file.get("WOLKVOX_TOKEN")
+    token = env_file.get("WOLKVOX_TOKEN") or os.environ.get("WOLKVOX_TOKEN")
     own = _own(env, token, tables, beside_file=bool(tables or to_mend))
 
     found: list[Operation | None] = []

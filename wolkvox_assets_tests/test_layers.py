@@ -138,12 +138,19 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
     ] == []
 
 
-def test_loading_and_settings_know_no_dagster() -> None:
-    assert [pair for pair in layer("loading", "settings") if is_dagster(pair[1])] == []
+def test_what_lies_between_the_layers_knows_no_dagster() -> None:
+    between = list(layer("loading", "quota", "duties", "settings", "operations_file"))
+    assert [pair for pair in between if is_dagster(pair[1])] == []
     assert [
         pair
-        for pair in layer("loading", "settings")
-        if within(pair[1], "wolkvox_assets.assets", "wolkvox_assets.resources", "wolkvox_assets.definitions")
+        for pair in between
+        if within(pair[1], "wolkvox_assets.assets", "wolkvox_assets.automation", "wolkvox_assets.resources")
+    ] == []
+
+
+def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
+    assert [
+        pair for pair in layer("assets", "resources") if within(pair[1], "wolkvox_assets.automation")
     ] == []
 
 

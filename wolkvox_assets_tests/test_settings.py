@@ -108,14 +108,24 @@ def test_all_of_it_can_stand_in_the_env_file(mark: str, newline: str, project_ro
     assert read_token("north", "WOLKVOX_TOKEN").get_secret_value() == TOKEN
 
 
-def test_the_environment_beats_the_env_file(settings_of: SettingsOf) -> None:
+def test_the_env_file_beats_the_environment_as_it_does_for_dagster(settings_of: SettingsOf) -> None:
     settings = settings_of.just(
-        {"WOLKVOX_SERVER": "0099", "WOLKVOX_TOKEN": "from-the-environment"},
-        env_file({**WORKING, "WOLKVOX_OPERATION": "north"}),
+        {"WOLKVOX_SERVER": "0099", "WOLKVOX_TOKEN": "of-when-it-was-started", "WOLKVOX_OPERATION": "north"},
+        env_file(WORKING),
     )
     (operation,) = settings.operations
-    assert (operation.name, operation.server) == ("north", "0099")
-    assert read_token("north", "WOLKVOX_TOKEN").get_secret_value() == "from-the-environment"
+    assert (operation.name, operation.server) == ("north", "0013")
+    assert read_token("north", "WOLKVOX_TOKEN").get_secret_value() == TOKEN
+
+
+def test_a_token_that_is_mended_in_the_env_file_counts_at_once(
+    settings_of: SettingsOf, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process that was started before: Dagster has put the old one into its environment."""
+    settings_of.just({}, env_file({**WORKING, "WOLKVOX_TOKEN": "the-old-one"}))
+    monkeypatch.setenv("WOLKVOX_TOKEN", "the-old-one")
+    (project_root / ".env").write_text(env_file(WORKING), "utf-8")
+    assert read_token("main", "WOLKVOX_TOKEN").get_secret_value() == TOKEN
 
 
 def test_an_empty_variable_is_as_none(settings_of: SettingsOf) -> None:
@@ -147,7 +157,7 @@ def test_the_bundled_example_shows_the_defaults(settings_of: SettingsOf) -> None
     example = (Path(__file__).parents[1] / ".env.example").read_text("utf-8")
     all_set = re.sub(r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS)\w+=)", r"\1", example, flags=re.MULTILINE)
     settings = settings_of.just(WORKING, all_set)
-    operation = Operation(server="0013", start=date(2026, 1, 1))
+    operation = Operation(server="0013", start=date(2026, 11, 1))
     assert settings == Settings((operation,), (), Path("data"))
 
 
@@ -265,7 +275,7 @@ def test_the_webhook_is_read_when_it_is_needed_and_never_shown(settings_of: Sett
     assert webhook is not None
     assert webhook.get_secret_value() == WEBHOOK
     assert "sekret" not in repr(settings) + repr(webhook) + str(webhook)
-    settings_of.just({"WOLKVOX_ALERT_WEBHOOK": f" {WEBHOOK}2\n"})
+    settings_of.just({}, f"WOLKVOX_ALERT_WEBHOOK={WEBHOOK}2\n")
     webhook = alert_webhook()
     assert webhook is not None
     assert webhook.get_secret_value() == f"{WEBHOOK}2"

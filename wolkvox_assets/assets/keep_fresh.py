@@ -13,6 +13,7 @@ import dagster as dg
 from wolkvox_assets import duties
 from wolkvox_assets.api import RetryPolicy
 from wolkvox_assets.assets.failures import SomeWindowsFailed, failures_explained
+from wolkvox_assets.assets.live_schedule import with_live_windows
 from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
@@ -23,7 +24,6 @@ from wolkvox_assets.store.gaps import holes, perhaps_unsettled, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
-_HEARTBEAT_SECONDS = 120.0  # Dagster's daemons report every 30 s
 _LONGEST_PAUSE = timedelta(hours=1)
 _GAPS_AT_A_TIME = 288  # windows: what is asked of them before the run's own turn comes again
 
@@ -90,8 +90,8 @@ class Meanwhile:
     others.
 
     Each time a window has closed: what is due of all operations that share the token, and then the gaps of
-    their last days, but for `own`, the windows of `operation` that this run is for. Nothing where no schedule
-    runs on this instance: then a range is just that range.
+    their last days, but for `own`, the windows of `operation` that this run is for. Nothing for those whose live
+    schedule is not carried out on this instance: then a range is just that range.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Meanwhile:
 
     def serve(self) -> None:
         if self._keep_fresh():
-            for operation in self._sharers:
+            for operation in self._served():
                 self._unless_it_failed_lately(
                     f"fill the gaps of {operation.name}", self._fill_gaps, operation
                 )
@@ -117,16 +117,17 @@ class Meanwhile:
     def _keep_fresh(self) -> bool:
         """Does what is due of all of them. Returns whether it was time to."""
         now = datetime.now(UTC)
-        if now < self._due or not self._wanted():
+        if now < self._due:
             return False
         self._due = duties.next_live(now, self._settings.live_delay)
-        for operation in self._sharers:
+        served = self._served()
+        for operation in served:
             # Where it fails no tag says that this operation is served, and its own live run waits its turn.
             if self._unless_it_failed_lately(f"keep {operation.name} fresh", self._serve_one, operation):
                 self._context.instance.add_run_tags(
                     self._context.run.run_id, {serves(operation.name): datetime.now(UTC).isoformat()}
                 )
-        return True
+        return bool(served)
 
     def _serve_one(self, operation: Operation) -> None:
         keep_fresh(self._context, operation, self._settings.live_delay, nested=True)
@@ -177,10 +178,10 @@ class Meanwhile:
     def held_back(self) -> int:
         """How many requests of the day's quota are left to the live windows."""
         now = datetime.now(UTC)
-        return sum(duties.live_need(o, now) for o in self._sharers) if self._wanted() else 0
+        return sum(duties.live_need(operation, now) for operation in self._served())
 
-    def _wanted(self) -> bool:
-        return self._settings.automation and _daemon_lives(self._context.instance)
+    def _served(self) -> list[Operation]:
+        return with_live_windows(self._context.instance, self._settings, self._sharers)
 
 
 def _known(store: Store, operation: Operation) -> Callable[[Range], dict[datetime, datetime]]:
@@ -199,9 +200,3 @@ def _perhaps_unsettled(store: Store, operation: Operation) -> Callable[[datetime
             return perhaps_unsettled(con, operation.name, before) if con else {}
 
     return found
-
-
-def _daemon_lives(instance: dg.DagsterInstance) -> bool:
-    """Whether schedules are carried out on this instance: a command line may run without a daemon."""
-    heartbeat = instance.get_daemon_heartbeats().get("SCHEDULER")
-    return heartbeat is not None and datetime.now(UTC).timestamp() - heartbeat.timestamp < _HEARTBEAT_SECONDS

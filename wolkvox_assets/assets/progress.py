@@ -86,9 +86,10 @@ class Progress:
         """The quota is used up until `turn` (aware): say what is left to do, and when it can go on."""
         self._left = (
             f"operation {self._operation.name}: {stop}. Stopped with {self._of - self._done} of {self._of} "
-            f"windows left to do; what was done is stored and marked. The operation's next day, and with it a new "
-            f"quota, begins at {self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
-            f"({turn:%Y-%m-%d %H:%M} UTC): repeat the run then."
+            f"windows left to do; what was done is stored and marked. It can go on at "
+            f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
+            f"({turn:%Y-%m-%d %H:%M} UTC), in the operation's next day, which has a new quota: the sensor "
+            f"{self._operation.name}_gaps sees to that, or repeat the run then."
         )
         self._log.warning(self._left)
 

@@ -100,10 +100,13 @@ def build_gaps(
         reason = _reason_to_wait(context.instance, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
-        missing = _unknown(context.instance, store, operation, now)
-        if not missing and _marks_are_due(context.cursor, now):
-            missing = _unmarked(context.instance, store, operation, now)
-            if not missing:
+        # A window that can't be read stays a gap; nothing else waits for it.
+        unreadable = _last_met_unreadable_windows(context.instance, operation)
+        missing = _unknown(store, operation, now, history_too=unreadable)
+        if (not missing or unreadable) and _marks_are_due(context.cursor, now):
+            unmarked = _unmarked(context.instance, store, operation, now)
+            missing += unmarked
+            if not unmarked:
                 context.update_cursor(now.isoformat())
         if not missing:
             return dg.SkipReason("every window of the history is known")
@@ -163,13 +166,15 @@ def _last_run(
     return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
 
 
-def _unknown(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:
-    """Gaps of the last days; history where there are none."""
+def _last_met_unreadable_windows(instance: dg.DagsterInstance, operation: Operation) -> bool:
     last = _last_run(instance, gaps_job_name(operation), *_ENDED)
-    # A window that can't be read stays a gap; history does not wait for it.
-    unreadable = last is not None and _failed(last) and last.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS
+    return last is not None and _failed(last) and last.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS
+
+
+def _unknown(store: Store, operation: Operation, now: datetime, *, history_too: bool) -> list[Range]:
+    """Gaps of the last days; history where there are none."""
     with store.reading() as con:
-        for since in [operation.start] if unreadable else [duties.recent(operation, now), operation.start]:
+        for since in [operation.start] if history_too else [duties.recent(operation, now), operation.start]:
             found = duties.gaps(
                 operation,
                 lambda r: holes(con, operation.name, r.start, r.end) if con else [r],

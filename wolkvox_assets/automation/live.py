@@ -12,6 +12,7 @@ from math import ceil
 import dagster as dg
 
 from wolkvox_assets.assets.keep_fresh import keep_fresh
+from wolkvox_assets.assets.live_schedule import live_schedule_name
 from wolkvox_assets.assets.run_tags import OPERATION
 from wolkvox_assets.automation.runs import (
     ACCESS,
@@ -49,7 +50,7 @@ def build_live(
         keep_fresh_op()
 
     @dg.schedule(
-        name=f"{live_job_name(operation)}_schedule",
+        name=live_schedule_name(operation),
         job=live,
         cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
         execution_timezone="UTC",

@@ -12,7 +12,15 @@ from threading import Thread
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION
@@ -126,6 +134,19 @@ class Location:
                 )
                 self.instance.run_storage.handle_run_event(run.run_id, event, ended)
         return run
+
+    def switch(self, schedule: str, status: InstigatorStatus) -> None:
+        """As somebody does in the UI."""
+        target = LoadableTargetOrigin(module_name="wolkvox_assets.definitions")
+        code_location = ManagedGrpcPythonEnvCodeLocationOrigin(target, location_name="wolkvox_assets")
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(code_location, "__repository__"), schedule)
+        state = InstigatorState(
+            origin, InstigatorType.SCHEDULE, status, ScheduleInstigatorData("1-59/5 * * * *")
+        )
+        if self.instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
+            self.instance.update_instigator_state(state)
+        else:
+            self.instance.add_instigator_state(state)
 
     def fill(self, first: date, last: datetime, operation: str = "main") -> None:
         """As if every window from this day to before `last` (wall clock) were known, and empty."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 
 from wolkvox_assets import duties
+from wolkvox_assets.assets.live_schedule import with_live_windows
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
@@ -346,12 +348,32 @@ def test_a_window_of_the_last_days_that_cannot_be_read_keeps_no_history_out(
     location.project.start = location.wall().date() - 9 * DAY
     location.reload()
     location.fill(location.project.start, live_from(location))
+    location.mark(Range(location.midnight - 9 * DAY, location.midnight))
     location.forget(bad, old)
     assert asked_for(location.sensor()) == [bad]
     now = datetime.now(UTC)
     location.record(CATCH_UP, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
     clock.set(now + 2 * MINUTE)
     assert asked_for(location.sensor()) == [bad, old]
+
+
+def test_runs_over_history_serve_live_windows_where_their_schedule_is_on_whoever_switched_it(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(location)
+    operations = load_settings().operations
+
+    def served() -> list[str]:
+        return [o.name for o in with_live_windows(location.instance, load_settings(), operations)]
+
+    assert served() == ["main"]
+    for status, automation, expected in (
+        (InstigatorStatus.STOPPED, "on", []),
+        (InstigatorStatus.RUNNING, "off", ["main"]),
+    ):
+        monkeypatch.setenv("WOLKVOX_AUTOMATION", automation)
+        location.switch("main_live_schedule", status)
+        assert served() == expected
 
 
 def test_an_old_failure_of_live_windows_whose_schedule_is_off_holds_up_no_gaps(
