@@ -114,7 +114,14 @@ class _Month:
             earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
             # Which of the two is asked makes no difference to the count; the newer one is wanted first.
             later_answer = self.ask(later)
-            rest = remainder(whole, r, in_use(later_answer), later)
+            try:
+                rest = remainder(whole, r, in_use(later_answer), later)
+            except Disagreement:
+                if source is not Source.ASKED:
+                    raise
+                # A record may have come in since the whole was asked: both once more, at one time.
+                whole, later_answer = in_use(self.ask(r)), self.ask(later)
+                rest = remainder(whole, r, in_use(later_answer), later)
             yield from self._settle(later, later_answer, Source.ASKED, later_held)
             # Audited day by day, so that what a contradiction spoils stays small.
             between_days = not in_one_day(r)
