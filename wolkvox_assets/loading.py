@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
@@ -28,6 +28,7 @@ from wolkvox_assets.store.agent_9 import (
     replace_windows,
     verify_windows,
 )
+from wolkvox_assets.store.daily import Glance, rebuild_days
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
@@ -39,7 +40,7 @@ from wolkvox_assets.store.verdicts import (
 )
 from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
 from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import Range
+from wolkvox_assets.windows import WINDOW, Range
 
 # A commit copies the whole file: a twentieth of the time at most goes into it, but nobody waits longer
 # than 15 s, nor does a batch grow past a day of windows.
@@ -75,6 +76,7 @@ class Batch:
     """What one commit stored: everything in it is in the published file.
 
     `remarks`: sentences of the sync for the log. `corrections`: what the commit changed of known windows.
+    `days`: what the totals say now of the days it touched.
     """
 
     windows: list[WindowContent] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Batch:
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
+    days: dict[date, Glance] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -111,6 +114,16 @@ class Batch:
                 self.remarks.append(item)
             case _:
                 raise TypeError(f"nothing is known of {type(item).__name__} here")
+
+    def touched(self) -> set[date]:
+        """The days of which anything is in it."""
+        days = {window.window_start.date() for window in self.windows}
+        stretches = [checked.stretch for checked in self.verified]
+        stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
+        for stretch in stretches:
+            first, last = stretch.start.date(), (stretch.end - WINDOW).date()
+            days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
+        return days
 
     @property
     def must_be_stored(self) -> bool:
@@ -165,7 +178,7 @@ def load(
             if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
                     # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-                    took = _commit(store, operation.name, batch, run_id)
+                    took = _commit(store, operation, batch, run_id)
                     finished, batch = batch, Batch()
                     pace = _pace(took, time.monotonic() - began)
                     yield finished
@@ -179,7 +192,7 @@ def load(
         for item in fetching.rest():
             batch.add(item)
         if batch:
-            _commit(store, operation.name, batch, run_id)
+            _commit(store, operation, batch, run_id)
         raise
     finally:
         fetching.stop()
@@ -192,21 +205,23 @@ def _pace(took: float, elapsed: float) -> float:
     return min(max(wanted, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
 
 
-def _commit(store: Store, operation: str, finished: Batch, run_id: str) -> float:
-    """All of it or nothing; returns the seconds it took."""
-    began = time.monotonic()
+def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) -> float:
+    """All of it, with the totals of its days, or nothing; returns the seconds it took."""
+    began, name = time.monotonic(), operation.name
     with store.transaction() as con:
         for discard in finished.discarded:
             for stretch in discard.ranges:
-                forget_windows(con, operation, stretch)
-        finished.corrections = replace_windows(con, operation, finished.windows, run_id=run_id)
+                forget_windows(con, name, stretch)
+        finished.corrections = replace_windows(con, name, finished.windows, run_id=run_id)
         for checked in finished.verified:
-            verify_windows(con, operation, checked.stretch, checked.verified_at)
+            verify_windows(con, name, checked.stretch, checked.verified_at)
+        expected = {day: len(operation.clock.windows_of_day(day)) for day in finished.touched()}
+        finished.days = rebuild_days(con, name, expected)
         for verdict in finished.verdicts:
-            record_verdict(con, operation, verdict, run_id=run_id)
+            record_verdict(con, name, verdict, run_id=run_id)
         for reading in finished.quota:
-            record_quota(con, operation, reading, run_id=run_id)
-        record_requests(con, operation, finished.requests, run_id=run_id)
+            record_quota(con, name, reading, run_id=run_id)
+        record_requests(con, name, finished.requests, run_id=run_id)
     return time.monotonic() - began
 
 

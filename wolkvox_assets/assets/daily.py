@@ -3,11 +3,11 @@
 What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
 doesn't: the SQL (`store/`).
 
-Both are built from the windows alone, never from each other, so that either can be rebuilt by itself. Runs
-that change windows rebuild the totals of those days themselves (`refresh_outdated_days`).
+Both are built from the windows alone, never from each other, so that either can be rebuilt by itself. Whatever
+changes windows rebuilds the totals of their days in the same commit (`loading.py`); here those days are marked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -17,8 +17,7 @@ from wolkvox_assets.assets.partitions import day_partitions
 from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.daily import days_at_a_glance, rebuild_agent_days, rebuild_operation_days
-from wolkvox_assets.store.gaps import outdated_days
+from wolkvox_assets.store.daily import Glance, days_at_a_glance, rebuild_agent_days, rebuild_operation_days
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -108,47 +107,19 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
     return [agent_hold_mute_daily, operation_hold_mute_daily]
 
 
-def refresh_outdated_days(context: Context, operation: Operation, *, tag: bool = True) -> None:
-    """Rebuild both totals of every day that its windows have moved away from, and mark those days.
-
-    Each run that changed windows ends with it, so totals never wait for a run of their own, and what a
-    killed run left undone is done by the next one. `tag`: see `failures_explained`. Raises `dg.Failure`.
-    """
-    files: StoreResource = context.resources.store
-    with failures_explained(context, operation.name, tag=tag), files.store.reading() as con:
-        outdated = outdated_days(con, operation.name) if con else []
-    # A day before the history's first has no partition: `start` was moved, and its totals stay as they are.
-    for days in _runs_of([day for day in outdated if day >= operation.start]):
-        with failures_explained(context, operation.name, tag=tag), files.store.transaction() as con:
-            # Published together: nobody sees the one without the other.
-            rebuild_agent_days(con, operation.name, days[0], days[-1])
-            rebuild_operation_days(con, operation.name, _windows_expected(operation, days))
-            glances = days_at_a_glance(con, operation.name, days[0], days[-1])
-        for day in days:
-            glance = glances.get(day)
-            metadata = glance._asdict() if glance else {}
-            for asset, rows in (
-                ("agent_hold_mute_daily", glance.agents if glance else 0),
-                ("operation_hold_mute_daily", 1 if glance else 0),
-            ):
-                context.log_event(
-                    dg.AssetMaterialization(
-                        asset_key=[operation.name, asset],
-                        partition=f"{day}",
-                        metadata={**metadata, _rows_key([day]): rows},
-                    )
+def mark_days(context: Context, operation: Operation, days: Mapping[date, Glance]) -> None:
+    """Mark both totals of these days, which were rebuilt with their windows, as materialised."""
+    for day, glance in sorted(days.items()):
+        if day < operation.start:
+            continue  # `start` was moved: such a day has no partition, and its totals are right all the same
+        for asset, rows in (("agent_hold_mute_daily", glance.agents), ("operation_hold_mute_daily", 1)):
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=[operation.name, asset],
+                    partition=f"{day}",
+                    metadata={**glance._asdict(), _rows_key([day]): rows},
                 )
-
-
-def _runs_of(days: Sequence[date]) -> list[list[date]]:
-    """The days in stretches without holes, and of a month at most: a commit a month."""
-    runs: list[list[date]] = []
-    for day in days:
-        if runs and len(runs[-1]) < 31 and (day - runs[-1][-1]).days == 1:
-            runs[-1].append(day)
-        else:
-            runs.append([day])
-    return runs
+            )
 
 
 def _windows_expected(operation: Operation, days: Sequence[date]) -> dict[date, int]:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from wolkvox_assets import duties
 from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp, RetryPolicy
-from wolkvox_assets.assets.daily import refresh_outdated_days
+from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
 from wolkvox_assets.assets.progress import Progress
@@ -45,8 +45,8 @@ def make_windows_true(
     retry: RetryPolicy | None = None,
     nested: bool = False,
 ) -> list[Correction]:
-    """Make these windows (wall clock) equal to the API's answers, mark each as it is committed, and rebuild the
-    totals of the days that changed.
+    """Make these windows (wall clock) equal to the API's answers, and mark each, and the totals of its day, as it
+    is committed.
 
     `direct`: each window by a request of its own. `between`: called before the first request and now and then
     between two, to do what is more urgent. `held_back`: how many requests of the day's quota are left to live
@@ -108,6 +108,7 @@ def make_windows_true(
             with closing(plan) as batches:
                 for batch in batches:
                     marks.set(batch)
+                    mark_days(context, operation, batch.days)
                     progress.tell(batch)
                     if between is not None:
                         gate.clear()  # no request of ours while something more urgent is done
@@ -123,8 +124,6 @@ def make_windows_true(
                 live_goes_on=live_goes_on,
             )
             progress.stopped(stop, turn)
-        finally:
-            refresh_outdated_days(context, operation, tag=not nested)
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
 

@@ -4,7 +4,7 @@ What belongs here: rebuilding and reading the two daily tables. What doesn't: ho
 has (the wall clock's, in `windows.py`, handed in).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import resources
 from typing import NamedTuple
@@ -37,6 +37,32 @@ def rebuild_operation_days(
     rows = _rebuild(con, "operation_hold_mute_daily", operation, min(windows_expected), max(windows_expected))
     con.unregister("expected")
     return rows
+
+
+def rebuild_days(
+    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int]
+) -> dict[date, "Glance"]:
+    """Make both tables of these days, in any order and with holes, follow the windows.
+
+    `windows_expected`: see `rebuild_operation_days`. Returns what is said now of those of which anything is known.
+    """
+    found: dict[date, Glance] = {}
+    for days in _stretches(sorted(windows_expected)):
+        rebuild_agent_days(con, operation, days[0], days[-1])
+        rebuild_operation_days(con, operation, {day: windows_expected[day] for day in days})
+        found |= days_at_a_glance(con, operation, days[0], days[-1])
+    return found
+
+
+def _stretches(days: Sequence[date]) -> list[list[date]]:
+    """The days in stretches without holes."""
+    stretches: list[list[date]] = []
+    for day in days:
+        if stretches and (day - stretches[-1][-1]).days == 1:
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
 
 
 def _rebuild(con: duckdb.DuckDBPyConnection, table: str, operation: str, first: date, last: date) -> int:

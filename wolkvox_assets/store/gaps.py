@@ -1,12 +1,10 @@
-"""What is not as it should be, read from the tables: windows that are not known, totals that are outdated.
+"""What is not as it should be, read from the tables: windows that are not known, or may have changed since.
 
 What belongs here: finding it, in milliseconds for a year. What doesn't: what is done about it
 (`duties.py`, `automation/`).
 """
 
-from collections.abc import Sequence
-from datetime import date, datetime
-from importlib import resources
+from datetime import datetime
 
 import duckdb
 
@@ -56,12 +54,3 @@ def perhaps_unsettled(
         {"operation": operation, "before": before},
     ).fetchall()
     return dict(rows)
-
-
-def outdated_days(con: duckdb.DuckDBPyConnection, operation: str) -> Sequence[date]:
-    """The days whose totals don't follow from their windows any more, in order."""
-    found = con.execute(
-        resources.files(__package__).joinpath("outdated_days.sql").read_text("utf-8"),
-        {"operation": operation},
-    ).fetchall()
-    return [row[0] for row in found]
