@@ -32,6 +32,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets.extend(build_daily_assets(operation))
     if settings.problems:
         assets.append(_to_mend(settings.problems))
+        for problem in settings.problems:
+            # For the command line, which else says only that it knows no such asset.
+            dg.get_dagster_logger().warning(f"settings to mend: {problem}")
     ours = dg.Definitions(
         assets=assets,
         jobs=[build_verify_recent(settings, pools, sharers)] if settings.operations else [],

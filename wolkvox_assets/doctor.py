@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wolkvox_assets.api import RetryPolicy, WolkvoxError
 from wolkvox_assets.resources import WolkvoxResource
-from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings
+from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
 from wolkvox_assets.store import Store
 
 
@@ -29,6 +29,12 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
     settings = load_settings()
     for problem in settings.problems:
         yield False, "settings", problem
+    for name in unknown_variables(settings):
+        yield (
+            False,
+            "settings",
+            f"{name} is set and means nothing here: is it misspelt? README.md has all names.",
+        )
     for operation in settings.operations:
         where = operation.base_url or f"https://wv{operation.server}.wolkvox.com"
         yield True, f"{operation.name}: settings", f"{where}, history from {operation.start}"

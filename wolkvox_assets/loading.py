@@ -75,7 +75,7 @@ class Checked:
 class Batch:
     """What one commit stored: everything in it is in the published file.
 
-    `remarks`: sentences of the sync for the log. `corrections`: what the commit changed of known windows.
+    `remarks`: what the sync says, for the log. `corrections`: what the commit changed of known windows.
     `days`: what the totals say now of the days it touched.
     """
 
@@ -86,7 +86,7 @@ class Batch:
     quota: list[QuotaReading] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[Note] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     days: dict[date, Glance] = field(default_factory=dict)
 
@@ -110,7 +110,7 @@ class Batch:
                 self.requests.append(item)
             case (Range() as asked, AnswerNote() as note):
                 self.notes.append((asked, note))
-            case str():
+            case Note():
                 self.remarks.append(item)
             case _:
                 raise TypeError(f"nothing is known of {type(item).__name__} here")
@@ -347,11 +347,13 @@ class _Fetching:
                 self._put(Verdict(datetime.now(UTC), holds, evidence))
             case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
                 self._put(
-                    f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
-                    f"(seed {seed})"
+                    Note(
+                        f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
+                        f"(seed {seed})"
+                    )
                 )
-            case Note(text=text):
-                self._put(text)
+            case Note():
+                self._put(step)
 
     def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
         start_utc = self._operation.clock.start_utc(window)

@@ -67,14 +67,25 @@ def _zone(value: str) -> str:
     return value
 
 
+_FIRST_YEAR = (
+    2000  # before it there was no such platform; years of three digits break Dagster's partition keys
+)
+
+
 def _start(value: object) -> object:
     # pydantic would take 2026, "0" or "86400" for seconds since 1970, and history would begin there.
     if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    try:
-        return datetime.strptime(str(value).strip(), "%Y-%m-%d").date()
-    except ValueError:
-        raise ValueError("must be a day such as 2026-11-01") from None
+        day = value
+    else:
+        try:
+            day = datetime.strptime(str(value).strip(), "%Y-%m-%d").date()
+        except ValueError:
+            raise ValueError("must be a day such as 2026-11-01") from None
+    if day.year < _FIRST_YEAR:
+        raise ValueError(
+            f"must not be before {_FIRST_YEAR}, but {day} is; write the year in full: 2026-11-01"
+        )
+    return day
 
 
 def _base_url(value: str) -> str:
@@ -266,6 +277,18 @@ def load_settings() -> Settings:
         problems.append(str(problem))
     operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
     return Settings(operations, tuple(problems), env.data_dir, automation, live_delay)
+
+
+def unknown_variables(settings: Settings) -> list[str]:
+    """Variables that look like ours and are none: a misspelt one would be passed over without a word."""
+    known = {f"WOLKVOX_{field}".upper() for field in _Environment.model_fields}
+    known |= {"WOLKVOX_ALERT_WEBHOOK", *(operation.token_env for operation in settings.operations)}
+    try:
+        names = {*os.environ, *_env_file()}
+    except ConfigurationProblem:
+        names = set(os.environ)
+    # Any name will do for a token, and its operation may be one that has still to be mended.
+    return sorted(n for n in names - known if n.startswith("WOLKVOX_") and not n.startswith("WOLKVOX_TOKEN"))
 
 
 def _own(

@@ -379,6 +379,15 @@ def test_a_start_in_the_future_of_that_wall_clock_is_refused(zone: str, settings
     assert zone in problem
 
 
+@pytest.mark.parametrize("start", ["0026-11-01", "0001-01-01", "1999-12-31"])
+def test_a_start_before_there_was_such_a_platform_is_a_slip(start: str, settings_of: SettingsOf) -> None:
+    """And a year of three digits breaks the partitions of all operations."""
+    settings = settings_of.just({**WORKING, "WOLKVOX_START": start})
+    assert settings.operations == ()
+    (problem,) = settings.problems
+    assert problem.startswith("WOLKVOX_START: must not be before 2000")
+
+
 def test_a_start_today_on_the_wall_clock_is_fine(settings_of: SettingsOf) -> None:
     zone = "Pacific/Kiritimati"  # fourteen hours ahead of UTC: often tomorrow already
     operation = Operation(server="0013", timezone=zone, start=date(2026, 1, 1))

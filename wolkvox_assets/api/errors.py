@@ -21,6 +21,7 @@
           ├── Unavailable           403 with a text nobody published: backup or maintenance
           ├── ConnectionFailed      refused, timed out, reset: network, or not on the allow-list
           └── ServerFault           5xx, 408, 425, 429, HTML, a cut-off answer
+               └── RowsMissing          fewer rows than the answer says it has
 
 What belongs here: the exceptions, and the contract's error table as data. What doesn't: reading a
 body (`parsing.py`), when and how often to ask again (`retries.py`), sending (`client.py`).
@@ -261,6 +262,13 @@ class ServerFault(Transient):
 
     happened = "The server, or a proxy before it, is in trouble."
     remedy = "Try again later; if it stays, report it to Wolkvox with this message."
+
+
+class RowsMissing(ServerFault):
+    """Fewer rows than its own `msg` says: cut off on the way [?]; or a server whose count is another's."""
+
+    happened = "The answer lacks rows that it says it has; nothing of it was kept."
+    remedy = "Compare the body in api_requests with the report; if it stays, report it to Wolkvox with this message."
 
 
 @dataclass(frozen=True, slots=True)

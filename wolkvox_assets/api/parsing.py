@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, ServerFault
+from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
 from wolkvox_assets.usage import NOTHING, Usage
 
 MAX_RECORDS = 60_000
@@ -254,7 +254,7 @@ def _shown(value: object) -> str:
 def read_agent_9(envelope: Envelope) -> Answer:
     """The report's answer.
 
-    Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, and `ServerFault` where rows are missing.
+    Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, `RowsMissing`.
     """
     raw = envelope.rows()
     rows = _read_rows(_Row, raw)
@@ -377,7 +377,7 @@ def _checked_against_msg(msg: str | None, rows: int, agents: int) -> list[Note]:
         return []
     claimed = int(said[1])
     if rows < claimed:
-        raise ServerFault(f"The answer lacks rows: {rows} of {claimed}.")
+        raise RowsMissing(f"It has {rows} of {claimed}.")
     if claimed in (rows, agents):
         return []
     return [

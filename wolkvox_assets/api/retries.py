@@ -6,6 +6,7 @@ ones), sending (`client.py`). This is the only layer of retries: those of urllib
 attempts of two layers multiply.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from tenacity import RetryCallState
 
-from wolkvox_assets.api.errors import Transient, Unavailable
+from wolkvox_assets.api.errors import RowsMissing, Transient, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class RetryPolicy:
     for that is other people's work and no trouble of the server's.
     `first_wait`, `longest_wait`: the wait before attempt n+1 is random between 0 and `first_wait * 2**(n-1)`,
     at most `longest_wait` ("full jitter": those who failed together do not come back together).
-    `unavailable`: a 403 whose text nobody published is seen this often, then reported.
+    `doubtful`: a 403 whose text nobody published, or an answer that lacks rows, is seen this often, then reported:
+    it may pass, or be what the server means.
     `retry_after_cap`: a server's `Retry-After` counts up to this.
     """
 
@@ -33,12 +35,12 @@ class RetryPolicy:
     deadline_seconds: float = 900
     first_wait: float = 0.25
     longest_wait: float = 30
-    unavailable: int = 6
+    doubtful: int = 6
     retry_after_cap: float = 300
 
     def for_advice(self) -> "RetryPolicy":
         """The same for what one can do without: given up after a few attempts."""
-        return replace(self, attempts=min(self.attempts, 3), unavailable=min(self.unavailable, 2))
+        return replace(self, attempts=min(self.attempts, 3), doubtful=min(self.doubtful, 2))
 
 
 class Patience:
@@ -49,7 +51,7 @@ class Patience:
         self._clock = clock
         self._random = random
         self._started = clock()
-        self._unavailable = 0
+        self._doubtful: Counter[type[Exception]] = Counter()
 
     @property
     def elapsed(self) -> float:
@@ -77,10 +79,12 @@ class Patience:
     def is_over(self, state: RetryCallState) -> bool:
         """Whether to give up. tenacity has already called `wait`."""
         # Counted by kind: a maintenance page after many collisions still gets all its attempts.
-        self._unavailable += isinstance(_error(state), Unavailable)
+        error = _error(state)
+        if isinstance(error, Unavailable | RowsMissing):
+            self._doubtful[type(error)] += 1
         return (
             state.attempt_number >= self._policy.attempts
-            or self._unavailable >= self._policy.unavailable
+            or max(self._doubtful.values(), default=0) >= self._policy.doubtful
             or state.upcoming_sleep >= self.remaining
         )
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, Transient, WolkvoxError
+from wolkvox_assets.api import Transient, WolkvoxError
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
-from wolkvox_assets.sync import NothingReadable
+from wolkvox_assets.sync import BadAnswers
 
 _KEPT = "Every window fetched before is stored, marked as materialised and published; repeat the run for the rest."
 
@@ -32,29 +32,22 @@ def failures_explained(
     """
     try:
         yield
+    except BadAnswers as bad:
+        if tag:
+            _tag(context, operation, bad.first, EVERYTHING if bad.given_up else THESE_WINDOWS)
+        failure = dg.Failure if bad.given_up else SomeWindowsFailed
+        raise failure(
+            description=f"{bad} {_KEPT}", metadata=_metadata(operation, bad.first), allow_retries=False
+        ) from bad
     except WolkvoxError as error:
         permanent = not isinstance(error, Transient)
-        about_windows = isinstance(error, AnswerUnreadable | AnswerTooLarge)
         if tag:
-            lasting = THESE_WINDOWS if about_windows else EVERYTHING
-            _tag(context, operation, error, lasting if permanent else None)
-        failure = SomeWindowsFailed if about_windows else dg.Failure
-        raise failure(
+            _tag(context, operation, error, EVERYTHING if permanent else None)
+        raise dg.Failure(
             description=f"{error} {_KEPT}",
-            metadata={
-                "operation": operation,
-                "error": type(error).__name__,
-                "date_ini": error.date_ini or "",
-                "date_end": error.date_end or "",
-                "http_status": str(error.status),
-                "msg": error.msg or "",
-            },
+            metadata=_metadata(operation, error),
             allow_retries=not permanent,
         ) from error
-    except NothingReadable as error:
-        if tag:
-            _tag(context, operation, error.first, EVERYTHING)
-        raise dg.Failure(description=f"{error} {_KEPT}", allow_retries=False) from error
     except ConfigurationProblem as problem:
         if tag:
             _tag(context, operation, problem, EVERYTHING)
@@ -63,6 +56,18 @@ def failures_explained(
         if tag:
             _tag(context, operation, error, None)
         raise dg.Failure(description=f"operation {operation}: {error}", allow_retries=True) from error
+
+
+def _metadata(operation: str, error: Exception) -> dict[str, str]:
+    about = {"operation": operation, "error": type(error).__name__}
+    if isinstance(error, WolkvoxError):
+        about |= {
+            "date_ini": error.date_ini or "",
+            "date_end": error.date_end or "",
+            "http_status": str(error.status),
+            "msg": error.msg or "",
+        }
+    return about
 
 
 def _tag(

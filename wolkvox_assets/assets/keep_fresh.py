@@ -28,7 +28,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 _GAPS_AT_A_TIME = 288  # windows: what is asked of them before the run's own turn comes again
 
 # The next tick is the next try: less is asked of a server that is down than where a long run would be lost.
-_LIVE_RETRIES = RetryPolicy(attempts=5, deadline_seconds=150, unavailable=3)
+_LIVE_RETRIES = RetryPolicy(attempts=5, deadline_seconds=150, doubtful=3)
 
 
 def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nested: bool = False) -> None:

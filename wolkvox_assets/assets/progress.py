@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.loading import Batch
+from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.verdicts import Verdict
@@ -58,7 +60,7 @@ class Progress:
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(verdict.evidence)
         for remark in batch.remarks:
-            self._log.info(remark)
+            (self._log.warning if remark.warning else self._log.info)(remark.text)
         spent = time.monotonic() - self._began
         left = self._of - self._done
         to_go = timedelta(seconds=round(spent / self._done * left)) if self._done else "unknown"
@@ -82,10 +84,13 @@ class Progress:
         self.corrections += batch.corrections
         self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
 
-    def stopped(self, stop: Exception, turn: datetime) -> None:
+    def stopped(self, stop: ReserveReached | QuotaUsedUp, turn: datetime) -> None:
         """The quota is used up until `turn` (aware): say what is left to do, and when it can go on."""
+        words = (
+            stop.summary() if isinstance(stop, QuotaUsedUp) else f"operation {self._operation.name}: {stop}."
+        )
         self._left = (
-            f"operation {self._operation.name}: {stop}. Stopped with {self._of - self._done} of {self._of} "
+            f"{words} Stopped with {self._of - self._done} of {self._of} "
             f"windows left to do; what was done is stored and marked. It can go on at "
             f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
             f"({turn:%Y-%m-%d %H:%M} UTC), in the operation's next day, which has a new quota: the sensor "

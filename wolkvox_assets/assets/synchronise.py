@@ -13,7 +13,7 @@ from functools import partial
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp, RetryPolicy
+from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp, RetryPolicy, RowsMissing
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
@@ -95,7 +95,7 @@ def make_windows_true(
                     seed=seed,
                     direct=direct,
                 ),
-                (AnswerUnreadable, AnswerTooLarge),
+                (AnswerUnreadable, AnswerTooLarge, RowsMissing),
             ),
             windows=len(ended),
             held_back=held_back,

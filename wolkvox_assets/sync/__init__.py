@@ -23,16 +23,16 @@ from wolkvox_assets.sync.steps import (
     Trust,
     Verified,
 )
-from wolkvox_assets.sync.tolerant import NothingReadable, around_bad_answers
+from wolkvox_assets.sync.tolerant import BadAnswers, around_bad_answers
 
 __all__ = [
     "Ask",
     "Audited",
+    "BadAnswers",
     "Discard",
     "Known",
     "KnownEmpty",
     "Note",
-    "NothingReadable",
     "Proof",
     "Source",
     "Step",

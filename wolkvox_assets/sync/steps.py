@@ -117,9 +117,10 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the person who reads the log should know; nothing to store."""
+    """Something the person who reads the log should know; nothing to store. `warning`: something is wrong."""
 
     text: str
+    warning: bool = False
 
 
 Step = Known | KnownEmpty | Verified | Discard | Proof | Audited | Note

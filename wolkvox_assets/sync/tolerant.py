@@ -19,12 +19,21 @@ _MOST_BAD_IN_A_ROW = 12
 """Windows that can't be read with no answer in between that can: then it is not the windows."""
 
 
-class NothingReadable(Exception):
-    """No answer of use could be had. `first`: what the first of them raised."""
+class BadAnswers(Exception):
+    """Some windows could not be had; all others were, or, if `given_up`, it is not the windows.
 
-    def __init__(self, first: Exception) -> None:
-        super().__init__(f"{first} Not this one alone: {_MOST_BAD_IN_A_ROW} windows in a row were like that.")
+    `first`: what the first of them raised. `left_out`: the ranges without them.
+    """
+
+    def __init__(self, first: Exception, left_out: Sequence[Range], *, given_up: bool) -> None:
+        windows = sum(map(len, left_out))
+        shown = "; ".join(map(str, left_out[:10])) + (" …" if len(left_out) > 10 else "")
+        more = f" In all {windows} windows could not be had: {shown}." if windows > 1 else ""
+        why = f" Given up: {_MOST_BAD_IN_A_ROW} in a row, and no answer that can be read." if given_up else ""
+        super().__init__(f"{first}{more}{why}")
         self.first = first
+        self.left_out = left_out
+        self.given_up = given_up
 
 
 def around_bad_answers(
@@ -37,11 +46,12 @@ def around_bad_answers(
     """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
-    window in a month. A window that raises it by itself is left out, with a `Note`; when all else is done,
-    the first such error is raised. Raises `NothingReadable` where it is not some windows but all of them:
-    an empty answer tells nothing, since it has nothing to be read.
+    window in a month. A window that raises it by itself is left out, with a `Note`, and `BadAnswers` is raised
+    when all else is done; at once where it is not some windows but all of them. (An empty answer tells
+    nothing: it has nothing to be read.)
     """
-    failed: list[Exception] = []
+    first: Exception | None = None
+    left_out: set[datetime] = set()
     bad_in_a_row = 0
     waiting = [list(ranges)]
     while waiting:
@@ -65,20 +75,22 @@ def around_bad_answers(
                 yield step
         except bad as error:
             if asked is None or len(asked) == 1:
-                failed.append(error)
+                first = first or error
+                gone = set(asked.windows()) if asked else left
+                left_out |= gone
+                left -= gone
+                yield Note(f"{error} Left out for now; the others go on.", warning=True)
                 bad_in_a_row += 1
                 if bad_in_a_row == _MOST_BAD_IN_A_ROW:
-                    raise NothingReadable(failed[0]) from error
-                left -= set(asked.windows()) if asked else left
-                yield Note(f"{error} Left out for now; the others go on.")
+                    raise BadAnswers(first, contiguous(left_out), given_up=True) from first
                 waiting.append(contiguous(left))
             else:
                 middle = asked.start + len(asked) // 2 * WINDOW
                 # Apart, or they would be joined and asked as one again.
                 waiting.append(contiguous(w for w in left if w < middle))
                 waiting.append(contiguous(w for w in left if w >= middle))
-    if failed:
-        raise failed[0]
+    if first is not None:
+        raise BadAnswers(first, contiguous(left_out), given_up=False) from first
 
 
 def _without(left: set[datetime], step: Step) -> set[datetime]:

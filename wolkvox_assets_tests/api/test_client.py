@@ -30,6 +30,7 @@ from wolkvox_assets.api import (
     RedirectRefused,
     RequestRecord,
     RetryPolicy,
+    RowsMissing,
     ServerFault,
     SettingsRefused,
     TokenRefused,
@@ -203,7 +204,7 @@ def test_a_web_page_is_the_servers_fault_whatever_its_status(
         (Reply(200, '{"code": 200, "data": [], "x": "ñ"}'.encode("latin-1")), AnswerUnreadable),
         (Reply(200, b'{"code": 302, "data": []}'), UnexpectedStatus),
         (Reply(206, GOOD.body), UnexpectedStatus),
-        (answer(row(), row("Beto"), msg="3 records were found"), ServerFault),
+        (answer(row(), row("Beto"), msg="3 records were found"), RowsMissing),
     ],
 )
 def test_what_other_bodies_become(

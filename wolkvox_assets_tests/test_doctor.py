@@ -1,0 +1,95 @@
+"""What `wolkvox-assets doctor` says, and with which exit code, against a stand-in server."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from wolkvox_assets.cli import main
+from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets_tests.project import Project
+
+DAY = date(2026, 11, 18)
+TOKEN = "a-token-that-nobody-must-see-7391"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(Centre(5), token=TOKEN) as simulator:
+        yield simulator
+
+
+def doctor(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    **settings: str,
+) -> tuple[int, list[str]]:
+    """The exit code, and the lines."""
+    for name, value in {**Project(tmp_path, simulator, DAY).settings, **settings}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["doctor"])
+    said = capsys.readouterr()
+    assert TOKEN not in said.out + said.err
+    code = end.value.code
+    assert isinstance(code, int)
+    return code, said.out.splitlines()
+
+
+def test_all_is_well(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 0
+    assert all(line.startswith("ok ") for line in lines)
+    for words in (
+        simulator.url,
+        "America/Bogota",
+        "requests used today",
+        "can be written",
+        "is not there yet",
+    ):
+        assert any(words in line for line in lines)
+    assert simulator.counters.requests == 1
+    Project(tmp_path, simulator, DAY).materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
+    _, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert "1 known, from 2026-11-18 10:00" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"WOLKVOX_TOKEN": "not-the-token"}, "Set the operation's current token"),
+        ({"WOLKVOX_START": "2026-13-01"}, "WOLKVOX_START: must be a day such as 2026-11-01"),
+        ({"WOLKVOX_TIMZONE": "America/Lima"}, "WOLKVOX_TIMZONE is set and means nothing here"),
+        ({"WOLKVOX_DATA_DIR": "/proc/nowhere"}, "or set WOLKVOX_DATA_DIR"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do(
+    settings: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys, **settings)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert words in wrong
+
+
+def test_tokens_of_other_operations_are_no_misspelt_variables(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _ = doctor(tmp_path, simulator, monkeypatch, capsys, WOLKVOX_TOKEN_NORTH="x")
+    assert code == 0
