@@ -89,9 +89,9 @@ class Meanwhile:
     """What a run that holds the token for long does before and between its own requests, and what it leaves to
     others.
 
-    Each time a window has closed: what is due of all operations that share the token, and then the gaps of
-    their last days, but for `own`, the windows of `operation` that this run is for. Nothing for those whose live
-    schedule is not carried out on this instance: then a range is just that range.
+    Each time a window has closed: what is due of all operations that share the token, and then, once it has
+    begun itself, the gaps of their last days, but for `own`, the windows of `operation` that this run is for.
+    Nothing for those whose live schedule is not carried out on this instance: then a range is just that range.
     """
 
     def __init__(
@@ -104,11 +104,14 @@ class Meanwhile:
     ) -> None:
         self._context, self._settings, self._sharers = context, settings, sharers
         self._own = {operation.name: set(own)}
+        self._begun = False
         self._due = datetime.now(UTC)
         self._failed: dict[str, tuple[int, datetime]] = {}
 
     def serve(self) -> None:
-        if self._keep_fresh():
+        # Gaps can take minutes: a run for a single window is not to wait for them.
+        begins, self._begun = not self._begun, True
+        if self._keep_fresh() and not begins:
             for operation in self._served():
                 self._unless_it_failed_lately(
                     f"fill the gaps of {operation.name}", self._fill_gaps, operation
