@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets import duties
+from wolkvox_assets.api import RetryPolicy
 from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION, PERMANENT, THESE_WINDOWS
@@ -39,6 +40,8 @@ from wolkvox_assets.windows import WINDOW, Range
 # comes first.
 _MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
+# The sensor is the next try, but a long run should not end at each bad minute of a server's.
+_RETRIES = RetryPolicy(attempts=12, deadline_seconds=300, doubtful=4)
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
 # Longer than any pause between live runs: if none came within it, their schedule is off.
@@ -75,6 +78,7 @@ def build_gaps(
             windows,
             between=meanwhile.serve,
             held_back=meanwhile.held_back,
+            retry=_RETRIES,
         )
 
     @dg.job(
