@@ -347,11 +347,11 @@ def test_a_window_of_the_last_days_that_cannot_be_read_keeps_no_history_out(
     old = Range(location.midnight - 9 * DAY, location.midnight - 8 * DAY)
     location.project.start = location.wall().date() - 9 * DAY
     location.reload()
-    location.fill(location.project.start, live_from(location))
+    now = datetime.now(UTC)
+    location.fill(location.project.start, live_from(location, now + 2 * MINUTE))
     location.mark(Range(location.midnight - 9 * DAY, location.midnight))
     location.forget(bad, old)
     assert asked_for(location.sensor()) == [bad]
-    now = datetime.now(UTC)
     location.record(CATCH_UP, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
     clock.set(now + 2 * MINUTE)
     assert asked_for(location.sensor()) == [bad, old]
