@@ -4,7 +4,7 @@ What belongs here: everything that knows how the API speaks. What doesn't: Dagst
 environment. Start with `client.py`; `errors.py` opens with the tree of what can go wrong.
 """
 
-from wolkvox_assets.api.client import MAX_RANGE, RequestRecord, WolkvoxClient
+from wolkvox_assets.api.client import LONG_RANGE, MAX_RANGE, RequestRecord, WolkvoxClient
 from wolkvox_assets.api.errors import (
     AnswerTooLarge,
     AnswerUnreadable,
@@ -20,9 +20,11 @@ from wolkvox_assets.api.errors import (
     RowsMissing,
     ServerFault,
     SettingsRefused,
+    TimedOut,
     TokenMissing,
     TokenRefused,
     TooManyAtOnce,
+    TooSlow,
     Transient,
     Unavailable,
     UnexpectedStatus,
@@ -33,6 +35,7 @@ from wolkvox_assets.api.parsing import Answer, Note, Quota
 from wolkvox_assets.api.retries import RetryPolicy
 
 __all__ = [
+    "LONG_RANGE",
     "MAX_RANGE",
     "Answer",
     "AnswerTooLarge",
@@ -53,9 +56,11 @@ __all__ = [
     "RowsMissing",
     "ServerFault",
     "SettingsRefused",
+    "TimedOut",
     "TokenMissing",
     "TokenRefused",
     "TooManyAtOnce",
+    "TooSlow",
     "Transient",
     "Unavailable",
     "UnexpectedStatus",

@@ -38,6 +38,8 @@ from wolkvox_assets.api.errors import (
     RedirectRefused,
     ServerFault,
     SettingsRefused,
+    TimedOut,
+    TooSlow,
     Transient,
     WolkvoxError,
     outcome_of,
@@ -62,6 +64,9 @@ logger = logging.getLogger(__name__)
 
 MAX_RANGE = timedelta(days=31)
 """The longest range of one request [D+]."""
+
+LONG_RANGE = timedelta(days=1)
+"""A range over this, which is not answered in time, is better asked in parts than again."""
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """The largest answer [D+], after decompression."""
@@ -189,7 +194,8 @@ class WolkvoxClient:
             error = RangeRefused(refused)
             error.asked = asked
             raise error
-        answer = self._ask(asked, read_agent_9, self._policy)
+        long = stretch.end - stretch.start > LONG_RANGE
+        answer = self._ask(asked, read_agent_9, self._policy.for_long_range() if long else self._policy)
         return Answer(answer.agents, self._not_noted_before(answer), answer.records)
 
     def token_info(self) -> Quota:
@@ -312,7 +318,7 @@ class WolkvoxClient:
                         failure = AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
                         break
                     if self._clock() - started > min(ANSWER_SECONDS, time_left):
-                        failure = ServerFault(
+                        failure = TooSlow(
                             f"The answer was not complete after {self._clock() - started:.0f} s."
                         )
                         break
@@ -329,6 +335,8 @@ class WolkvoxClient:
             return CertificateRefused(f"({text})")
         if status is not None:  # there was an answer, so the network lets us through
             return ServerFault(f"The answer was cut off ({text}).")
+        if isinstance(problem, requests.exceptions.ReadTimeout):
+            return TimedOut(f"({text})")
         return ConnectionFailed(f"({text})")
 
     def _reply(

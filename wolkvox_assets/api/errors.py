@@ -20,7 +20,9 @@
           ├── TooManyAtOnce         403: someone else uses the token now
           ├── Unavailable           403 with a text nobody published: backup or maintenance
           ├── ConnectionFailed      refused, timed out, reset: network, or not on the allow-list
+          │    └── TimedOut             connected, but no answer came in time
           └── ServerFault           5xx, 408, 425, 429, HTML, a cut-off answer
+               ├── TooSlow              504, or an answer that takes for ever: perhaps the range is too long
                └── RowsMissing          fewer rows than the answer says it has
 
 What belongs here: the exceptions, and the contract's error table as data. What doesn't: reading a
@@ -257,11 +259,23 @@ class ConnectionFailed(Transient):
     )
 
 
+class TimedOut(ConnectionFailed):
+    """Connected, and then no answer within the API's own 60 s for a request and a little more."""
+
+    happened = "The server took the request and did not answer in time."
+
+
 class ServerFault(Transient):
     """5xx, 408, 425, 429, an HTML page, a cut-off answer [D+]: the server, or a proxy before it."""
 
     happened = "The server, or a proxy before it, is in trouble."
     remedy = "Try again later; if it stays, report it to Wolkvox with this message."
+
+
+class TooSlow(ServerFault):
+    """504, or an answer that begins and does not end: over the API's own 60 s for a request [D+]."""
+
+    happened = "The server does not finish its answer in time."
 
 
 class RowsMissing(ServerFault):
@@ -297,6 +311,7 @@ ERROR_TABLE = (
     Rule(404, "validate dates entered", None),
     Rule(404, "", NotFound),
     # Not Wolkvox's: what proxies and web servers say when one should come back later.
+    Rule(504, "", TooSlow),
     Rule(408, "", ServerFault),
     Rule(425, "", ServerFault),
     Rule(429, "", ServerFault),

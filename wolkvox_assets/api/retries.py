@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from tenacity import RetryCallState
 
-from wolkvox_assets.api.errors import RowsMissing, Transient, Unavailable
+from wolkvox_assets.api.errors import RowsMissing, TimedOut, TooSlow, Transient, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class RetryPolicy:
     at most `longest_wait` ("full jitter": those who failed together do not come back together).
     `doubtful`: a 403 whose text nobody published, or an answer that lacks rows, is seen this often, then reported:
     it may pass, or be what the server means.
+    `slow`: an answer that does not come in time is waited for this often.
     `retry_after_cap`: a server's `Retry-After` counts up to this.
     """
 
@@ -36,11 +37,16 @@ class RetryPolicy:
     first_wait: float = 0.25
     longest_wait: float = 30
     doubtful: int = 6
+    slow: int = 20
     retry_after_cap: float = 300
 
     def for_advice(self) -> "RetryPolicy":
         """The same for what one can do without: given up after a few attempts."""
         return replace(self, attempts=min(self.attempts, 3), doubtful=min(self.doubtful, 2))
+
+    def for_long_range(self) -> "RetryPolicy":
+        """The same where a shorter range may be answered sooner."""
+        return replace(self, slow=min(self.slow, 2))
 
 
 class Patience:
@@ -52,6 +58,7 @@ class Patience:
         self._random = random
         self._started = clock()
         self._doubtful: Counter[type[Exception]] = Counter()
+        self._slow = 0
 
     @property
     def elapsed(self) -> float:
@@ -82,8 +89,10 @@ class Patience:
         error = _error(state)
         if isinstance(error, Unavailable | RowsMissing):
             self._doubtful[type(error)] += 1
+        self._slow += isinstance(error, TimedOut | TooSlow)
         return (
             state.attempt_number >= self._policy.attempts
+            or self._slow >= self._policy.slow
             or max(self._doubtful.values(), default=0) >= self._policy.doubtful
             or state.upcoming_sleep >= self.remaining
         )

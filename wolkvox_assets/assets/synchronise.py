@@ -13,7 +13,16 @@ from functools import partial
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import AnswerTooLarge, AnswerUnreadable, QuotaUsedUp, RetryPolicy, RowsMissing
+from wolkvox_assets.api import (
+    LONG_RANGE,
+    AnswerTooLarge,
+    AnswerUnreadable,
+    QuotaUsedUp,
+    RetryPolicy,
+    RowsMissing,
+    TimedOut,
+    TooSlow,
+)
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
@@ -95,7 +104,9 @@ def make_windows_true(
                     seed=seed,
                     direct=direct,
                 ),
-                (AnswerUnreadable, AnswerTooLarge, RowsMissing),
+                bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing),
+                slow=(TimedOut, TooSlow),
+                long=LONG_RANGE // WINDOW,
             ),
             windows=len(ended),
             held_back=held_back,

@@ -1,10 +1,12 @@
-"""Going on around answers that can't be read: one bad window must not keep all others out.
+"""Going on around answers that can't be had: one bad window, or a range too long, must not keep all others out.
 
-What belongs here: narrowing a range that fails down to the windows that fail, and leaving those out. What
-doesn't: which errors these are (the caller's), making windows true (`run.py`).
+What belongs here: narrowing a range that fails down to the windows that fail, and leaving those out; asking in
+shorter ranges where long ones take too long. What doesn't: which errors these are (the caller's), making
+windows true (`run.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wolkvox_assets.sync.steps import Ask, Discard, Known, KnownEmpty, Note, Proof, Step, Trust, Verified
@@ -42,6 +44,8 @@ def around_bad_answers(
     trust: Trust,
     make: Make,
     bad: type[Exception] | tuple[type[Exception], ...],
+    slow: type[Exception] | tuple[type[Exception], ...] = (),
+    long: int = 288,
 ) -> Iterator[Step]:
     """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
 
@@ -49,48 +53,89 @@ def around_bad_answers(
     window in a month. A window that raises it by itself is left out, with a `Note`, and `BadAnswers` is raised
     when all else is done; at once where it is not some windows but all of them. (An empty answer tells
     nothing: it has nothing to be read.)
+
+    A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
+    then on; a shorter one that does is heard.
     """
+    yield from _Around(ask, trust, make, bad, slow, long).make_true(ranges)
+
+
+@dataclass
+class _Around:
+    ask: Ask
+    trust: Trust
+    make: Make
+    bad: type[Exception] | tuple[type[Exception], ...]
+    slow: type[Exception] | tuple[type[Exception], ...]
+    long: int
+    # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
+    waiting: list[list[Range]] = field(default_factory=list)
+    asked: Range | None = None  # the latest
+    longest: int | None = None  # windows that an answer is had for in time, as far as is known
     first: Exception | None = None
-    left_out: set[datetime] = set()
-    bad_in_a_row = 0
-    waiting = [list(ranges)]
-    while waiting:
-        together = waiting.pop()  # the newest
-        asked: Range | None = None
+    left_out: set[datetime] = field(default_factory=set)
+    bad_in_a_row: int = 0
+
+    def make_true(self, ranges: Sequence[Range]) -> Iterator[Step]:
+        self.waiting.append(list(ranges))
+        while self.waiting:
+            together, longest = self.waiting.pop(), self.longest
+            if longest is not None and any(len(r) > longest for r in together):
+                self.waiting += [[piece] for r in together for piece in _pieces(r, longest)]
+            else:
+                yield from self._make(together)
+        if self.first is not None:
+            raise BadAnswers(self.first, contiguous(self.left_out), given_up=False) from self.first
+
+    def _make(self, together: list[Range]) -> Iterator[Step]:
+        self.asked = None
         left = {window for r in together for window in r.windows()}
-
-        def remember(r: Range, /) -> Agents:
-            nonlocal asked, bad_in_a_row
-            asked = r
-            answer = ask(r)
-            if answer:
-                bad_in_a_row = 0
-            return answer
-
         try:
-            for step in make(together, remember, trust):
+            for step in self.make(together, self._ask, self.trust):
                 left = _without(left, step)
                 if isinstance(step, Proof):
-                    trust = Trust.PROVED if step.holds else Trust.FAILED
+                    self.trust = Trust.PROVED if step.holds else Trust.FAILED
                 yield step
-        except bad as error:
-            if asked is None or len(asked) == 1:
-                first = first or error
-                gone = set(asked.windows()) if asked else left
-                left_out |= gone
-                left -= gone
-                yield Note(f"{error} Left out for now; the others go on.", warning=True)
-                bad_in_a_row += 1
-                if bad_in_a_row == _MOST_BAD_IN_A_ROW:
-                    raise BadAnswers(first, contiguous(left_out), given_up=True) from first
-                waiting.append(contiguous(left))
-            else:
-                middle = asked.start + len(asked) // 2 * WINDOW
-                # Apart, or they would be joined and asked as one again.
-                waiting.append(contiguous(w for w in left if w < middle))
-                waiting.append(contiguous(w for w in left if w >= middle))
-    if first is not None:
-        raise BadAnswers(first, contiguous(left_out), given_up=False) from first
+        except self.bad as error:
+            yield from self._around(error, left)
+        except self.slow:
+            if self.asked is None or len(self.asked) <= self.long:
+                raise
+            self.longest = max(self.long, len(self.asked) // 2)
+            self.waiting.append(contiguous(left))
+
+    def _ask(self, r: Range, /) -> Agents:
+        self.asked = r
+        answer = self.ask(r)
+        if answer:
+            self.bad_in_a_row = 0
+        return answer
+
+    def _around(self, error: Exception, left: set[datetime]) -> Iterator[Step]:
+        """`left`: what is still to be done of the ranges that an answer was bad for."""
+        asked = self.asked
+        if asked is not None and len(asked) > 1:
+            middle = asked.start + len(asked) // 2 * WINDOW
+            self.waiting.append(contiguous(w for w in left if w < middle))
+            self.waiting.append(contiguous(w for w in left if w >= middle))
+            return
+        self.first = self.first or error
+        gone = set(asked.windows()) if asked else left
+        self.left_out |= gone
+        yield Note(f"{error} Left out for now; the others go on.", warning=True)
+        self.bad_in_a_row += 1
+        if self.bad_in_a_row == _MOST_BAD_IN_A_ROW:
+            raise BadAnswers(self.first, contiguous(self.left_out), given_up=True) from self.first
+        self.waiting.append(contiguous(left - gone))
+
+
+def _pieces(r: Range, longest: int) -> list[Range]:
+    """Cut up, oldest first, the oldest piece being what is left over."""
+    pieces = []
+    while len(r) > longest:
+        r, newest = Range(r.start, r.end - longest * WINDOW), Range(r.end - longest * WINDOW, r.end)
+        pieces.append(newest)
+    return [r, *reversed(pieces)]
 
 
 def _without(left: set[datetime], step: Step) -> set[datetime]:

@@ -17,7 +17,7 @@ from wolkvox_assets.sync import (
     around_bad_answers,
     make_true,
 )
-from wolkvox_assets.usage import Agents, Usage
+from wolkvox_assets.usage import Agents, Usage, add_up
 from wolkvox_assets.windows import Range
 
 START = datetime(2026, 3, 1)
@@ -148,3 +148,57 @@ def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
     with pytest.raises(BadAnswers):
         run()
     assert found == set(whole.windows()) - set(bad)
+
+
+class Slow(Exception):
+    pass
+
+
+@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("days_in_time", [1, 3, 20])
+def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
+    trust: Trust, days_in_time: int
+) -> None:
+    whole = Range(START, START + 30 * 288 * WINDOW)
+    uses = {START + n * 500 * WINDOW: {"Ana": Usage(1, 5, 0, 5)} for n in range(17)}
+    in_vain = 0
+
+    def ask(r: Range, /) -> Agents:
+        nonlocal in_vain
+        if len(r) > days_in_time * 288:
+            in_vain += 1
+            raise Slow(str(r))
+        return add_up(a for w, a in uses.items() if r.start <= w < r.end)
+
+    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+        return make_true(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+        )
+
+    found: dict[datetime, Agents] = {}
+    for step in around_bad_answers([whole], ask, trust, make, Unreadable, Slow):
+        match step:
+            case Known(window=window, agents=agents):
+                found[window] = agents
+            case _ if hasattr(step, "range") and hasattr(step, "source"):
+                found.update((window, {}) for window in step.range.windows())
+            case _:
+                pass
+    assert found == {w: uses.get(w, {}) for w in whole.windows()}
+    assert in_vain <= 5  # a month is halved five times down to a day
+
+
+def test_a_short_range_that_is_not_answered_in_time_is_heard() -> None:
+    def ask(r: Range, /) -> Agents:
+        raise Slow(str(r))
+
+    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+        for r in ranges:
+            yield Known(r.start, ask(r), Source.ASKED)
+
+    with pytest.raises(Slow):
+        list(
+            around_bad_answers(
+                [Range(START, START + 9000 * WINDOW)], ask, Trust.PROVED, make, Unreadable, Slow
+            )
+        )
