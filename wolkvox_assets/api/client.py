@@ -422,7 +422,8 @@ def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:
         raise reply.failure
     beginning = reply.text.lstrip()[:1]
     if beginning == "<":
-        raise ServerFault("A web page came in place of an answer.")
+        page = "A web page came in place of an answer."
+        raise TooSlow(page) if status == 504 else ServerFault(page)
     if flaw is not None and status == 200:
         raise flaw
     # A refusal needs no perfect body. But one that starts like JSON and does not end so lacks the part that

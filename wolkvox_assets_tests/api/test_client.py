@@ -35,6 +35,7 @@ from wolkvox_assets.api import (
     SettingsRefused,
     TokenRefused,
     TooManyAtOnce,
+    TooSlow,
     Transient,
     Unavailable,
     UnexpectedStatus,
@@ -524,6 +525,35 @@ def test_an_unpublished_403_is_counted_by_kind(server: ScriptedServer, make_clie
     with pytest.raises(Unavailable, match="copia") as caught:
         make_client().agent_9(WINDOW)
     assert len(server.seen) == caught.value.attempts == 9 + 6 + 2  # the script's last reply goes on
+
+
+def test_rows_that_are_always_missing_are_reported_after_a_few_tries(
+    server: ScriptedServer, make_client: MakeClient
+) -> None:
+    server.script = [answer(row(), msg="3 records were found")]
+    with pytest.raises(RowsMissing, match="It has 1 of 3"):
+        make_client().agent_9(WINDOW)
+    assert len(server.seen) == 6
+
+
+@pytest.mark.parametrize(("days", "tries"), [(31, 2), (2, 2), (1, 20)])
+def test_a_long_range_that_is_not_answered_in_time_is_not_asked_for_long(
+    days: int, tries: int, server: ScriptedServer, make_client: MakeClient
+) -> None:
+    """A shorter one may be; a short one is asked as often as anything."""
+    server.script = [Reply(504, b"<html>Gateway Time-out</html>")]
+    with pytest.raises(TooSlow):
+        make_client().agent_9(Range(WINDOW.start, WINDOW.start + timedelta(days=days)))
+    assert len(server.seen) == tries
+
+
+def test_token_info_is_given_up_sooner(server: ScriptedServer, make_client: MakeClient) -> None:
+    """It is advice: a report can be had without it."""
+    for fault, tries in ((refusal(403, "copia"), 2), (FAULT, 3)):
+        server.script, before = [fault], len(server.seen)
+        with pytest.raises(Transient):
+            make_client().token_info()
+        assert len(server.seen) - before == tries
 
 
 def test_maintenance_that_ends(server: ScriptedServer, make_client: MakeClient) -> None:
