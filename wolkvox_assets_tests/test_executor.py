@@ -4,11 +4,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from filelock import FileLock
 
 from wolkvox_assets.executor import end_dead_runs, one_at_a_time
 from wolkvox_assets.simulator import Centre, Simulator
@@ -102,6 +104,22 @@ def test_a_killed_command_line_run_gives_way_to_one_that_waits_without_burning_t
         windows = [window for window in project.known() if window.hour == 12 and window.minute <= 25]
         assert len(windows) == 6
         assert project.rows() == project.true_rows(project.known())
+
+
+def test_two_runs_never_see_one_free_place(instance: dg.DagsterInstance) -> None:
+    """Whoever looks whether the pool has room holds a lock until the place is claimed."""
+    folder = Path(instance.storage_directory(), "pools")
+    folder.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as other:
+        with FileLock(folder / POOL):
+            run = other.submit(dg.execute_job, dg.reconstructable(tiny), instance=instance)
+            until(lambda: statuses(instance) == ["STARTED"])
+            time.sleep(0.5)
+            assert instance.event_log_storage.get_concurrency_info(POOL).claimed_slots == []
+            assert not run.done()
+        assert run.result(30).success
+    with FileLock(folder / POOL, timeout=0):
+        pass  # it is free again
 
 
 def start(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:

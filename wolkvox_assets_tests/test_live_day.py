@@ -130,7 +130,6 @@ def test_a_live_day_costs_at_most_330_requests_from_the_first_day_on(truth: Trut
     """Also before additivity is proved, and where it never is; quota readings included, and with one licence."""
     live = Live(Server(truth), daily_limit=1000 * licences)
     days = five_days(live)
-    print(days)
     assert len(days) == 5
     assert max(days) <= 330
     assert min(days) >= 288 + 22
@@ -157,7 +156,6 @@ def test_late_records_are_found_within_the_day_and_cost_some_requests_each() -> 
     }
     live = Live(Server(truth), daily_limit=50_000)
     days = five_days(live, late)
-    print(days)
     assert max(days) <= 330 + 3 * 14 + 25
     done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(days=1))
     content = live.store.content()
@@ -169,7 +167,6 @@ def test_late_records_are_found_within_the_day_and_cost_some_requests_each() -> 
 def test_where_ranges_do_not_add_up_every_window_is_asked_again_when_its_day_has_closed() -> None:
     live = Live(Touching(uses_on(FIVE_DAYS, 500)), daily_limit=50_000)
     days = five_days(live)
-    print(days)
     assert live.verdict is not None
     assert not live.verdict[1]
     assert max(days[1:]) <= 2 * 288 + 10

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from wolkvox_assets.api import Transient, WolkvoxError
+from wolkvox_assets.assets.live_schedule import live_job_name
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
@@ -34,7 +35,9 @@ def failures_explained(
         yield
     except BadAnswers as bad:
         if tag:
-            _tag(context, operation, bad.first, EVERYTHING if bad.given_up else THESE_WINDOWS)
+            # Of history that can't be read, live windows say nothing, nor it of them.
+            everything = bad.given_up and context.run.job_name == live_job_name(operation)
+            _tag(context, operation, bad.first, EVERYTHING if everything else THESE_WINDOWS)
         failure = dg.Failure if bad.given_up else SomeWindowsFailed
         raise failure(
             description=f"{bad} {_KEPT}", metadata=_metadata(operation, bad.first), allow_retries=False

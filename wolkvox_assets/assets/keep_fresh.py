@@ -20,7 +20,7 @@ from wolkvox_assets.assets.synchronise import Context, make_windows_true
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import holes, perhaps_unsettled, verified
+from wolkvox_assets.store.gaps import asked_in_vain, holes, perhaps_unsettled, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
@@ -29,38 +29,68 @@ _GAPS_AT_A_TIME = 288  # windows: what is asked of them before the run's own tur
 
 # The next tick is the next try: less is asked of a server that is down than where a long run would be lost.
 _LIVE_RETRIES = RetryPolicy(attempts=5, deadline_seconds=150, doubtful=3)
+# An hour of windows, none of which can be read: that is not the windows.
+_GIVE_UP_AFTER = 12
+# A known window whose answer can't be used any more is asked once in this time.
+_REST_WHEN_UNREADABLE = timedelta(days=1)
+
+GAP_RETRIES = RetryPolicy(attempts=12, deadline_seconds=300, doubtful=4)
+"""The sensor is the next try, but a long run should not end at each bad minute of a server's."""
 
 
-def keep_fresh(context: Context, operation: Operation, delay: timedelta, *, nested: bool = False) -> None:
+def keep_fresh(
+    context: Context,
+    operation: Operation,
+    delay: timedelta,
+    sharers: tuple[Operation, ...],
+    *,
+    nested: bool = False,
+) -> None:
     """Ask the windows that have just closed, then verify hours that settled and days that closed.
 
-    `delay`: how long after its end a window is first asked. `nested`: between two requests of another run's.
-    Raises `dg.Failure`.
+    `delay`: how long after its end a window is first asked. `sharers`: the operations with the same token, this
+    one too. `nested`: between two requests of another run's. Raises `dg.Failure`.
     """
     live = _Live(context, operation, delay, nested=nested)
-    live.ask()
-    files: StoreResource = context.resources.store
+    unreadable: SomeWindowsFailed | None = None
+    try:
+        live.ask()
+    except SomeWindowsFailed as failure:
+        unreadable = failure  # all others are there, and late records are found all the same
     # Looked up only now: what was just fetched may complete an hour.
-    with failures_explained(context, operation.name, tag=not nested), files.store.reading() as con:
-        verdict = latest_verdict(con, operation.name) if con else None
-    now = datetime.now(UTC)
-    if quota_waits(context.instance, operation, now, live=False):
-        return  # what is left of the day's quota is for live windows
-    trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
-    with failures_explained(context, operation.name, tag=not nested):
-        due = duties.to_verify(
-            operation, _known(files.store, operation), _perhaps_unsettled(files.store, operation), trust, now
-        )
     make_windows_true(
         context,
         operation,
-        due,
+        _to_verify(context, operation, nested=nested),
         # It is one request mostly, but hundreds where a day has to be asked window by window.
         between=live.ask_when_due,
-        held_back=lambda: duties.live_need(operation, datetime.now(UTC)),
+        held_back=lambda: sum(duties.live_need(o, datetime.now(UTC)) for o in sharers),
         retry=_LIVE_RETRIES,
+        give_up_after=_GIVE_UP_AFTER,
         nested=nested,
     )
+    if unreadable is not None:
+        raise unreadable
+
+
+def _to_verify(context: Context, operation: Operation, *, nested: bool) -> list[datetime]:
+    """What is due to be verified now; nothing where what is left of the day's quota is for live windows."""
+    store, now = context.resources.store.store, datetime.now(UTC)
+    if quota_waits(context.instance, operation, now, live=False):
+        return []
+    with failures_explained(context, operation.name, tag=not nested):
+        with store.reading() as con:
+            verdict = latest_verdict(con, operation.name) if con else None
+            rest = now.replace(tzinfo=None) - _REST_WHEN_UNREADABLE
+            in_vain = asked_in_vain(con, operation.name, rest) if con else set()
+        due = duties.to_verify(
+            operation,
+            _known(store, operation),
+            _perhaps_unsettled(store, operation),
+            duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now),
+            now,
+        )
+    return [window for window in due if window not in in_vain]
 
 
 class _Live:
@@ -78,7 +108,14 @@ class _Live:
                 self._operation, _known(files.store, self._operation), now, self._delay
             )
         self._due = duties.next_live(now, self._delay)
-        make_windows_true(self._context, self._operation, windows, retry=_LIVE_RETRIES, nested=self._nested)
+        make_windows_true(
+            self._context,
+            self._operation,
+            windows,
+            retry=_LIVE_RETRIES,
+            give_up_after=_GIVE_UP_AFTER,
+            nested=self._nested,
+        )
 
     def ask_when_due(self) -> None:
         if datetime.now(UTC) >= self._due:
@@ -118,22 +155,27 @@ class Meanwhile:
                 )
 
     def _keep_fresh(self) -> bool:
-        """Does what is due of all of them. Returns whether it was time to."""
+        """Does what is due of all of them, if it is time to. Returns whether that worked for any."""
         now = datetime.now(UTC)
         if now < self._due:
             return False
         self._due = duties.next_live(now, self._settings.live_delay)
-        served = self._served()
-        for operation in served:
+        worked = False
+        for operation in self._served():
             # Where it fails no tag says that this operation is served, and its own live run waits its turn.
             if self._unless_it_failed_lately(f"keep {operation.name} fresh", self._serve_one, operation):
+                worked = True
                 self._context.instance.add_run_tags(
                     self._context.run.run_id, {serves(operation.name): datetime.now(UTC).isoformat()}
                 )
-        return bool(served)
+        return worked
 
     def _serve_one(self, operation: Operation) -> None:
-        keep_fresh(self._context, operation, self._settings.live_delay, nested=True)
+        try:
+            keep_fresh(self._context, operation, self._settings.live_delay, self._sharers, nested=True)
+        except SomeWindowsFailed as failure:
+            # It keeps no other waiting. When it is live no more it is a gap, whose run fails by itself and is heard.
+            self._context.log.warning(f"While {operation.name} was kept fresh: {failure.description}")
 
     def _fill_gaps(self, operation: Operation) -> None:
         files: StoreResource = self._context.resources.store
@@ -153,6 +195,7 @@ class Meanwhile:
             [window for r in found for window in r.windows() if window not in own],
             between=self._keep_fresh,
             held_back=self.held_back,
+            retry=GAP_RETRIES,
             nested=True,
         )
 
@@ -166,10 +209,6 @@ class Meanwhile:
             return False
         try:
             do(operation)
-        except SomeWindowsFailed as failure:
-            # A window that can't be read keeps no other waiting. When it is live no more it is a gap, whose run
-            # fails by itself and is heard.
-            self._context.log.warning(f"While it was to {what}: {failure.description}")
         except dg.Failure as failure:
             pause = min(timedelta(minutes=5) * (1 << min(times, 5)), _LONGEST_PAUSE)
             self._failed[what] = (times + 1, now + pause)
@@ -199,7 +238,9 @@ def _known(store: Store, operation: Operation) -> Callable[[Range], dict[datetim
 
 def _perhaps_unsettled(store: Store, operation: Operation) -> Callable[[datetime], dict[datetime, datetime]]:
     def found(before: datetime) -> dict[datetime, datetime]:
+        # From a window's start on the wall clock to when it has settled in UTC, clock changes included.
+        later = operation.clock.start_utc(before).replace(tzinfo=None) - before + 3 * duties.SETTLED_AFTER
         with store.reading() as con:
-            return perhaps_unsettled(con, operation.name, before) if con else {}
+            return perhaps_unsettled(con, operation.name, before, later) if con else {}
 
     return found

@@ -1,7 +1,7 @@
 """Whether live windows of an operation come by themselves on this instance.
 
-What belongs here: the schedule's name, and whether a daemon carries it out. What doesn't: the schedule
-(`automation/live.py`).
+What belongs here: the names of the job and its schedule, and whether a daemon carries it out. What doesn't: the
+two themselves (`automation/live.py`).
 """
 
 from datetime import UTC, datetime
@@ -15,8 +15,12 @@ from wolkvox_assets.settings import Operation, Settings
 _HEARTBEAT_SECONDS = 120.0  # Dagster's daemons report every 30 s
 
 
+def live_job_name(operation: str) -> str:
+    return f"{operation}_live"
+
+
 def live_schedule_name(operation: Operation) -> str:
-    return f"{operation.name}_live_schedule"
+    return f"{live_job_name(operation.name)}_schedule"
 
 
 def with_live_windows(

@@ -93,8 +93,8 @@ class Progress:
             f"{words} Stopped with {self._of - self._done} of {self._of} "
             f"windows left to do; what was done is stored and marked. It can go on at "
             f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
-            f"({turn:%Y-%m-%d %H:%M} UTC), in the operation's next day, which has a new quota: the sensor "
-            f"{self._operation.name}_gaps sees to that, or repeat the run then."
+            f"({turn:%Y-%m-%d %H:%M} UTC); the sensor {self._operation.name}_gaps sees to that, or repeat the run "
+            "then."
         )
         self._log.warning(self._left)
 

@@ -52,6 +52,7 @@ def make_windows_true(
     between: Callable[[], object] | None = None,
     held_back: Callable[[], int] | None = None,
     retry: RetryPolicy | None = None,
+    give_up_after: int = 150,
     nested: bool = False,
 ) -> list[Correction]:
     """Make these windows (wall clock) equal to the API's answers, and mark each, and the totals of its day, as it
@@ -59,8 +60,8 @@ def make_windows_true(
 
     `direct`: each window by a request of its own. `between`: called before the first request and now and then
     between two, to do what is more urgent. `held_back`: how many requests of the day's quota are left to live
-    windows. `retry`: how patient the client is, if not as usual. `nested`: within another run's, whose tags
-    are not to speak of this.
+    windows. `retry`: how patient the client is, if not as usual. `give_up_after`: so many windows that can't be
+    read, and nothing that can. `nested`: within another run's, whose tags are not to speak of this.
 
     Returns what changed of windows that were known before. Ends by itself, without an error, where the day's
     quota is used up. Raises `dg.Failure`; what was fetched before is stored, marked, and in the totals.
@@ -107,6 +108,7 @@ def make_windows_true(
                 bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing),
                 slow=(TimedOut, TooSlow),
                 long=LONG_RANGE // WINDOW,
+                give_up_after=give_up_after,
             ),
             windows=len(ended),
             held_back=held_back,
@@ -122,7 +124,7 @@ def make_windows_true(
                     mark_days(context, operation, batch.days)
                     progress.tell(batch)
                     if between is not None:
-                        gate.clear()  # no request of ours while something more urgent is done
+                        gate.clear()  # no new question of ours while something more urgent is done
                         between()
                         gate.set()
         except (ReserveReached, QuotaUsedUp) as stop:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import RetryPolicy
-from wolkvox_assets.assets.keep_fresh import Meanwhile
+from wolkvox_assets.assets.keep_fresh import GAP_RETRIES, Meanwhile
+from wolkvox_assets.assets.live_schedule import live_job_name
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.assets.synchronise import make_windows_true
@@ -25,7 +25,6 @@ from wolkvox_assets.automation.runs import (
     access,
     ended_at,
     gaps_job_name,
-    live_job_name,
     pause,
     under_way,
 )
@@ -40,8 +39,6 @@ from wolkvox_assets.windows import WINDOW, Range
 # comes first.
 _MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
-# The sensor is the next try, but a long run should not end at each bad minute of a server's.
-_RETRIES = RetryPolicy(attempts=12, deadline_seconds=300, doubtful=4)
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
 # Longer than any pause between live runs: if none came within it, their schedule is off.
@@ -78,7 +75,7 @@ def build_gaps(
             windows,
             between=meanwhile.serve,
             held_back=meanwhile.held_back,
-            retry=_RETRIES,
+            retry=GAP_RETRIES,
         )
 
     @dg.job(
@@ -151,7 +148,7 @@ def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: dat
             )
     # While live windows can't be had, history can't either: one job that tries is enough. One window that can't
     # be read says nothing of others.
-    live = _last_run(instance, live_job_name(operation), *_ENDED)
+    live = _last_run(instance, live_job_name(operation.name), *_ENDED)
     if live is None or not _failed(live) or now - ended_at(live) > _LIVE_TRIES_WITHIN:
         return None
     if live.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS:

@@ -12,12 +12,11 @@ from math import ceil
 import dagster as dg
 
 from wolkvox_assets.assets.keep_fresh import keep_fresh
-from wolkvox_assets.assets.live_schedule import live_schedule_name
+from wolkvox_assets.assets.live_schedule import live_job_name, live_schedule_name
 from wolkvox_assets.assets.run_tags import OPERATION
 from wolkvox_assets.automation.runs import (
     ACCESS,
     access,
-    live_job_name,
     pause,
     serving_run,
     under_way,
@@ -38,11 +37,11 @@ def build_live(
         description="Asks new windows, verifies hours that settled and days that closed, rebuilds totals.",
     )
     def keep_fresh_op(context: dg.OpExecutionContext) -> None:
-        keep_fresh(context, operation, settings.live_delay)
+        keep_fresh(context, operation, settings.live_delay, sharers)
 
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(
-        name=live_job_name(operation),
+        name=live_job_name(operation.name),
         tags={OPERATION: operation.name, "dagster/max_retries": "0", "dagster/priority": "10"},
         description=f"Keeps the windows and totals of {operation.name} fresh: what is due now.",
     )
@@ -64,14 +63,14 @@ def build_live(
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
         for run in under_way(context.instance, operation):
-            if run.job_name == live_job_name(operation):
+            if run.job_name == live_job_name(operation.name):
                 yield dg.SkipReason(f"run {run.run_id} of this job has not ended yet")
                 return
         serving = serving_run(context.instance, sharers, operation, now)
         if serving is not None:
             yield dg.SkipReason(f"run {serving} has the token, and does what is due meanwhile")
             return
-        reason = pause(context.instance, operation, live_job_name(operation), now)
+        reason = pause(context.instance, operation, live_job_name(operation.name), now)
         if reason is not None:
             yield dg.SkipReason(reason)
             return

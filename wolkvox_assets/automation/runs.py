@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import dagster as dg
 
+from wolkvox_assets.assets.live_schedule import live_job_name
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import (
@@ -68,10 +69,6 @@ def _digest(text: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", text.encode(), b"wolkvox-assets access", 200_000).hex()[:8]
 
 
-def live_job_name(operation: Operation) -> str:
-    return f"{operation.name}_live"
-
-
 def gaps_job_name(operation: Operation) -> str:
     return f"{operation.name}_catch_up"
 
@@ -82,7 +79,7 @@ def under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.Dag
 
 
 def _under_way(instance: dg.DagsterInstance, operation: Operation) -> list[dg.RunRecord]:
-    names = {live_job_name(operation), gaps_job_name(operation), VERIFY_RECENT}
+    names = {live_job_name(operation.name), gaps_job_name(operation), VERIFY_RECENT}
     key = windows_key(operation)
     return [
         record
@@ -100,7 +97,7 @@ def serving_run(
     for sharer in sharers:
         for record in _under_way(instance, sharer):
             run = record.dagster_run
-            if run.job_name in {live_job_name(o) for o in sharers}:
+            if run.job_name in {live_job_name(o.name) for o in sharers}:
                 continue
             served = run.tags.get(serves(operation.name))
             if served is not None and now - datetime.fromisoformat(served) < _SERVED_WITHIN:
@@ -112,14 +109,14 @@ def serving_run(
 
 def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
     """Why no run of this job should be started at `now` (aware), or None where one may be."""
-    live = job_name == live_job_name(operation)
+    live = job_name == live_job_name(operation.name)
     if (turn := quota_waits(instance, operation, now, live=live)) is not None:
         return (
             f"the day's quota of {operation.name} is used up; it goes on by itself after {turn.isoformat()}"
         )
     jobs = {
         name: _ended_lately(instance, name, now)
-        for name in (live_job_name(operation), gaps_job_name(operation))
+        for name in (live_job_name(operation.name), gaps_job_name(operation))
     }
     of_all = sorted((record for records in jobs.values() for record in records), key=ended_at, reverse=True)
     failed = _failed_in_a_row(of_all)

@@ -4,7 +4,7 @@ What belongs here: finding it, in milliseconds for a year. What doesn't: what is
 (`duties.py`, `automation/`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 
@@ -42,15 +42,28 @@ def verified(
 
 
 def perhaps_unsettled(
-    con: duckdb.DuckDBPyConnection, operation: str, before: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, before: datetime, later: timedelta
 ) -> dict[datetime, datetime]:
-    """The known windows before that moment (wall clock) that were not verified since they may have settled.
-
-    Too many rather than too few: which clock it was is not known here, so a day is added for any of them.
-    """
+    """The known windows before that moment (wall clock) that were not verified so much later (UTC)."""
     rows = con.execute(
         "SELECT window_start, verified_at FROM agent_9_window_log WHERE operation = $operation"
-        " AND window_start < $before AND verified_at < window_start + INTERVAL 1 DAY ORDER BY window_start",
-        {"operation": operation, "before": before},
+        " AND window_start < $before AND verified_at < window_start + $later ORDER BY window_start",
+        {"operation": operation, "before": before, "later": later},
     ).fetchall()
     return dict(rows)
+
+
+def asked_in_vain(con: duckdb.DuckDBPyConnection, operation: str, since: datetime) -> set[datetime]:
+    """The known windows that were asked by themselves since then (UTC, naive) and are not verified by it: what
+    the API answers for them can't be used."""
+    rows = con.execute(
+        "WITH asked AS ("
+        " SELECT strptime(date_ini, '%Y%m%d%H%M%S') AS window_start, MAX(requested_at) AS requested_at"
+        "  FROM api_requests WHERE operation = $operation AND api = 'agent_9' AND requested_at > $since"
+        "  AND strptime(date_end, '%Y%m%d%H%M%S') - strptime(date_ini, '%Y%m%d%H%M%S') < INTERVAL 5 MINUTE"
+        "  GROUP BY date_ini)"
+        " SELECT window_start FROM asked JOIN agent_9_window_log AS log USING (window_start)"
+        " WHERE log.operation = $operation AND log.verified_at < asked.requested_at",
+        {"operation": operation, "since": since},
+    ).fetchall()
+    return {row[0] for row in rows}

@@ -63,9 +63,15 @@ class StoredWindows:
         with self._store.reading() as con:
             if con is None:
                 return {}
+            # An hour that did not agree had its windows fetched anew, later than it was asked itself.
             found = con.execute(
-                "SELECT window_start, verified_at > fetched_at FROM agent_9_window_log WHERE operation = $operation"
-                " AND window_start >= $start AND window_start < $end AND source = 'asked'",
+                "SELECT log.window_start, COUNT(hour.requested_at) > 0"
+                " FROM agent_9_window_log AS log LEFT JOIN api_requests AS hour ON hour.operation = log.operation"
+                "  AND hour.date_ini = strftime(date_trunc('hour', log.window_start), '%Y%m%d%H0000')"
+                "  AND hour.date_end = strftime(log.window_start, '%Y%m%d%H5959')"
+                "  AND hour.requested_at BETWEEN log.fetched_at AND log.verified_at"
+                " WHERE log.operation = $operation AND log.source = 'asked'"
+                "  AND log.window_start >= $start AND log.window_start < $end GROUP BY log.window_start",
                 {"operation": self._operation, "start": r.start, "end": r.end},
             ).fetchall()
         return dict(found)

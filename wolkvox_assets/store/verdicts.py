@@ -72,10 +72,12 @@ def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaR
 
 def quota_asked_in_vain_at(con: duckdb.DuckDBPyConnection, operation: str) -> datetime | None:
     """When the server last answered `token_info` (aware), if there was no reading in it; None if there was."""
-    # Of other statuses it is known that they pass (or that nothing works at all).
+    # Of all else it is known that it passes, or that nothing works at all: refusals, faults, also within a 200,
+    # and answers that were cut off.
     row = con.execute(
         "SELECT MAX(requested_at) FROM api_requests"
-        " WHERE operation = $operation AND api = 'token_info' AND http_status IN (200, 400, 404)"
+        " WHERE operation = $operation AND api = 'token_info'"
+        "  AND (code IN ('200', '400', '404') OR code IS NULL AND http_status IN (400, 404))"
         " HAVING MAX(requested_at) > COALESCE("
         "  (SELECT MAX(read_at) FROM quota_readings WHERE operation = $operation), TIMESTAMP '1970-01-01')",
         {"operation": operation},

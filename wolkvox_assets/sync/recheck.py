@@ -27,7 +27,11 @@ _MOST_IN_VAIN = 24
 def asked_before(ranges: Sequence[Range], stored: Stored) -> list[Range]:
     """The days of the ranges, or parts of days, of which every window is known and none was derived."""
     return [
-        day for r in ranges for day in days(r) if stored.known(day) == len(day) and not stored.derived(day)
+        day
+        for r in ranges
+        for derived in [{window.date() for window in stored.derived(r)}]
+        for day in days(r)
+        if stored.known(day) == len(day) and day.start.date() not in derived
     ]
 
 
@@ -92,13 +96,20 @@ class _Sums:
             yield Verified(r)
             return
         self.in_vain += 1
+        total = yield from self._hour_by_hour(r)
+        if not self._agree(r, answer, total):
+            # Records may have come in for hours that had been asked: once more.
+            total = yield from self._hour_by_hour(r)
+            self._must_agree(r, answer, total)
+
+    def _hour_by_hour(self, r: Range) -> Generator[Step, None, Agents]:
         parts = []
         for hour in hours(r):
             if self.in_vain > _MOST_IN_VAIN:
                 parts.append((yield from self._windows(hour)))
             else:
                 parts.append((yield from self._hour(hour)))
-        self._must_agree(r, answer, add_up(parts))
+        return add_up(parts)
 
     def _hour(self, r: Range) -> Generator[Step, None, Agents]:
         """`r`: an hour, or a part of one. Returns what its windows add up to."""
@@ -151,4 +162,8 @@ class _Sums:
         for hour in agreeing:
             if not all(verified[window] for window in hour.windows()):
                 yield from self._hour(hour)
+        if self.asked.intersection(windows):
+            # An hour did not agree although the day did: what cancelled out may stand in any other.
+            yield from self._hour_by_hour(r)
+            return None
         return agreement(r, total, len(agreeing))

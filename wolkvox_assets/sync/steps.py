@@ -37,7 +37,8 @@ class Stored(Protocol):
         """The known windows of `r` whose stored source is `derived`."""
 
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
-        """The known windows of `r` whose stored source is `asked`, and whether each was verified after that."""
+        """The known windows of `r` whose stored source is `asked`, and whether its hour was asked after that, by
+        itself, and agreed."""
 
 
 class Source(StrEnum):

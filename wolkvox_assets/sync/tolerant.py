@@ -17,10 +17,6 @@ Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""
 
 
-_MOST_BAD_IN_A_ROW = 12
-"""Windows that can't be read with no answer in between that can: then it is not the windows."""
-
-
 class BadAnswers(Exception):
     """Some windows could not be had; all others were, or, if `given_up`, it is not the windows.
 
@@ -31,7 +27,7 @@ class BadAnswers(Exception):
         windows = sum(map(len, left_out))
         shown = "; ".join(map(str, left_out[:10])) + (" …" if len(left_out) > 10 else "")
         more = f" In all {windows} windows could not be had: {shown}." if windows > 1 else ""
-        why = f" Given up: {_MOST_BAD_IN_A_ROW} in a row, and no answer that can be read." if given_up else ""
+        why = " Given up: no answer can be read but empty ones, so it is not the windows." if given_up else ""
         super().__init__(f"{first}{more}{why}")
         self.first = first
         self.left_out = left_out
@@ -46,18 +42,19 @@ def around_bad_answers(
     bad: type[Exception] | tuple[type[Exception], ...],
     slow: type[Exception] | tuple[type[Exception], ...] = (),
     long: int = 288,
+    give_up_after: int = 150,
 ) -> Iterator[Step]:
     """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
     window in a month. A window that raises it by itself is left out, with a `Note`, and `BadAnswers` is raised
-    when all else is done; at once where it is not some windows but all of them. (An empty answer tells
-    nothing: it has nothing to be read.)
+    when all else is done; at once when `give_up_after` windows were left out and no answer could be read but
+    empty ones, which have nothing to be read: then it is not the windows.
 
     A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
     then on; a shorter one that does is heard.
     """
-    yield from _Around(ask, trust, make, bad, slow, long).make_true(ranges)
+    yield from _Around(ask, trust, make, bad, slow, long, give_up_after).make_true(ranges)
 
 
 @dataclass
@@ -68,13 +65,14 @@ class _Around:
     bad: type[Exception] | tuple[type[Exception], ...]
     slow: type[Exception] | tuple[type[Exception], ...]
     long: int
+    give_up_after: int
     # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
     waiting: list[list[Range]] = field(default_factory=list)
     asked: Range | None = None  # the latest
     longest: int | None = None  # windows that an answer is had for in time, as far as is known
     first: Exception | None = None
     left_out: set[datetime] = field(default_factory=set)
-    bad_in_a_row: int = 0
+    readable: bool = False
 
     def make_true(self, ranges: Sequence[Range]) -> Iterator[Step]:
         self.waiting.append(list(ranges))
@@ -107,8 +105,7 @@ class _Around:
     def _ask(self, r: Range, /) -> Agents:
         self.asked = r
         answer = self.ask(r)
-        if answer:
-            self.bad_in_a_row = 0
+        self.readable = self.readable or bool(answer)
         return answer
 
     def _around(self, error: Exception, left: set[datetime]) -> Iterator[Step]:
@@ -123,8 +120,7 @@ class _Around:
         gone = set(asked.windows()) if asked else left
         self.left_out |= gone
         yield Note(f"{error} Left out for now; the others go on.", warning=True)
-        self.bad_in_a_row += 1
-        if self.bad_in_a_row == _MOST_BAD_IN_A_ROW:
+        if not self.readable and len(self.left_out) >= self.give_up_after:
             raise BadAnswers(self.first, contiguous(self.left_out), given_up=True) from self.first
         self.waiting.append(contiguous(left - gone))
 

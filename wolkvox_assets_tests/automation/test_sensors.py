@@ -1,6 +1,5 @@
 """What the schedule and the sensor for gaps start, and what they leave alone, on a real instance."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +12,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 
 from wolkvox_assets import duties
+from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.assets.live_schedule import with_live_windows
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.quota_word import leave_word
@@ -22,7 +22,7 @@ from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator, Use
-from wolkvox_assets.windows import WINDOW, Range
+from wolkvox_assets.windows import WINDOW, Range, one
 from wolkvox_assets_tests.automation.conftest import DAY, Clock, Location, Tick, located
 
 MINUTE = timedelta(minutes=1)
@@ -64,7 +64,7 @@ def test_a_first_start_asks_for_all_history_in_one_run(location: Location) -> No
 
 def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(location: Location) -> None:
     start = location.project.start
-    end = live_from(location)
+    end = max(live_from(location), location.midnight)
     location.fill(start, end)
     location.mark(Range(location.midnight - 3 * DAY, location.midnight))
     assert "every window" in location.sensor().skipped
@@ -501,7 +501,8 @@ def test_requests_held_back_for_live_windows_are_there_for_them(
     with Simulator(Centre(12, profile="around_the_clock"), daily_limit=1000) as simulator:
         start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
         with located(tmp_path, simulator, start, monkeypatch) as location:
-            need = duties.live_need(location.operation, datetime.now(UTC))
+            need = 100  # at any time of the day
+            monkeypatch.setattr(duties, "live_need", lambda *_: need)
             left = need + 60
             simulator.api.operations[0].spend(800 - left, datetime.now(UTC))
             alive(location)
@@ -571,6 +572,81 @@ def test_what_fails_on_the_way_does_not_keep_the_run_from_its_own_windows(
     assert set(windows_of(*asked_for(tick))) <= set(location.project.known())
 
 
+def unreadable(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *windows: datetime) -> None:
+    """As if no answer could be read that has anything of these windows in it."""
+    ask = WolkvoxClient.agent_9
+
+    def agent_9(client: WolkvoxClient, stretch: Range, /) -> Answer:
+        answer = ask(client, stretch)
+        if any(stretch.start <= window < stretch.end for window in windows):
+            raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
+        return answer
+
+    monkeypatch.setattr(WolkvoxClient, "agent_9", agent_9)
+
+
+def test_a_window_that_cannot_be_read_keeps_no_late_record_from_being_found(
+    location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a live run: another live window, and the verification of days that have closed."""
+    location.project.start = location.wall().date() - DAY
+    location.reload()
+    yesterday = Range(location.midnight - DAY, location.midnight)
+    location.fill(location.project.start, max(live_from(location), location.midnight))
+    with location.project.store.transaction() as con:  # known as empty, and long ago
+        con.execute(
+            "UPDATE agent_9_window_log SET verified_at = TIMESTAMP '2020-01-01', fetched_at = verified_at"
+        )
+    bad = live_from(location) + 3 * WINDOW
+    location.forget(one(bad))
+    unreadable(simulator, monkeypatch, bad)
+    result = location.execute(LIVE)
+    assert not result.success
+    run = location.instance.get_runs()[0]
+    assert run.tags[PERMANENT] == THESE_WINDOWS
+    assert location.schedule().runs  # the newest windows don't wait
+    assert bad not in location.project.known()
+    if location.wall() > location.midnight + HOUR:
+        stored = [row for row in location.project.rows() if row[0] < location.midnight]
+        assert stored == location.project.true_rows(yesterday.windows())
+
+
+def test_a_known_window_that_cannot_be_read_any_more_is_asked_once_a_day(
+    location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    noon = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)  # 12:01 on a Wednesday
+    location.project.start = date(2026, 11, 17)
+    location.reload()
+    location.fill(location.project.start, datetime(2026, 11, 18, 12))
+    with location.project.store.transaction() as con:
+        con.execute("UPDATE agent_9_window_log SET verified_at = window_start, fetched_at = window_start")
+    simulator.centre.silence(datetime(2026, 11, 17), datetime(2026, 11, 19))
+    unreadable(simulator, monkeypatch, datetime(2026, 11, 17, 9, 5))
+    clock.set(noon)
+    assert not location.execute(LIVE).success
+    asked = simulator.counters.requests
+    assert asked > 1
+    assert location.execute(LIVE).success  # nothing else is wrong, and this one rests
+    assert simulator.counters.requests == asked
+
+
+def test_history_that_cannot_be_read_does_not_pause_live_windows(
+    location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = location.sensor()
+    unreadable(simulator, monkeypatch, *windows_of(*asked_for(tick)))
+    assert not location.execute(CATCH_UP, tick.runs[0]).success
+    assert location.instance.get_runs()[0].tags[PERMANENT] == THESE_WINDOWS
+    assert location.schedule().runs
+    # Live windows, none of which can be read, are another matter.
+    live = Range(live_from(location), location.wall() + DAY)
+    unreadable(simulator, monkeypatch, *live.windows())
+    request = dg.RunRequest(tags={runs.ACCESS: runs.access(location.operation)})
+    assert not location.execute(LIVE, request).success
+    assert location.instance.get_runs()[0].tags[PERMANENT] == EVERYTHING
+    assert location.schedule().skipped
+
+
 # The live job
 
 
@@ -618,6 +694,7 @@ def test_a_live_run_finds_late_records_of_hours_and_of_days(
         con.execute(
             "UPDATE agent_9_window_log SET verified_at = window_start + INTERVAL 5 HOUR + INTERVAL 6 MINUTE"
         )
+        con.execute("UPDATE api_requests SET requested_at = TIMESTAMP '2026-11-17'")
     late = Use(wednesday + 10 * HOUR + 2 * MINUTE, simulator.centre.names[0], "hold", 77)
     simulator.centre.add(late)
     simulator.reset_counters()
@@ -661,4 +738,3 @@ def test_a_tag_says_until_when_the_quota_is_used_up(location: Location) -> None:
     leave_word(location.instance, run.run_id, location.operation, now, live_goes_on=False)
     assert "quota of main is used up" in location.sensor().skipped
     assert "quota of main is used up" in location.schedule().skipped
-    assert json.loads(json.dumps(location.cursors)) == {"main_gaps": None}

@@ -116,7 +116,7 @@ def one_too_many(r: Range, agents: Agents) -> Agents:
 class Kept:
     agents: Agents
     source: str
-    verified: bool = False
+    verified: bool = False  # within its hour
 
 
 class Store:
@@ -163,7 +163,7 @@ class Store:
             case Verified(r):
                 assert self.known(r) == len(r)
                 self.verified |= set(r.windows())
-                for window in r.windows():
+                for window in r.windows() if len(r) <= 12 else ():
                     self.kept[window].verified = True
             case Discard(ranges, reason):
                 assert reason

@@ -7,7 +7,7 @@ import pytest
 from wolkvox_assets.sync import Trust
 from wolkvox_assets.usage import Agents, Usage, add_up
 from wolkvox_assets.windows import Range
-from wolkvox_assets_tests.sync.driver import run
+from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
     DAY,
     MONDAY,
@@ -132,6 +132,60 @@ def test_an_api_that_is_not_additive_is_found_out_and_everything_asked(server: S
     assert [proof.holds for proof in store.proofs] == [False]
     assert store.sources(r) == {"asked"}
     assert count <= len(r) + 30
+
+
+def test_errors_that_cancel_out_over_the_day_are_no_proof_and_are_mended() -> None:
+    """The hour with the one was verified when it had settled, that with the other was not."""
+    truth = busy(DAY)
+    too_much, too_little = MONDAY + 8 * HOUR, MONDAY + 15 * HOUR
+    store = stored(truth, hours_verified=12)
+    ana = Usage(1, 10, 0, 10)
+    for window in (too_much, too_little):
+        truth[window] = {**truth[window], "Ana": Usage(2, 20, 0, 20)}
+    store.fill(truth, DAY)
+    for window in Range(DAY.start, DAY.start + 12 * HOUR).windows():
+        store.kept[window].verified = True
+    store.kept[too_much].agents = {**truth[too_much], "Ana": Usage(3, 30, 0, 30)}
+    store.kept[too_little].agents = {**truth[too_little], "Ana": ana}
+    run([DAY], Server(truth), store, Trust.UNPROVED)
+    assert not store.proofs
+
+
+def test_an_hour_that_was_only_verified_with_its_day_is_asked_for_the_proof() -> None:
+    truth = busy(DAY)
+    store = stored(truth)
+    server = Server(truth)
+    server.breaks_at = 2  # right after the day
+    assert run_interrupted([DAY], server, store, Trust.UNPROVED)
+    assert store.verified == set(DAY.windows())
+    server.breaks_at = None
+    assert run([DAY], server, store, Trust.UNPROVED) == 25
+    assert [proof.holds for proof in store.proofs] == [True]
+
+
+class Later(Server):
+    """Records arrive after so many requests."""
+
+    def __init__(self, truth: Truth, late: dict[int, datetime]) -> None:
+        super().__init__(truth)
+        self.late = late
+
+    def __call__(self, r: Range) -> Agents:
+        answer = super().__call__(r)
+        if (window := self.late.get(len(self.asked))) is not None:
+            self.truth = with_late(self.truth, window)
+        return answer
+
+
+def test_records_that_arrive_while_a_day_is_walked_through_condemn_nothing() -> None:
+    before = busy(DAY, agents=5)
+    first = with_late(before, MONDAY + 12 * HOUR)
+    store = stored(before)
+    # One in an hour that was asked by then (20 h), one in an hour that is still to come (9 h).
+    server = Later(first, {6: MONDAY + 20 * HOUR, 7: MONDAY + 9 * HOUR})
+    run([DAY], server, store, Trust.UNPROVED)
+    assert not store.proofs
+    assert server.requests <= 160
 
 
 class Arriving(Server):

@@ -119,9 +119,38 @@ def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_o
             ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
         )
 
-    with pytest.raises(BadAnswers, match="12 in a row"):
-        list(around_bad_answers([whole], ask, trust, make, Unreadable))
+    with pytest.raises(BadAnswers, match="it is not the windows"):
+        list(around_bad_answers([whole], ask, trust, make, Unreadable, give_up_after=12))
     assert asked <= 120
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_a_bad_hour_keeps_no_history_out(trust: Trust) -> None:
+    whole = Range(START, START + 8 * 288 * WINDOW)
+    bad = set(
+        Range(START + 7 * 288 * WINDOW + 120 * WINDOW, START + 7 * 288 * WINDOW + 132 * WINDOW).windows()
+    )
+
+    def ask(r: Range, /) -> Agents:
+        if any(r.start <= window < r.end for window in bad):
+            raise Unreadable(str(r))
+        return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
+
+    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+        return make_true(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+        )
+
+    found = set()
+
+    def run() -> None:
+        for step in around_bad_answers([whole], ask, trust, make, Unreadable, give_up_after=12):
+            if isinstance(step, Known):
+                found.add(step.window)
+
+    with pytest.raises(BadAnswers, match="In all 12 windows"):
+        run()
+    assert found == set(whole.windows()) - bad
 
 
 def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
