@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wolkvox_assets.api import RetryPolicy, WolkvoxError
+from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
 from wolkvox_assets.store import Store
@@ -61,6 +61,8 @@ def _quota(operation: Operation) -> tuple[bool, str, str]:
             lambda _: None, time.sleep, RetryPolicy(attempts=3, deadline_seconds=30)
         ) as client:
             quota = client.token_info()
+    except QuotaUsedUp as error:
+        return True, what, str(error)  # nothing to mend
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"

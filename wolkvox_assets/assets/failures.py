@@ -15,7 +15,10 @@ from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.sync import BadAnswers
 
-_KEPT = "Every window fetched before is stored, marked as materialised and published; repeat the run for the rest."
+_KEPT = (
+    "Every window fetched before is stored, marked as materialised and published. The schedule and the sensor go on "
+    "by themselves; where they are off, repeat the run for the rest."
+)
 
 
 class SomeWindowsFailed(dg.Failure):

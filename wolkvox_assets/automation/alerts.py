@@ -23,6 +23,7 @@ _TEXT_LENGTH = 1500
 _SEND_SECONDS = 20.0
 _MOST_RUNS = 100
 _MOST_UNTOLD = 50
+_KILLED = "run ended without a word"
 _BY_HAND = ("__ASSET_JOB", VERIFY_RECENT)
 # Longer than gaps rest after too many attempts in a day.
 _MET_WITHIN = timedelta(days=2)
@@ -125,7 +126,7 @@ def _trouble(
     when: datetime,
 ) -> list[str]:
     """The message, where this cause is new."""
-    key = f"{operation}: {run.tags.get(CAUSE, 'the run ended without a word')}"
+    key = f"{operation}: {run.tags.get(CAUSE, _KILLED)}"
     now = when.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     known = wrong.get(key)
     wrong[key] = {
@@ -137,8 +138,8 @@ def _trouble(
     if known:
         return []
     message = (
-        f"wolkvox_assets: {key} fails since {now} UTC (run {run.run_id} of {run.job_name}). "
-        f"{_words(instance, run)} No further message comes for this cause until it is over."
+        f"wolkvox_assets: trouble since {now} UTC. {_words(instance, run)} (run {run.run_id} of {run.job_name}; {key}) "
+        "No further message comes for this cause until it is over."
     )
     return [message]
 
@@ -176,7 +177,7 @@ def _forgotten(wrong: dict[str, _Trouble], names: set[str], now: datetime) -> li
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What the failed step said, or Dagster about the run."""
+    """What the failed step said, or what is known of a run that could not say anything."""
     logs = instance.all_logs(
         run.run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     )
@@ -186,10 +187,13 @@ def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         told = getattr(getattr(data, "user_failure_data", None), "description", None)
         if told:
             return str(told)[:_TEXT_LENGTH]
-    texts = [
-        entry.dagster_event.message for entry in logs if entry.dagster_event and entry.dagster_event.message
-    ]
-    return (texts[-1] if texts else "Its log says why.")[:_TEXT_LENGTH]
+    if CAUSE not in run.tags:
+        return (
+            "A run has ended without a word: its process was killed, or the machine was restarted. What it had "
+            "committed is stored and published, and the schedule and the sensor do the rest by themselves. Where "
+            "they are off, repeat the run. If it comes again and again: is there memory and disk enough?"
+        )
+    return "Its log says why."
 
 
 def _send(context: dg.SensorEvaluationContext, messages: list[str]) -> list[str]:

@@ -141,7 +141,7 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
             f"day; the last is {last}. Start it by hand when the cause is mended; by itself it starts a day later."
         )
     if now < again:
-        return f"{len(failed)} runs in a row failed, the last is {last}; next try after {again:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{len(failed)} failed in a row, the last is run {last}; next try after {again:%Y-%m-%d %H:%M:%S} UTC"
     return None
 
 
