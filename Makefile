@@ -17,8 +17,6 @@ $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@# Dagster's files are made here: two commands that make them at one time break each other.
-	@DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster instance info >/dev/null
 	@touch $(READY)
 
 setup: $(READY)

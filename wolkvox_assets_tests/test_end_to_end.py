@@ -97,10 +97,26 @@ def test_two_command_lines_at_once_over_overlapping_ranges(project: Project, hom
     (other / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
     first = project.command("main/agent_9_windows", partition_range=f"{DAY}T00:00...{DAY}T16:00")
     second = project.command("main/agent_9_windows", partition_range=f"{DAY}T08:00...{DAY}T23:55", home=other)
-    first.finish()
-    second.finish()
+    try:
+        first.finish()
+        second.finish()
+    finally:
+        first.kill()
+        second.kill()
     assert_true(project, [DAY])
     assert_well_behaved(project)
+
+
+def test_two_command_lines_at_once_on_an_unused_home(project: Project) -> None:
+    """Both make Dagster's files: one at a time, or one would end in a traceback before it asked for anything."""
+    commands = [project.command("main/agent_9_windows", partition=f"{DAY}T10:0{n}") for n in (0, 5)]
+    try:
+        for command in commands:
+            command.finish()
+    finally:
+        for command in commands:
+            command.kill()
+    assert len(project.known()) == 2
 
 
 def test_killed_at_random_moments_it_keeps_whole_windows_and_a_repeat_ends_exact(project: Project) -> None:

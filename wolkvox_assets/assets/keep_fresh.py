@@ -52,11 +52,7 @@ def keep_fresh(
     one too. `nested`: between two requests of another run's. Raises `dg.Failure`.
     """
     live = _Live(context, operation, delay, nested=nested)
-    unreadable: SomeWindowsFailed | None = None
-    try:
-        live.ask()
-    except SomeWindowsFailed as failure:
-        unreadable = failure  # all others are there, and late records are found all the same
+    live.ask()
     # Looked up only now: what was just fetched may complete an hour.
     make_windows_true(
         context,
@@ -69,8 +65,8 @@ def keep_fresh(
         give_up_after=_GIVE_UP_AFTER,
         nested=nested,
     )
-    if unreadable is not None:
-        raise unreadable
+    if live.unreadable is not None:
+        raise live.unreadable
 
 
 def _to_verify(context: Context, operation: Operation, *, nested: bool) -> list[datetime]:
@@ -94,11 +90,16 @@ def _to_verify(context: Context, operation: Operation, *, nested: bool) -> list[
 
 
 class _Live:
-    """The live windows of one operation, asked when they are due."""
+    """The live windows of one operation, asked when they are due.
+
+    `unreadable`: the failure of those that can't be read, raised when all else is done: the others are there,
+    and late records are found all the same.
+    """
 
     def __init__(self, context: Context, operation: Operation, delay: timedelta, *, nested: bool) -> None:
         self._context, self._operation, self._delay, self._nested = context, operation, delay, nested
         self._due = datetime.now(UTC)
+        self.unreadable: SomeWindowsFailed | None = None
 
     def ask(self) -> None:
         files: StoreResource = self._context.resources.store
@@ -108,14 +109,17 @@ class _Live:
                 self._operation, _known(files.store, self._operation), now, self._delay
             )
         self._due = duties.next_live(now, self._delay)
-        make_windows_true(
-            self._context,
-            self._operation,
-            windows,
-            retry=_LIVE_RETRIES,
-            give_up_after=_GIVE_UP_AFTER,
-            nested=self._nested,
-        )
+        try:
+            make_windows_true(
+                self._context,
+                self._operation,
+                windows,
+                retry=_LIVE_RETRIES,
+                give_up_after=_GIVE_UP_AFTER,
+                nested=self._nested,
+            )
+        except SomeWindowsFailed as failure:
+            self.unreadable = failure
 
     def ask_when_due(self) -> None:
         if datetime.now(UTC) >= self._due:
