@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from threading import Event
 
 import dagster as dg
 import pytest
@@ -110,14 +111,21 @@ def test_two_runs_never_see_one_free_place(instance: dg.DagsterInstance) -> None
     """Whoever looks whether the pool has room holds a lock until the place is claimed."""
     folder = Path(instance.storage_directory(), "pools")
     folder.mkdir(parents=True)
-    with ThreadPoolExecutor(1) as other:
+    held = Event()
+
+    def another_run_that_looks() -> list[list[str]]:
         with FileLock(folder / POOL):
-            run = other.submit(dg.execute_job, dg.reconstructable(tiny), instance=instance)
+            held.set()
             until(lambda: statuses(instance) == ["STARTED"])
             time.sleep(0.5)
-            assert instance.event_log_storage.get_concurrency_info(POOL).claimed_slots == []
-            assert not run.done()
-        assert run.result(30).success
+            claimed = instance.event_log_storage.get_concurrency_info(POOL).claimed_slots
+            return [statuses(instance), [slot.run_id for slot in claimed]]
+
+    with ThreadPoolExecutor(1) as other:
+        seen = other.submit(another_run_that_looks)
+        assert held.wait(10)
+        assert dg.execute_job(dg.reconstructable(tiny), instance=instance).success
+        assert seen.result(30) == [["STARTED"], []]
     with FileLock(folder / POOL, timeout=0):
         pass  # it is free again
 
