@@ -7,13 +7,16 @@ operation (`token_info`, which counts against the day's quota).
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
+from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
 from wolkvox_assets.store import Store
+
+_CLOCKS_APART = timedelta(minutes=1)
 
 
 def run() -> int:
@@ -36,29 +39,39 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
             f"{name} is set and means nothing here: is it misspelt? README.md has all names.",
         )
     for operation in settings.operations:
-        where = operation.base_url or f"https://wv{operation.server}.wolkvox.com"
-        yield True, f"{operation.name}: settings", f"{where}, history from {operation.start}"
-        yield _clock(operation)
-        yield _quota(operation)
+        yield True, f"{operation.name}: settings", f"{operation.address}, history from {operation.start}"
+        clocks = Clocks()
+        yield _quota(operation, clocks)
+        yield _clock(operation, clocks)
     yield _folder(settings.data_dir)
     yield from _published(settings.data_dir)
 
 
-def _clock(operation: Operation) -> tuple[bool, str, str]:
-    now = datetime.now(UTC)
+def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
+    what, now = f"{operation.name}: clock", datetime.now(UTC)
     wall = operation.clock.now(now)
-    return (
-        True,
-        f"{operation.name}: clock",
-        f"its wall clock ({operation.timezone}) shows {wall:%Y-%m-%d %H:%M:%S}; if not, set this machine's",
-    )
+    if there.server_time is None:
+        compared = "the server didn't tell its time; if this is not the time there, set this machine's clock"
+    elif abs(apart := now - there.server_time) > _CLOCKS_APART:
+        ahead = "ahead of" if apart > timedelta(0) else "behind"
+        finding = (
+            f"this machine's is {told(apart)} {ahead} the server's, which shows {there.server_time:%Y-%m-%d %H:%M:%S} "
+            "UTC. "
+            "Windows are asked when both say that they are over, so they come late. Set this machine's clock (NTP)"
+        )
+        return False, what, finding
+    else:
+        compared = "the server's agrees"
+    return True, what, f"its wall clock ({operation.timezone}) shows {wall:%Y-%m-%d %H:%M:%S}; {compared}"
 
 
-def _quota(operation: Operation) -> tuple[bool, str, str]:
+def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     what = f"{operation.name}: token, quota"
     try:
         with WolkvoxResource.of(operation).open_client(
-            lambda _: None, time.sleep, RetryPolicy(attempts=3, deadline_seconds=30)
+            lambda seen: clocks.heard(seen.server_time, seen.requested_at),
+            time.sleep,
+            RetryPolicy(attempts=3, deadline_seconds=30),
         ) as client:
             quota = client.token_info()
     except QuotaUsedUp as error:

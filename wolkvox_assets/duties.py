@@ -7,6 +7,7 @@ What belongs here: deciding what is due, from the clock and from what is stored.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
+from wolkvox_assets.clocks import FUTURE_AFTER
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.sync import Trust
 from wolkvox_assets.windows import WINDOW, Range, WallClock, contiguous
@@ -18,7 +19,17 @@ LIVE_FOR = timedelta(minutes=70)
 """Windows that ended longer ago are a gap, no longer live: ten minutes more than it takes to settle."""
 
 RECENT_DAYS = 3
-"""How many whole days are verified when the next one has begun. Vendors' servers close records late [F]."""
+"""Gaps of so many days come before all other history."""
+
+VERIFIED_DAILY = timedelta(days=31)
+"""These last days are verified once a day, with a request for each calendar month of them: vendors' servers close
+records late [F], others document changes for weeks [?]. What is older is verified once a month."""
+
+# A day with a gap waits so long for it: once it is whole, one request verifies it.
+_WAITS_FOR_GAPS = timedelta(days=2)
+_MONTHS_TURN = (
+    28  # days: each month of history has its own, so that a long history costs a request or two a day
+)
 
 # How long a verdict on additivity is good for.
 PROVED_FOR = timedelta(days=30)
@@ -32,7 +43,7 @@ def trust_in(verdict: tuple[datetime, bool] | None, now: datetime) -> Trust:
     if verdict is None:
         return Trust.UNPROVED
     proved_at, holds = verdict
-    if now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
+    if proved_at > now + FUTURE_AFTER or now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
         return Trust.UNPROVED
     return Trust.PROVED if holds else Trust.FAILED
 
@@ -60,40 +71,58 @@ def live_windows(
 def to_verify(
     operation: Operation,
     verified: Callable[[Range], Mapping[datetime, datetime]],
-    perhaps_unsettled: Callable[[datetime], Mapping[datetime, datetime]],
+    days: Mapping[date, tuple[bool, datetime | None]],
     trust: Trust,
     now: datetime,
 ) -> list[datetime]:
     """Known windows that are due to be verified: of hours that have settled, of days that have closed.
 
-    `verified`: of a range, when each known window was verified (UTC, naive). Each hour comes once, when all
-    its windows have settled; each of the last `RECENT_DAYS` days once a day, when the day before has
-    settled. Where additivity failed, verifying costs a request a window: then only the last day.
-    `perhaps_unsettled`: the same of the windows before a day of which nobody looked after they may have settled,
-    since all was off for days: they come whenever they are found.
+    `verified`: of a range, when each known window was verified (UTC, naive). `days`: those of which a window is
+    known: whether all are, and when the one was verified that was verified longest ago (UTC, naive; None: not known).
+
+    Each hour comes once, when all its windows have settled. Each day comes when it has closed, however long nobody
+    looked; then once a day for `VERIFIED_DAILY`, and once a month from then on. Where additivity failed, verifying
+    costs a request a window: then a day comes once, when it has closed.
     """
     clock = operation.clock
     today = clock.now(now - SETTLED_AFTER).date()
-    closed_at = _naive(clock.start_utc(clock.windows_of_day(today)[0]) + SETTLED_AFTER)
-    first_day = today - timedelta(days=1 if trust is Trust.FAILED else RECENT_DAYS)
-    hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
-    midnight = datetime.combine(first_day, datetime.min.time())
-    there = verified(Range(min(midnight, hours_from), clock.now(now).replace(second=0, microsecond=0)))
-    due = [
-        window
-        for window, at in perhaps_unsettled(midnight).items()
-        if window.date() >= operation.start and at < _naive(clock.end_utc(window) + SETTLED_AFTER)
-    ]
-    for n in range((today - first_day).days):
-        day = first_day + timedelta(days=n)
-        due += _due(clock.windows_of_day(day), there, closed_at) if day >= operation.start else []
+    due: list[datetime] = []
+    for day, (whole, verified_at) in days.items():
+        if not operation.start <= day < today or (not whole and today - day < _WAITS_FOR_GAPS):
+            continue
+        since = _verified_since(clock, day, today, trust) if whole else _closed_at(clock, day)
+        if verified_at is None or verified_at < since:
+            midnight = datetime.combine(day, datetime.min.time())
+            at = verified(Range(midnight, midnight + timedelta(days=1)))
+            due += [window for window in sorted(at) if at[window] < since]
     if trust is not Trust.FAILED:
+        hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
+        there = verified(Range(hours_from, clock.now(now).replace(second=0, microsecond=0)))
         settled = [w for w in there if clock.end_utc(w) <= now - SETTLED_AFTER and w.date() >= today]
         for hour in {window.replace(minute=0) for window in settled}:
             windows = [w for w in Range(hour, hour + timedelta(hours=1)).windows() if clock.shows(w)]
             if clock.end_utc(windows[-1]) <= now - SETTLED_AFTER:
                 due += _due(windows, there, _naive(clock.end_utc(windows[-1]) + SETTLED_AFTER))
     return due
+
+
+def _verified_since(clock: WallClock, day: date, today: date, trust: Trust) -> datetime:
+    """The moment (UTC, naive) since which this day, which is whole and has closed, must have been verified."""
+    closed = _closed_at(clock, day)
+    if trust is Trust.FAILED:
+        return closed
+    if today - day <= VERIFIED_DAILY:
+        return _closed_at(clock, today - timedelta(days=1))
+    turn = today.replace(day=1 + (day.year * 12 + day.month) % _MONTHS_TURN)
+    if turn > today:
+        turn = (turn.replace(day=1) - timedelta(days=1)).replace(day=turn.day)
+    return max(closed, _closed_at(clock, turn - timedelta(days=1)))
+
+
+def _closed_at(clock: WallClock, day: date) -> datetime:
+    """When all windows of this day have settled (UTC, naive)."""
+    midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
+    return _naive(clock.start_utc(midnight) + SETTLED_AFTER)
 
 
 def recent(operation: Operation, now: datetime) -> date:

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
+from wolkvox_assets.clocks import Clocks, uptime_ns
 from wolkvox_assets.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
@@ -29,6 +30,7 @@ from wolkvox_assets.store.agent_9 import (
     verify_windows,
 )
 from wolkvox_assets.store.daily import Glance, rebuild_days
+from wolkvox_assets.store.gaps import days_of_the_future
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
@@ -75,8 +77,9 @@ class Checked:
 class Batch:
     """What one commit stored: everything in it is in the published file.
 
-    `remarks`: what the sync says, for the log. `corrections`: what the commit changed of known windows.
-    `days`: what the totals say now of the days it touched.
+    `remarks`: what the sync says, for the log. `superseded`: windows whose answer was not stored, since another run
+    has stored a newer one. `corrections`: what the commit changed of known windows. `days`: what the totals say now
+    of the days it touched.
     """
 
     windows: list[WindowContent] = field(default_factory=list)
@@ -87,6 +90,7 @@ class Batch:
     requests: list[RequestRecord] = field(default_factory=list)
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
     remarks: list[Note] = field(default_factory=list)
+    superseded: list[datetime] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     days: dict[date, Glance] = field(default_factory=dict)
 
@@ -144,15 +148,16 @@ def load(
     open_client: OpenClient,
     store: Store,
     run_id: str,
+    clocks: Clocks,
     held_back: Callable[[], int] | None = None,
     gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
-    client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
-    (`contextlib.closing`) to stop early. `held_back`: how many requests of the
-    day's quota are left to live windows. `gate`: no question is begun while it is not set.
+    client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`. Close the generator
+    (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `held_back`: how many
+    requests of the day's quota are left to live windows. `gate`: no question is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     began = time.monotonic()
@@ -169,7 +174,7 @@ def load(
         windows=windows,
         held_back=held_back,
     )
-    fetching = _Fetching(operation, plan, open_client, guard, gate)
+    fetching = _Fetching(operation, plan, open_client, guard, clocks, gate)
     try:
         while not fetching.has_ended():
             item = fetching.next(wait_until=due)
@@ -178,7 +183,7 @@ def load(
             if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
                     # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-                    took = _commit(store, operation, batch, run_id)
+                    took = _commit(store, operation, batch, run_id, clocks.now())
                     finished, batch = batch, Batch()
                     pace = _pace(took, time.monotonic() - began)
                     yield finished
@@ -192,7 +197,7 @@ def load(
         for item in fetching.rest():
             batch.add(item)
         if batch:
-            _commit(store, operation, batch, run_id)
+            _commit(store, operation, batch, run_id, clocks.now())
         raise
     finally:
         fetching.stop()
@@ -205,23 +210,28 @@ def _pace(took: float, elapsed: float) -> float:
     return min(max(wanted, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
 
 
-def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) -> float:
+def _commit(store: Store, operation: Operation, finished: Batch, run_id: str, now: datetime) -> float:
     """All of it, with the totals of its days, or nothing; returns the seconds it took."""
     began, name = time.monotonic(), operation.name
     with store.transaction() as con:
         for discard in finished.discarded:
             for stretch in discard.ranges:
                 forget_windows(con, name, stretch)
-        finished.corrections = replace_windows(con, name, finished.windows, run_id=run_id)
+        finished.corrections, finished.superseded = replace_windows(
+            con, name, finished.windows, run_id=run_id
+        )
+        finished.windows = [w for w in finished.windows if w.window_start not in set(finished.superseded)]
         for checked in finished.verified:
             verify_windows(con, name, checked.stretch, checked.verified_at)
-        expected = {day: len(operation.clock.windows_of_day(day)) for day in finished.touched()}
-        finished.days = rebuild_days(con, name, expected)
+        # What a clock that was ahead has left says that it is known, until its day is counted anew.
+        days = finished.touched() | days_of_the_future(con, name, now)
+        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+        finished.days = rebuild_days(con, name, expected, now)
         for verdict in finished.verdicts:
             record_verdict(con, name, verdict, run_id=run_id)
         for reading in finished.quota:
             record_quota(con, name, reading, run_id=run_id)
-        record_requests(con, name, finished.requests, run_id=run_id)
+        record_requests(con, name, finished.requests, run_id=run_id, now=now)
     return time.monotonic() - began
 
 
@@ -238,6 +248,7 @@ class _Fetching:
         plan: Plan,
         open_client: OpenClient,
         guard: QuotaGuard,
+        clocks: Clocks,
         gate: threading.Event | None,
     ) -> None:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -245,7 +256,7 @@ class _Fetching:
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._operation, self._plan, self._open_client = operation, plan, open_client
-        self._guard, self._gate = guard, gate
+        self._guard, self._clocks, self._gate = guard, clocks, gate
         self._client: WolkvoxClient | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
@@ -308,6 +319,7 @@ class _Fetching:
         self._check_quota()
         assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
         answer: Answer = self._client.agent_9(asked)
+        self._clocks.must_be_over(self._operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self._put((asked, note))
         return answer.agents
@@ -330,6 +342,7 @@ class _Fetching:
 
     def _record(self, request: RequestRecord) -> None:
         self._guard.spent()
+        self._clocks.heard(request.server_time, request.requested_at)
         self._items.put(request)
 
     def _take(self, step: Step) -> None:
@@ -340,11 +353,11 @@ class _Fetching:
                 for window in stretch.windows():
                     self._put(self._content(window, {}, source))
             case Verified(range=stretch):
-                self._put(Checked(stretch, datetime.now(UTC)))
+                self._put(Checked(stretch, self._clocks.now()))
             case Discard():
                 self._put(step)
             case Proof(holds=holds, evidence=evidence):
-                self._put(Verdict(datetime.now(UTC), holds, evidence))
+                self._put(Verdict(self._clocks.now(), holds, evidence))
             case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
                 self._put(
                     Note(
@@ -357,4 +370,4 @@ class _Fetching:
 
     def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
         start_utc = self._operation.clock.start_utc(window)
-        return WindowContent(window, start_utc, agents, str(source), datetime.now(UTC))
+        return WindowContent(window, start_utc, agents, str(source), self._clocks.now(), uptime_ns())

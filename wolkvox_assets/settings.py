@@ -126,6 +126,11 @@ class Operation(BaseModel):
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
 
     @property
+    def address(self) -> str:
+        """The scheme and host that is asked."""
+        return self.base_url or f"https://wv{self.server}.wolkvox.com"
+
+    @property
     def clock(self) -> WallClock:
         """Its wall clock."""
         return WallClock(self.timezone)

@@ -39,6 +39,7 @@ from typing import NamedTuple
 import duckdb
 import requests
 
+from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.loading import load
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import Operation
@@ -221,6 +222,7 @@ class Project:
                 direct=direct,
             ),
             windows=len(stretch),
+            clocks=Clocks(),
             open_client=WolkvoxResource.of(operation).open_client,
             store=self.store,
             run_id="bench",

@@ -1,7 +1,7 @@
 """What `wolkvox-assets doctor` says, and with which exit code, against a stand-in server."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,33 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert code == 1
     (wrong,) = (line for line in lines if line.startswith("WRONG "))
     assert words in wrong
+
+
+@pytest.mark.parametrize(("hours", "words"), [(-6, "ahead of the server's"), (6, "behind the server's")])
+def test_clocks_that_disagree_are_told(
+    hours: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Simulator(
+        Centre(5), token=TOKEN, clock=lambda: datetime.now(UTC) + timedelta(hours=hours)
+    ) as simulator:
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert words in wrong
+    assert "Set this machine's clock" in wrong
+
+
+def test_a_server_that_tells_no_time_is_nothing_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Simulator(Centre(5), token=TOKEN, date_header=False) as simulator:
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 0
+    assert any("the server didn't tell its time" in line for line in lines)
 
 
 def test_tokens_of_other_operations_are_no_misspelt_variables(

@@ -9,6 +9,7 @@ import pytest
 from wolkvox_assets import duties
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync.divide import months
 from wolkvox_assets.windows import WINDOW, Range, contiguous
 
 MINUTE = timedelta(minutes=1)
@@ -35,8 +36,11 @@ class Known:
     def __call__(self, r: Range) -> dict[datetime, datetime]:
         return {window: at for window, at in self.at.items() if r.start <= window < r.end}
 
-    def before(self, moment: datetime) -> dict[datetime, datetime]:
-        return {window: at for window, at in self.at.items() if window < moment}
+    def days(self, of: Operation) -> dict[date, tuple[bool, datetime | None]]:
+        found: dict[date, list[datetime]] = {}
+        for window, at in self.at.items():
+            found.setdefault(window.date(), []).append(at)
+        return {day: (len(at) == len(day_of(day, of)), min(at)) for day, at in found.items()}
 
     def holes(self, r: Range) -> list[Range]:
         known = [r.start - WINDOW, *sorted(w for w in self.at if r.start <= w < r.end), r.end]
@@ -197,7 +201,7 @@ def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() ->
 
 
 def due(known: Known, now: datetime, trust: Trust = Trust.PROVED, of: Operation = BOGOTA) -> list[datetime]:
-    return duties.to_verify(of, known, known.before, trust, now)
+    return duties.to_verify(of, known, known.days(of), trust, now)
 
 
 def test_an_hour_is_verified_exactly_once_when_it_has_settled() -> None:
@@ -221,23 +225,67 @@ def test_an_hour_that_is_partly_known_is_left_to_the_gaps() -> None:
     assert due(known, bogota(MONDAY, 10)) == eight
 
 
-def test_days_are_verified_once_a_day_when_the_next_has_begun() -> None:
+def test_the_last_month_is_verified_once_a_day_when_the_next_day_has_begun() -> None:
     tuesday = MONDAY + DAY
     known = Known()
-    days = [MONDAY - n * DAY for n in (5, 4, 3, 2, 1, 0)]
+    days = [MONDAY - n * DAY for n in range(40, -1, -1)]
     for day in days:
-        known.verify(day_of(day), bogota(day, 23, 59))
-    for day in days[:-3]:
-        known.verify(day_of(day), bogota(day + DAY, 1))
-    last_three = [w for day in days[-3:] for w in day_of(day)]
+        known.verify(day_of(day), bogota(MONDAY, 1))
+    last_month = [w for day in days[-31:] for w in day_of(day)]
     assert not set(due(known, bogota(tuesday, 0, 59, 59))) & set(day_of(MONDAY)[-12:])  # not settled
-    assert sorted(due(known, bogota(tuesday, 1))) == last_three
-    known.verify(last_three, bogota(tuesday, 1, 1))
+    assert due(known, bogota(tuesday, 1)) == last_month
+    assert len([m for r in contiguous(last_month) for m in months(r)]) == 2  # requests
+    known.verify(last_month, bogota(tuesday, 1, 1))
     known.verify(windows(wall(tuesday, 0), wall(tuesday, 23)), bogota(tuesday + DAY, 1))  # nothing due of it
     for minutes in range(0, 24 * 60 - 2, 30):
         assert due(known, bogota(tuesday, 1, 1) + minutes * MINUTE) == []
-    # The next day the two newer ones come again.
-    assert sorted(due(known, bogota(tuesday + DAY, 1))) == [w for day in days[-2:] for w in day_of(day)]
+    # The next day all but the oldest come again.
+    assert due(known, bogota(tuesday + DAY, 1)) == [w for day in days[-30:] for w in day_of(day)]
+
+
+def test_history_is_verified_once_a_month_a_few_months_of_it_a_day() -> None:
+    """Three years, loaded in one day: in the month after it each day comes, and at most two requests a day more."""
+    loaded = bogota(MONDAY, 3)
+    known = Known()
+    for n in range(1, 3 * 365):
+        known.verify(day_of(MONDAY - n * DAY)[::144], loaded)  # two windows a day stand for all of them
+    history = {window for window in known.at if window < wall(MONDAY, 0) - 62 * DAY}
+    of = operation(start=MONDAY - 4 * 365 * DAY)
+    at = {day: (True, seen) for day, (_, seen) in known.days(of).items()}
+    seen: set[datetime] = set()
+    for n in range(1, 33):
+        now = bogota(MONDAY + n * DAY, 1)
+        verified = duties.to_verify(of, known, at, Trust.PROVED, now)
+        assert (
+            len({(w.year, w.month) for w in verified}) <= 5
+        )  # the last month's two among them, and one cut in two
+        seen |= set(verified)
+        at |= {w.date(): (True, now.replace(tzinfo=None)) for w in verified}
+        known.verify(verified, now)
+    assert history <= seen
+
+
+def test_a_day_that_nobody_looked_at_after_its_close_is_verified_however_long_ago_it_was() -> None:
+    """Off from Friday evening to Tuesday: what came late on Friday is found, and once is enough."""
+    friday = MONDAY - 3 * DAY
+    for trust in Trust:
+        known = Known(day_of(friday), bogota(friday, 17).replace(tzinfo=None))
+        tuesday = bogota(MONDAY + DAY, 9)
+        known.verify(windows(wall(friday, 17), wall(friday + DAY, 0)), tuesday)  # gaps, filled a moment ago
+        assert due(known, tuesday, trust) == windows(wall(friday, 0), wall(friday, 17))
+        long_ago = Known(day_of(date(2026, 1, 5)), datetime(2026, 1, 5, 12))
+        assert due(long_ago, tuesday, trust) == day_of(date(2026, 1, 5))
+        long_ago.verify(day_of(date(2026, 1, 5)), tuesday)
+        assert due(long_ago, tuesday + 5 * MINUTE, trust) == []
+
+
+def test_a_day_whose_gap_stays_is_verified_all_the_same() -> None:
+    known = Known(day_of(MONDAY), bogota(MONDAY, 12).replace(tzinfo=None))
+    del known.at[wall(MONDAY, 11)]
+    assert due(known, bogota(MONDAY + DAY, 2)) == []
+    assert due(known, bogota(MONDAY + 2 * DAY, 1)) == [w for w in day_of(MONDAY) if w != wall(MONDAY, 11)]
+    known.verify(list(known.at), bogota(MONDAY + 2 * DAY, 1))
+    assert due(known, bogota(MONDAY + 20 * DAY, 1)) == []
 
 
 def test_a_day_that_is_partly_known_is_not_verified_as_a_whole_and_holds_up_no_other() -> None:
@@ -276,8 +324,9 @@ def test_windows_that_were_asked_just_before_days_of_outage_are_verified_after_i
     for window in evening:
         known.verify([window], BOGOTA.clock.end_utc(window) + MINUTE)
     saturday = bogota(MONDAY + 5 * DAY, 9)
-    assert due(known, saturday, trust) == evening
-    known.verify(evening, saturday)
+    others = day_of(MONDAY - DAY) if trust is not Trust.FAILED else []  # of the last month, once a day
+    assert due(known, saturday, trust) == others + evening
+    known.verify(others + evening, saturday)
     assert due(known, saturday + 5 * MINUTE, trust) == []
 
 

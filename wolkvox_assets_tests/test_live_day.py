@@ -51,13 +51,16 @@ class Live:
     def tick(self, now: datetime) -> None:
         self._run(duties.live_windows(BOGOTA, self._known, now, DELAY), now)
         trust = duties.trust_in(self.verdict, now)
-        self._run(duties.to_verify(BOGOTA, self._known, self._perhaps_unsettled, trust, now), now)
+        self._run(duties.to_verify(BOGOTA, self._known, self._days(), trust, now), now)
 
     def _known(self, r: Range) -> Mapping[datetime, datetime]:
         return {w: at for w, at in self.verified.items() if r.start <= w < r.end}
 
-    def _perhaps_unsettled(self, before: datetime) -> Mapping[datetime, datetime]:
-        return {w: at for w, at in self.verified.items() if w < before}
+    def _days(self) -> Mapping[date, tuple[bool, datetime | None]]:
+        found: dict[date, list[datetime]] = {}
+        for window, at in self.verified.items():
+            found.setdefault(window.date(), []).append(at)
+        return {day: (len(at) == 288, min(at)) for day, at in found.items()}
 
     def _run(self, windows: list[datetime], now: datetime) -> None:
         if not windows:

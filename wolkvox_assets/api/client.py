@@ -56,7 +56,7 @@ from wolkvox_assets.api.parsing import (
     read_token_info,
 )
 from wolkvox_assets.api.redaction import Redactor
-from wolkvox_assets.api.retries import Patience, RetryPolicy, is_worth_it, retry_after_seconds
+from wolkvox_assets.api.retries import Patience, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
 from wolkvox_assets.windows import Range
 
@@ -105,7 +105,8 @@ class RequestRecord:
     `requested_at`: aware, UTC. `date_ini`, `date_end`: as sent, `None` for `token_info`. `http_status`: `None`
     without an answer; then `msg` is what happened to the connection. `records`: rows as they came, `None` where
     the body has no list of them. `seconds`: from sending to the last byte. `body`: as it came but for the token,
-    cut after 64 Ki characters; bytes that are no UTF-8 replaced.
+    cut after 64 Ki characters; bytes that are no UTF-8 replaced. `server_time`: the answer's `Date` header (aware),
+    `None` where there is none.
     """
 
     requested_at: datetime
@@ -118,6 +119,7 @@ class RequestRecord:
     records: int | None
     seconds: float
     body: str | None
+    server_time: datetime | None = None
 
 
 class WolkvoxClient:
@@ -282,6 +284,7 @@ class WolkvoxClient:
                     records=reply.envelope.records if reply.envelope else None,
                     seconds=seconds,
                     body=None if reply.status is None else reply.text[:BODY_KEPT],
+                    server_time=reply.server_time,
                 )
             )
         return reply
@@ -296,6 +299,7 @@ class WolkvoxClient:
         status: int | None = None
         retry_after: float | None = None
         location = ""
+        server_time: datetime | None = None
         body = bytearray()
         failure: WolkvoxError | None = None
         try:
@@ -311,6 +315,7 @@ class WolkvoxClient:
                 status = response.status_code
                 retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
                 location = response.headers.get("Location", "")
+                server_time = http_date(response.headers.get("Date"))
                 # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
                 while chunk := response.raw.read1(64 * 1024, decode_content=True):
                     body += chunk
@@ -324,7 +329,7 @@ class WolkvoxClient:
                         break
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
             failure = self._connection_error(problem, status)
-        return self._reply(status, bytes(body), retry_after, location, failure)
+        return self._reply(status, bytes(body), retry_after, location, server_time, failure)
 
     def _connection_error(self, problem: Exception, status: int | None) -> WolkvoxError:
         """Our own error for what requests raised. Keeps its text and nothing else: it holds the headers."""
@@ -345,6 +350,7 @@ class WolkvoxClient:
         body: bytes,
         retry_after: float | None,
         location: str,
+        server_time: datetime | None,
         failure: WolkvoxError | None,
     ) -> "_Reply":
         """The bytes as text, without the token, and opened as far as that goes."""
@@ -371,6 +377,7 @@ class WolkvoxClient:
             flaw=flaw,
             retry_after=retry_after,
             location=self._redact(location)[:200],
+            server_time=server_time,
         )
 
 
@@ -385,6 +392,7 @@ class _Reply:
     flaw: WolkvoxError | None
     retry_after: float | None
     location: str
+    server_time: datetime | None
 
     @property
     def code(self) -> str | None:

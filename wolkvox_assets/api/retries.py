@@ -114,10 +114,14 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text)  # infinity after 309 digits; the policy caps it
+    when = http_date(text)
+    return None if when is None else max(0.0, (when - now).total_seconds())
+
+
+def http_date(header: str | None) -> datetime | None:
+    """A date of a header (aware); `None` where there is none, or none that can be read."""
     try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
+        when = parsedate_to_datetime(header or "")
+    except (ValueError, OverflowError):
         return None
-    if when.tzinfo is None:  # "-0000": UTC, from nowhere in particular
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
+    return when if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000": UTC, from nowhere in particular

@@ -8,7 +8,7 @@ changes windows rebuilds the totals of their days in the same commit (`loading.p
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -82,7 +82,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         expected = _windows_expected(operation, days)
         files: StoreResource = context.resources.store
         with failures_explained(context, operation.name), files.store.transaction() as con:
-            rows = rebuild_operation_days(con, operation.name, expected)
+            rows = rebuild_operation_days(con, operation.name, expected, datetime.now(UTC))
             glances = days_at_a_glance(con, operation.name, days[0], days[-1]).values()
         complete = sum(day.complete for day in glances)
         known = sum(day.windows_known for day in glances)

@@ -17,10 +17,11 @@ from wolkvox_assets.assets.live_schedule import with_live_windows
 from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
+from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import asked_in_vain, holes, perhaps_unsettled, verified
+from wolkvox_assets.store.gaps import asked_in_vain, days_known, holes, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
@@ -51,27 +52,29 @@ def keep_fresh(
     `delay`: how long after its end a window is first asked. `sharers`: the operations with the same token, this
     one too. `nested`: between two requests of another run's. Raises `dg.Failure`.
     """
-    live = _Live(context, operation, delay, nested=nested)
+    clocks = Clocks()
+    live = _Live(context, operation, delay, clocks, nested=nested)
     live.ask()
     # Looked up only now: what was just fetched may complete an hour.
     make_windows_true(
         context,
         operation,
-        _to_verify(context, operation, nested=nested),
+        _to_verify(context, operation, clocks.now(), nested=nested),
         # It is one request mostly, but hundreds where a day has to be asked window by window.
         between=live.ask_when_due,
         held_back=lambda: sum(duties.live_need(o, datetime.now(UTC)) for o in sharers),
         retry=_LIVE_RETRIES,
         give_up_after=_GIVE_UP_AFTER,
         nested=nested,
+        clocks=clocks,
     )
     if live.unreadable is not None:
         raise live.unreadable
 
 
-def _to_verify(context: Context, operation: Operation, *, nested: bool) -> list[datetime]:
-    """What is due to be verified now; nothing where what is left of the day's quota is for live windows."""
-    store, now = context.resources.store.store, datetime.now(UTC)
+def _to_verify(context: Context, operation: Operation, now: datetime, *, nested: bool) -> list[datetime]:
+    """What is due to be verified at `now` (aware); nothing where the rest of the day's quota is for live windows."""
+    store = context.resources.store.store
     if quota_waits(context.instance, operation, now, live=False):
         return []
     with failures_explained(context, operation.name, tag=not nested):
@@ -79,10 +82,11 @@ def _to_verify(context: Context, operation: Operation, *, nested: bool) -> list[
             verdict = latest_verdict(con, operation.name) if con else None
             rest = now.replace(tzinfo=None) - _REST_WHEN_UNREADABLE
             in_vain = asked_in_vain(con, operation.name, rest) if con else set()
+            days = days_known(con, operation.name, operation.start, now) if con else {}
         due = duties.to_verify(
             operation,
-            _known(store, operation),
-            _perhaps_unsettled(store, operation),
+            _known(store, operation, now),
+            days,
             duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now),
             now,
         )
@@ -96,8 +100,11 @@ class _Live:
     and late records are found all the same.
     """
 
-    def __init__(self, context: Context, operation: Operation, delay: timedelta, *, nested: bool) -> None:
+    def __init__(
+        self, context: Context, operation: Operation, delay: timedelta, clocks: Clocks, *, nested: bool
+    ) -> None:
         self._context, self._operation, self._delay, self._nested = context, operation, delay, nested
+        self._clocks = clocks
         self._due = datetime.now(UTC)
         self.unreadable: SomeWindowsFailed | None = None
 
@@ -106,7 +113,7 @@ class _Live:
         now = datetime.now(UTC)
         with failures_explained(self._context, self._operation.name, tag=not self._nested):
             windows = duties.live_windows(
-                self._operation, _known(files.store, self._operation), now, self._delay
+                self._operation, _known(files.store, self._operation, now), now, self._delay
             )
         self._due = duties.next_live(now, self._delay)
         try:
@@ -117,6 +124,7 @@ class _Live:
                 retry=_LIVE_RETRIES,
                 give_up_after=_GIVE_UP_AFTER,
                 nested=self._nested,
+                clocks=self._clocks,
             )
         except SomeWindowsFailed as failure:
             self.unreadable = failure
@@ -187,7 +195,7 @@ class Meanwhile:
         with failures_explained(self._context, operation.name, tag=False), files.store.reading() as con:
             found = duties.gaps(
                 operation,
-                lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
+                lambda r: holes(con, operation.name, r.start, r.end, now) if con else [r],
                 now,
                 most=_GAPS_AT_A_TIME,
                 since=duties.recent(operation, now),
@@ -230,21 +238,11 @@ class Meanwhile:
         return with_live_windows(self._context.instance, self._settings, self._sharers)
 
 
-def _known(store: Store, operation: Operation) -> Callable[[Range], dict[datetime, datetime]]:
+def _known(store: Store, operation: Operation, now: datetime) -> Callable[[Range], dict[datetime, datetime]]:
     """The known windows of a range, and when each was verified (UTC, naive)."""
 
     def known(stretch: Range) -> dict[datetime, datetime]:
         with store.reading() as con:
-            return verified(con, operation.name, stretch.start, stretch.end) if con else {}
+            return verified(con, operation.name, stretch.start, stretch.end, now) if con else {}
 
     return known
-
-
-def _perhaps_unsettled(store: Store, operation: Operation) -> Callable[[datetime], dict[datetime, datetime]]:
-    def found(before: datetime) -> dict[datetime, datetime]:
-        # From a window's start on the wall clock to when it has settled in UTC, clock changes included.
-        later = operation.clock.start_utc(before).replace(tzinfo=None) - before + 3 * duties.SETTLED_AFTER
-        with store.reading() as con:
-            return perhaps_unsettled(con, operation.name, before, later) if con else {}
-
-    return found

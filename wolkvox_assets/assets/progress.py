@@ -59,6 +59,11 @@ class Progress:
             )
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(verdict.evidence)
+        if batch.superseded:
+            self._log.warning(
+                f"{len(batch.superseded)} answers were not stored: another run has stored newer ones for these windows "
+                f"meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
+            )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(remark.text)
         spent = time.monotonic() - self._began

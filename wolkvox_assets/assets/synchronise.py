@@ -5,9 +5,9 @@ What belongs here: the steps of a run over windows, in Dagster's terms. What doe
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import dagster as dg
@@ -29,7 +29,8 @@ from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, 
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
-from wolkvox_assets.loading import Batch, load
+from wolkvox_assets.clocks import Clocks, NotOverYet
+from wolkvox_assets.loading import Batch, Plan, load
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation
@@ -37,7 +38,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.verdicts import latest_verdict
-from wolkvox_assets.sync import Trust, around_bad_answers, make_true
+from wolkvox_assets.sync import Ask, Note, Step, Trust, around_bad_answers, make_true
 from wolkvox_assets.windows import WINDOW, contiguous
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -54,6 +55,7 @@ def make_windows_true(
     retry: RetryPolicy | None = None,
     give_up_after: int = 150,
     nested: bool = False,
+    clocks: Clocks | None = None,
 ) -> list[Correction]:
     """Make these windows (wall clock) equal to the API's answers, and mark each, and the totals of its day, as it
     is committed.
@@ -63,10 +65,13 @@ def make_windows_true(
     windows. `retry`: how patient the client is, if not as usual. `give_up_after`: so many windows that can't be
     read, and nothing that can. `nested`: within another run's, whose tags are not to speak of this.
 
+    `clocks`: what was heard of the server's a moment ago, if anything.
+
     Returns what changed of windows that were known before. Ends by itself, without an error, where the day's
     quota is used up. Raises `dg.Failure`; what was fetched before is stored, marked, and in the totals.
     """
-    now = datetime.now(UTC)
+    clocks = clocks or Clocks()
+    now = clocks.now()
     wanted = set(windows)
     ended = duties.ended(operation, wanted, now)
     if len(ended) < len(wanted):
@@ -89,18 +94,18 @@ def make_windows_true(
     with failures_explained(context, operation.name, tag=not nested):
         trust = _trust(context, operation, files.store, now)
         seed = int(context.run.run_id[:8], 16)
-        settled = [w for w in ended if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
-        plan = load(
-            operation,
-            lambda ask: around_bad_answers(
-                contiguous(ended),
+
+        def true(over: list[datetime], now: datetime) -> Plan:
+            settled = [w for w in over if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
+            return lambda ask: around_bad_answers(
+                contiguous(over),
                 ask,
                 trust,
                 lambda ranges, ask, trust: make_true(
                     ranges,
                     ask=ask,
                     stored=StoredWindows(files.store, operation.name),
-                    settled_before=settled[-1] + WINDOW if settled else ended[0],
+                    settled_before=settled[-1] + WINDOW if settled else over[0],
                     trust=trust,
                     seed=seed,
                     direct=direct,
@@ -109,7 +114,12 @@ def make_windows_true(
                 slow=(TimedOut, TooSlow),
                 long=LONG_RANGE // WINDOW,
                 give_up_after=give_up_after,
-            ),
+            )
+
+        plan = load(
+            operation,
+            lambda ask: _what_is_over(operation, ended, now, true, ask),
+            clocks=clocks,
             windows=len(ended),
             held_back=held_back,
             gate=gate,
@@ -133,12 +143,36 @@ def make_windows_true(
                 context.instance,
                 context.run.run_id,
                 operation,
-                stop.at or datetime.now(UTC),
+                stop.at or clocks.now(),
                 live_goes_on=live_goes_on,
             )
             progress.stopped(stop, turn)
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
+
+
+def _what_is_over(
+    operation: Operation,
+    windows: list[datetime],
+    now: datetime,
+    true: Callable[[list[datetime], datetime], Plan],
+    ask: Ask,
+) -> Iterator[Step]:
+    """The plan for these windows, over at `now`; should the server's clock be behind, for those that are over there."""
+    over = windows
+    while over:
+        try:
+            yield from true(over, now)(ask)
+        except NotOverYet as early:
+            now = early.server_time
+            before, over = len(over), duties.ended(operation, over, now)
+            yield Note(
+                f"{early} {before - len(over)} of {before} windows are not over by the server's clock: not stored, not "
+                "marked. They are asked when they are.",
+                warning=True,
+            )
+        else:
+            return
 
 
 def _trust(context: Context, operation: Operation, store: Store, now: datetime) -> Trust:
@@ -173,6 +207,10 @@ class _Marks:
                 for partition in keys_of_window(self._partitions, self._operation, window_start):
                     if self._needs_a_mark(partition):
                         self._mark(partition, {"verified": True})
+        for window_start in batch.superseded:
+            for partition in keys_of_window(self._partitions, self._operation, window_start):
+                if self._needs_a_mark(partition):
+                    self._mark(partition, {"stored_by_another_run": True})
 
     def _mark(self, partition: str, metadata: dict[str, int | str | bool]) -> None:
         self._context.log_event(

@@ -178,7 +178,7 @@ def _unknown(store: Store, operation: Operation, now: datetime, *, history_too: 
         for since in [operation.start] if history_too else [duties.recent(operation, now), operation.start]:
             found = duties.gaps(
                 operation,
-                lambda r: holes(con, operation.name, r.start, r.end) if con else [r],
+                lambda r: holes(con, operation.name, r.start, r.end, now) if con else [r],
                 now,
                 most=_MOST_WINDOWS,
                 since=since,
@@ -218,16 +218,15 @@ def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, 
     while day >= operation.start and len(found) < 31:
         if marked[f"{day}"] < clock.passes_of_day(day):
             windows = clock.windows_of_day(day)
-            if _is_known(store, operation, windows):
+            if _is_known(store, operation, windows, now):
                 found.append(Range(windows[0], windows[-1] + WINDOW))
         day -= timedelta(days=1)
     return found
 
 
-def _is_known(store: Store, operation: Operation, windows: Sequence[datetime]) -> bool:
+def _is_known(store: Store, operation: Operation, windows: Sequence[datetime], now: datetime) -> bool:
     with store.reading() as con:
         if con is None:
             return False
-        return len(verified(con, operation.name, windows[0], windows[-1] + timedelta(minutes=5))) == len(
-            windows
-        )
+        known = verified(con, operation.name, windows[0], windows[-1] + WINDOW, now)
+        return len(known) == len(windows)

@@ -10,7 +10,8 @@ import time
 from asyncio import Transport
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from typing import cast
 from urllib.parse import unquote_plus
 
@@ -100,12 +101,14 @@ class Api:
         quirks: Iterable[Quirk],
         simultaneous: int,
         clock: Callable[[], datetime],
+        date_header: bool,
     ) -> None:
         self.operations = list(operations)
         self.faults = faults
         self.quirks = checked(quirks)
         self.simultaneous = simultaneous
         self.clock = clock
+        self.date_header = date_header
         self.counters = Counters()
         self._in_flight: dict[Seen, Transport] = {}
 
@@ -195,7 +198,10 @@ class Api:
         if fault is not None and fault.kind in ("reset", "close", "cut_off"):
             return BrokenConnection(fault.kind, transport, answer)
         seen.status = answer.status
-        return Response(answer.body, answer.status, dict(answer.headers), answer.content_type)
+        headers = dict(answer.headers)
+        if self.date_header:
+            headers["Date"] = format_datetime(self.clock().astimezone(UTC), usegmt=True)
+        return Response(answer.body, answer.status, headers, answer.content_type)
 
     def _answer(self, request: Request, seen: Seen) -> Answer:
         """Who may ask: in the order in which it is looked at [?]. What comes before the quota costs nothing [?]."""

@@ -38,7 +38,8 @@ class Simulator:
     it is stopped and started again. `quirks`: names from `answers.QUIRKS`, or `all`. `faults`: a plan from
     the start; `latency`: seconds. `simultaneous`: requests at once with one token before one is refused:
     2 [D+], and 1 for a server that keeps its own page's word [D]. `clock`: gives the time, aware; for the
-    day's quota, and what lies in its future is not in the report.
+    day's quota and the header `Date`, and what lies in its future is not in the report. `date_header`: whether
+    answers have that header.
 
     Stopped and started again, it still knows its counters, faults, late records and quota.
     """
@@ -56,6 +57,7 @@ class Simulator:
         latency: float = 0.0,
         simultaneous: int = 2,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        date_header: bool = True,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -68,6 +70,7 @@ class Simulator:
             quirks=cast("Iterable[Quirk]", quirks),
             simultaneous=simultaneous,
             clock=clock,
+            date_header=date_header,
         )
         self._host = host
         self._port = port
@@ -173,6 +176,7 @@ class Simulator:
             log_level="critical",  # cancelling a slow answer when it is stopped is no error here
             access_log=False,
             proxy_headers=False,
+            date_header=False,  # the stand-in's own clock writes it
             timeout_keep_alive=75,  # a common web server's; uvicorn's 5 s end connections between two requests
             timeout_graceful_shutdown=0,
         )

@@ -4,7 +4,7 @@ What belongs here: SQL on these two tables. What doesn't: files and locks (`file
 to ask (`sync/`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from operator import attrgetter
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.clocks import FUTURE_AFTER, boot, uptime_ns
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import Range
 
@@ -20,7 +21,8 @@ class WindowContent(NamedTuple):
     """What is to stand in the tables for one window.
 
     `window_start`: wall clock, naive. `window_start_utc`, `fetched_at`: aware. `source`: `asked`,
-    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there.
+    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there. `uptime_ns`: the
+    machine's uptime when it was had, which tells the newer of two answers (`clocks.uptime_ns`).
     """
 
     window_start: datetime
@@ -28,11 +30,17 @@ class WindowContent(NamedTuple):
     agents: Agents
     source: str
     fetched_at: datetime
+    uptime_ns: int
 
 
 def naive_utc(moment: datetime) -> datetime:
     """The tables hold UTC without an offset: TIMESTAMPTZ would need pytz to be read into Python."""
     return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def credible_until(now: datetime) -> datetime:
+    """The latest moment (UTC, naive) that can stand in the tables at `now` (aware): what is later says nothing."""
+    return naive_utc(now + FUTURE_AFTER)
 
 
 class Correction(NamedTuple):
@@ -45,40 +53,79 @@ class Correction(NamedTuple):
     new_value: int
 
 
+class Replaced(NamedTuple):
+    """What storing a batch came to.
+
+    `corrections`: what changed of windows that were known before; it is in `agent_9_corrections` as well.
+    `superseded`: windows whose content was not stored, since a newer answer was stored meanwhile.
+    """
+
+    corrections: list[Correction]
+    superseded: list[datetime]
+
+
+# No answer waits so long to be stored: a commit waits for ten minutes at most.
+_ORDER_KEPT_NS = 86_400 * 10**9
+
+
 def replace_windows(
     con: duckdb.DuckDBPyConnection, operation: str, windows: Iterable[WindowContent], *, run_id: str
-) -> list[Correction]:
-    """Replace these windows, rows and log together. Of two contents for one window the one
-    that was fetched later counts, whichever is stored first.
-
-    Returns what changed of windows that were known before; it is in `agent_9_corrections` as well.
+) -> Replaced:
+    """Replace these windows, rows and log together. Of two contents for one window the one that was had later
+    counts, whichever is stored first and whatever the clocks showed.
     """
-    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("fetched_at"))}
+    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("uptime_ns"))}
     if not batch:
-        return []
-    in_order = [batch[start] for start in sorted(batch)]
+        return Replaced([], [])
+    newer = _stored_later(con, operation, batch)
+    in_order = [batch[start] for start in sorted(batch.keys() - newer)]
+    return Replaced(_replace(con, operation, in_order, run_id) if in_order else [], sorted(newer))
+
+
+def _stored_later(
+    con: duckdb.DuckDBPyConnection, operation: str, batch: Mapping[datetime, WindowContent]
+) -> set[datetime]:
+    """The windows of which another run has stored a newer answer.
+
+    An answer from before the machine's last start is older than any that is to be stored now.
+    """
+    stored = con.execute(
+        "SELECT window_start, uptime_ns FROM agent_9_answer_order WHERE operation = $operation AND boot = $boot"
+        # An uptime that is still to come can't be: it is no reason to keep an answer out.
+        " AND boot <> '' AND uptime_ns <= $now AND window_start BETWEEN $first AND $last",
+        {
+            "operation": operation,
+            "boot": boot(),
+            "now": uptime_ns(),
+            "first": min(batch),
+            "last": max(batch),
+        },
+    ).fetchall()
+    return {start for start, had in stored if start in batch and had > batch[start].uptime_ns}
+
+
+def _replace(
+    con: duckdb.DuckDBPyConnection, operation: str, in_order: Sequence[WindowContent], run_id: str
+) -> list[Correction]:
     _take_in(con, operation, in_order, run_id)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
-    # Two runs can have asked for one window: the later answer stays, whichever is stored first.
-    con.execute(
-        "DELETE FROM batch_log USING agent_9_window_log AS log WHERE log.operation = $operation"
-        " AND log.window_start BETWEEN $first AND $last AND log.window_start = batch_log.window_start"
-        " AND log.fetched_at > batch_log.fetched_at",
-        span,
-    )
-    con.execute("DELETE FROM batch_rows WHERE window_start NOT IN (SELECT window_start FROM batch_log)")
     corrections = con.execute(
         resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"), span
     ).fetchall()
-    for table in ("agent_9_windows", "agent_9_window_log"):
+    for table in ("agent_9_windows", "agent_9_window_log", "agent_9_answer_order"):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.
         con.execute(
-            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # two fixed names
+            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # fixed names
             " AND window_start IN (SELECT window_start FROM batch_log)",
             span,
         )
     con.execute("INSERT INTO agent_9_window_log SELECT * FROM batch_log")
     con.execute("INSERT INTO agent_9_windows SELECT * FROM batch_rows")
+    con.execute(
+        "DELETE FROM agent_9_answer_order WHERE boot <> $boot OR uptime_ns NOT BETWEEN $now - $kept AND $now",
+        {"boot": boot(), "now": uptime_ns(), "kept": _ORDER_KEPT_NS},
+    )
+    con.execute("INSERT INTO agent_9_answer_order SELECT * FROM batch_order")
     return [Correction(*row) for row in corrections]
 
 
@@ -118,7 +165,16 @@ def _take_in(
             "total_seconds",
         ],
     )
+    order = pd.DataFrame(
+        {
+            "operation": operation,
+            "window_start": [w.window_start for w in windows],
+            "boot": boot(),
+            "uptime_ns": [w.uptime_ns for w in windows],
+        }
+    )
     for batch, table, frame in (
+        ("batch_order", "agent_9_answer_order", order),
         ("batch_log", "agent_9_window_log", log),
         ("batch_rows", "agent_9_windows", rows),
     ):
@@ -132,9 +188,12 @@ def _take_in(
 def verify_windows(
     con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, verified_at: datetime
 ) -> None:
-    """Note that every window of this range was found equal to the API at `verified_at` (aware)."""
+    """Note that every window of this range was found equal to the API at `verified_at` (aware).
+
+    Where a clock that was wrong has left a later moment, this one takes its place.
+    """
     con.execute(
-        "UPDATE agent_9_window_log SET verified_at = greatest(verified_at, $at)"
+        "UPDATE agent_9_window_log SET verified_at = $at, fetched_at = least(fetched_at, $at)"
         " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
         {"operation": operation, "start": stretch.start, "end": stretch.end, "at": naive_utc(verified_at)},
     )

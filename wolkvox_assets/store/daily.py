@@ -5,11 +5,13 @@ has (the wall clock's, in `windows.py`, handed in).
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from importlib import resources
 from typing import NamedTuple
 
 import duckdb
+
+from wolkvox_assets.store.agent_9 import credible_until
 
 
 def rebuild_agent_days(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> int:
@@ -21,12 +23,13 @@ def rebuild_agent_days(con: duckdb.DuckDBPyConnection, operation: str, first: da
 
 
 def rebuild_operation_days(
-    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int]
+    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int], now: datetime
 ) -> int:
     """Make `operation_hold_mute_daily` of these days follow the windows.
 
     `windows_expected`: for each day (without holes) how many windows its wall clock shows. A day of
-    which no window is known has no row. Returns how many rows these days have now.
+    which no window is known has no row; what was fetched after `now` (aware) is not known. Returns how many rows
+    these days have now.
     """
     import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
 
@@ -34,22 +37,24 @@ def rebuild_operation_days(
         {"local_date": list(windows_expected), "windows_expected": list(windows_expected.values())}
     )
     con.register("expected", expected)
-    rows = _rebuild(con, "operation_hold_mute_daily", operation, min(windows_expected), max(windows_expected))
+    first, last = min(windows_expected), max(windows_expected)
+    rows = _rebuild(con, "operation_hold_mute_daily", operation, first, last, credible=credible_until(now))
     con.unregister("expected")
     return rows
 
 
 def rebuild_days(
-    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int]
+    con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int], now: datetime
 ) -> dict[date, "Glance"]:
     """Make both tables of these days, in any order and with holes, follow the windows.
 
-    `windows_expected`: see `rebuild_operation_days`. Returns what is said now of those of which anything is known.
+    `windows_expected`, `now`: see `rebuild_operation_days`. Returns what is said now of those of which anything is
+    known.
     """
     found: dict[date, Glance] = {}
     for days in _stretches(sorted(windows_expected)):
         rebuild_agent_days(con, operation, days[0], days[-1])
-        rebuild_operation_days(con, operation, {day: windows_expected[day] for day in days})
+        rebuild_operation_days(con, operation, {day: windows_expected[day] for day in days}, now)
         found |= days_at_a_glance(con, operation, days[0], days[-1])
     return found
 
@@ -65,11 +70,13 @@ def _stretches(days: Sequence[date]) -> list[list[date]]:
     return stretches
 
 
-def _rebuild(con: duckdb.DuckDBPyConnection, table: str, operation: str, first: date, last: date) -> int:
-    days = {"operation": operation, "first": first, "last": last}
+def _rebuild(
+    con: duckdb.DuckDBPyConnection, table: str, operation: str, first: date, last: date, **more: datetime
+) -> int:
+    days: dict[str, object] = {"operation": operation, "first": first, "last": last}
     these = f"FROM {table} WHERE operation = $operation AND local_date BETWEEN $first AND $last"
     con.execute(f"DELETE {these}", days)
-    con.execute(resources.files(__package__).joinpath(f"{table}.sql").read_text("utf-8"), days)
+    con.execute(resources.files(__package__).joinpath(f"{table}.sql").read_text("utf-8"), days | more)
     found = con.execute(f"SELECT COUNT(*) {these}", days).fetchone()
     return int(found[0]) if found else 0
 

@@ -4,53 +4,80 @@ What belongs here: finding it, in milliseconds for a year. What doesn't: what is
 (`duties.py`, `automation/`).
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime
+from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.store.agent_9 import credible_until
 from wolkvox_assets.windows import WINDOW, Range
 
 
-def holes(con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime) -> list[Range]:
+class DayKnown(NamedTuple):
+    """`whole`: every window of the day is known. `verified_at` (UTC, naive): of the one verified longest ago; None
+    where that is not known.
+    """
+
+    whole: bool
+    verified_at: datetime | None
+
+
+def holes(
+    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime, now: datetime
+) -> list[Range]:
     """The stretches from `start` to before `end` (wall clock) without a known window, newest first.
 
-    An hour that the clock skips is a hole like any other: only the wall clock knows better.
+    A window that was fetched at a moment after `now` (aware) is not known: a clock was wrong. An hour that the clock
+    skips is a hole like any other: only the wall clock knows better.
     """
     rows = con.execute(
         "WITH known AS ("
         " SELECT window_start FROM agent_9_window_log"
-        "  WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+        "  WHERE operation = $operation AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
         " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
         "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
         " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
         " ORDER BY window_start DESC",
-        {"operation": operation, "start": start, "end": end},
+        {"operation": operation, "start": start, "end": end, "credible": credible_until(now)},
     ).fetchall()
     return [Range(known + WINDOW, following) for known, following in rows]
 
 
 def verified(
-    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime, now: datetime
 ) -> dict[datetime, datetime]:
-    """The known windows from `start` to before `end` (wall clock), and when each was verified (UTC, naive)."""
+    """The known windows from `start` to before `end` (wall clock), and when each was verified (UTC, naive).
+
+    Moments after `now` (aware) say nothing: such a window is not known, or was not verified since it was fetched.
+    """
     rows = con.execute(
-        "SELECT window_start, verified_at FROM agent_9_window_log"
-        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-        {"operation": operation, "start": start, "end": end},
+        "SELECT window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM agent_9_window_log"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+        "  AND fetched_at <= $credible",
+        {"operation": operation, "start": start, "end": end, "credible": credible_until(now)},
     ).fetchall()
     return dict(rows)
 
 
-def perhaps_unsettled(
-    con: duckdb.DuckDBPyConnection, operation: str, before: datetime, later: timedelta
-) -> dict[datetime, datetime]:
-    """The known windows before that moment (wall clock) that were not verified so much later (UTC)."""
+def days_known(
+    con: duckdb.DuckDBPyConnection, operation: str, first: date, now: datetime
+) -> dict[date, DayKnown]:
+    """The days from `first` on (wall clock) of which a window is known."""
     rows = con.execute(
-        "SELECT window_start, verified_at FROM agent_9_window_log WHERE operation = $operation"
-        " AND window_start < $before AND verified_at < window_start + $later ORDER BY window_start",
-        {"operation": operation, "before": before, "later": later},
+        "SELECT local_date, windows_known >= windows_expected, IF(verified_at <= $credible, verified_at, NULL)"
+        " FROM operation_hold_mute_daily WHERE operation = $operation AND local_date >= $first ORDER BY local_date",
+        {"operation": operation, "first": first, "credible": credible_until(now)},
     ).fetchall()
-    return dict(rows)
+    return {day: DayKnown(whole, verified_at) for day, whole, verified_at in rows}
+
+
+def days_of_the_future(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[date]:
+    """The days that have windows which were fetched at a moment after `now` (aware): a clock was wrong."""
+    rows = con.execute(
+        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND fetched_at > $credible",
+        {"operation": operation, "credible": credible_until(now)},
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def asked_in_vain(con: duckdb.DuckDBPyConnection, operation: str, since: datetime) -> set[datetime]:

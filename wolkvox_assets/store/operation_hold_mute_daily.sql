@@ -1,11 +1,11 @@
 -- The operation's day, from the windows and from the log of known windows: a day without any use has a
 -- row as well. `expected` (a registered frame: local_date, windows_expected) comes from the wall clock,
--- because on days when clocks change it is not 288.
+-- because on days when clocks change it is not 288. A window that was fetched in the future ($credible) is not known.
 INSERT INTO operation_hold_mute_daily BY NAME
 WITH known AS (
     SELECT local_date, COUNT(*)::INTEGER AS windows_known, MIN(verified_at) AS verified_at
     FROM agent_9_window_log
-    WHERE operation = $operation AND local_date BETWEEN $first AND $last
+    WHERE operation = $operation AND local_date BETWEEN $first AND $last AND fetched_at <= $credible
     GROUP BY local_date
 ),
 windows AS (

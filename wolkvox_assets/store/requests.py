@@ -4,7 +4,7 @@ What belongs here: writing and clearing out that table. What doesn't: making req
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 
@@ -16,9 +16,14 @@ KEPT = timedelta(days=90)
 
 
 def record_requests(
-    con: duckdb.DuckDBPyConnection, operation: str, requests: Sequence[RequestRecord], *, run_id: str
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    requests: Sequence[RequestRecord],
+    *,
+    run_id: str,
+    now: datetime,
 ) -> None:
-    """Add these requests, and forget those that are older than `KEPT`."""
+    """Add these requests, and forget those that are older than `KEPT` at `now` (aware)."""
     if not requests:
         return
     import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
@@ -45,5 +50,5 @@ def record_requests(
     con.unregister("batch_requests")
     con.execute(
         "DELETE FROM api_requests WHERE requested_at < $before",
-        {"before": naive_utc(datetime.now(UTC) - KEPT)},
+        {"before": naive_utc(now - KEPT)},
     )

@@ -87,6 +87,15 @@ CREATE TABLE IF NOT EXISTS agent_9_corrections (
     new_value INTEGER NOT NULL
 );
 
+-- Which answer of a window is the newer one, of those that came lately: two runs can have asked for one window.
+-- uptime_ns: the machine's uptime when the answer was had, in nanoseconds; no clock that can be set. boot: since which start.
+CREATE TABLE IF NOT EXISTS agent_9_answer_order (
+    operation VARCHAR NOT NULL,
+    window_start TIMESTAMP NOT NULL,
+    boot VARCHAR NOT NULL,
+    uptime_ns BIGINT NOT NULL
+);
+
 -- One row for each verdict on whether the API's answers add up; the latest counts. proved_at: UTC.
 CREATE TABLE IF NOT EXISTS additivity_proofs (
     operation VARCHAR NOT NULL,

@@ -37,9 +37,10 @@ def record_verdict(con: duckdb.DuckDBPyConnection, operation: str, verdict: Verd
 
 def latest_verdict(con: duckdb.DuckDBPyConnection, operation: str) -> Verdict | None:
     """The one that counts, or None where additivity was never tried."""
+    # The last one stored, not the latest moment: clocks are set back and ahead.
     row = con.execute(
         "SELECT proved_at, holds, evidence FROM additivity_proofs WHERE operation = ?"
-        " ORDER BY proved_at DESC LIMIT 1",
+        " ORDER BY rowid DESC LIMIT 1",
         [operation],
     ).fetchone()
     return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None

@@ -25,6 +25,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION
+from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.settings import Operation, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
@@ -49,6 +50,7 @@ class Clock:
 
         for module in ("automation.gaps", "automation.live", "automation.alerts", "assets.keep_fresh"):
             self._monkeypatch.setattr(f"wolkvox_assets.{module}.datetime", Fixed)
+        self._monkeypatch.setattr("wolkvox_assets.assets.keep_fresh.Clocks", lambda: Clocks(now=lambda: now))
 
 
 @dataclass

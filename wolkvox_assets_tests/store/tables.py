@@ -9,12 +9,14 @@ from pathlib import Path
 
 import duckdb
 
+from wolkvox_assets.clocks import uptime_ns
 from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.usage import Usage
 from wolkvox_assets.windows import WINDOW
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
+_UPTIME = uptime_ns() - 60 * 10**9
 TABLES = (
     "agent_9_windows",
     "agent_9_window_log",
@@ -38,8 +40,11 @@ def content(
     source: str = "asked",
     fetched_at: datetime = FETCHED,
 ) -> WindowContent:
-    """A window's content; UTC is the wall clock five hours on, as in Bogota."""
-    return WindowContent(start, start.replace(tzinfo=UTC) + 60 * WINDOW, agents or {}, source, fetched_at)
+    """A window's content; UTC is the wall clock five hours on, as in Bogota. Had in the order of `fetched_at`."""
+    uptime = _UPTIME + round((fetched_at - FETCHED).total_seconds()) * 1000
+    return WindowContent(
+        start, start.replace(tzinfo=UTC) + 60 * WINDOW, agents or {}, source, fetched_at, uptime
+    )
 
 
 def query(file: Path, sql: str) -> list[Row]:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wolkvox_assets.clocks import uptime_ns
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
+from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import WINDOW
+from wolkvox_assets.windows import WINDOW, one
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
 ANA, BEA = "Ana Núñez", "Bea O'Brien"
@@ -45,7 +46,12 @@ def test_every_column_is_filled(store: Store) -> None:
     put(
         store,
         WindowContent(
-            start, datetime(2026, 11, 17, 3, 55, tzinfo=UTC), {ANA: Usage(3, 40, 50, 91)}, "derived", fetched
+            start,
+            datetime(2026, 11, 17, 3, 55, tzinfo=UTC),
+            {ANA: Usage(3, 40, 50, 91)},
+            "derived",
+            fetched,
+            1,
         ),
         operation="north",
         run_id="r1",
@@ -127,6 +133,63 @@ def test_the_largest_numbers_fit(store: Store) -> None:
     most = 2**31 - 1
     put(store, content(window(0), {ANA: Usage(most, most, 0, most)}))
     assert rows(store) == [(window(0), ANA, most, most, 0, most)]
+
+
+# Clocks that are wrong
+
+
+def test_a_moment_of_the_future_keeps_no_answer_out(store: Store) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=30)
+    put(store, content(window(0), fetched_at=ahead)._replace(uptime_ns=uptime_ns()))
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
+    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+        (FETCHED.replace(tzinfo=None),) * 2
+    ]
+
+
+def test_a_clock_set_back_makes_no_answer_older(store: Store) -> None:
+    """Two runs have asked for one window; the clock was set back in between."""
+    older = content(window(0), fetched_at=FETCHED + timedelta(hours=6))._replace(uptime_ns=uptime_ns())
+    newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns())
+    for first, second in ((older, newer), (newer, older)):
+        put(store, first)
+        put(store, second)
+        assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
+
+
+def test_an_answer_that_is_not_stored_is_told(store: Store) -> None:
+    had_first = uptime_ns()
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    with store.transaction() as con:
+        late = [content(window(n))._replace(uptime_ns=had_first) for n in (0, 1)]
+        assert replace_windows(con, "main", late, run_id="run") == Replaced([], [window(0)])
+    assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
+    assert [entry[0] for entry in log(store)] == [window(0), window(1)]
+
+
+def test_an_answer_from_before_the_machine_was_started_is_older(store: Store) -> None:
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    with store.transaction() as con:
+        con.execute("UPDATE agent_9_answer_order SET boot = 'another'")
+    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(uptime_ns=1))
+    assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
+
+
+def test_an_uptime_that_is_still_to_come_keeps_no_answer_out(store: Store) -> None:
+    put(store, content(window(0))._replace(uptime_ns=uptime_ns() + 10**15))
+    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
+
+
+def test_verifying_puts_moments_of_the_future_right(store: Store) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=30)
+    put(store, content(window(0), fetched_at=ahead))
+    with store.transaction() as con:
+        verify_windows(con, "main", one(window(0)), FETCHED)
+    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+        (FETCHED.replace(tzinfo=None),) * 2
+    ]
 
 
 # Any order, any split, any repetition

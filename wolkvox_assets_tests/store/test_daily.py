@@ -1,7 +1,7 @@
 """The daily totals, against a computation in plain Python that shares nothing with the SQL."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import duckdb
@@ -25,6 +25,7 @@ ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"
 DAY = date(2026, 11, 16)
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
 MOST = 2**31 - 1
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 Row = tuple[object, ...]
 Agents = Mapping[str, Usage]
@@ -114,7 +115,7 @@ def test_the_totals_are_those_of_plain_python(
     try:
         replace_windows(con, "main", windows.values(), run_id="run")
         rows = rebuild_agent_days(con, "main", DAYS[0], DAYS[-1])
-        days = rebuild_operation_days(con, "main", per_day)
+        days = rebuild_operation_days(con, "main", per_day, NOW)
         found_agents = con.execute("FROM agent_hold_mute_daily ORDER BY ALL").fetchall()
         found_days = con.execute("FROM operation_hold_mute_daily ORDER BY ALL").fetchall()
         glance = days_at_a_glance(con, "main", DAYS[0], DAYS[-1])
@@ -154,7 +155,7 @@ def put(store: Store) -> Put:
         with store.transaction() as con:
             replace_windows(con, operation, windows, run_id="run")
             rebuild_agent_days(con, operation, min(expected), max(expected))
-            rebuild_operation_days(con, operation, expected)
+            rebuild_operation_days(con, operation, expected, NOW)
 
     return put
 

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import asked_in_vain, holes, perhaps_unsettled
+from wolkvox_assets.store.gaps import asked_in_vain, days_of_the_future, holes, verified
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.windows import WINDOW, Range
 
 DAY = datetime(2026, 11, 18)
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def known(store: Store, window: datetime, verified_at: datetime, operation: str = "main") -> None:
@@ -25,27 +26,36 @@ def test_holes_are_what_is_not_known_newest_first(store: Store) -> None:
     known(store, DAY + 3 * WINDOW, DAY, operation="other")
     with store.reading() as con:
         assert con is not None
-        assert holes(con, "main", DAY, DAY + 12 * WINDOW) == [
+        assert holes(con, "main", DAY, DAY + 12 * WINDOW, NOW) == [
             Range(DAY + 10 * WINDOW, DAY + 12 * WINDOW),
             Range(DAY + 7 * WINDOW, DAY + 9 * WINDOW),
             Range(DAY + 2 * WINDOW, DAY + 5 * WINDOW),
         ]
-        assert holes(con, "main", DAY + 5 * WINDOW, DAY + 7 * WINDOW) == []
-        assert holes(con, "nobody", DAY, DAY + WINDOW) == [Range(DAY, DAY + WINDOW)]
+        assert holes(con, "main", DAY + 5 * WINDOW, DAY + 7 * WINDOW, NOW) == []
+        assert holes(con, "nobody", DAY, DAY + WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
 
 
-def test_windows_that_nobody_looked_at_again_soon_enough_may_be_unsettled(store: Store) -> None:
-    for n, later in enumerate(
-        (timedelta(minutes=6), timedelta(hours=23), timedelta(days=1), timedelta(days=30))
-    ):
-        known(store, DAY + n * WINDOW, DAY + n * WINDOW + later)
-    known(store, DAY, DAY, operation="other")
+def test_moments_of_the_future_say_nothing(store: Store) -> None:
+    """A clock was ahead when they were stored, or is behind now: known in no case, or not verified since."""
+    for n in range(4):
+        known(store, DAY + n * WINDOW, DAY)
+    ahead = NOW.replace(tzinfo=None) + timedelta(hours=6)
+    with store.transaction() as con:
+        con.execute(
+            "UPDATE agent_9_window_log SET fetched_at = $1, verified_at = $1 WHERE window_start = $2",
+            [ahead, DAY],
+        )
+        con.execute(
+            "UPDATE agent_9_window_log SET verified_at = ? WHERE window_start = ?", [ahead, DAY + WINDOW]
+        )
     with store.reading() as con:
         assert con is not None
-        day = timedelta(days=1)
-        assert list(perhaps_unsettled(con, "main", DAY + 9 * day, day)) == [DAY, DAY + WINDOW]
-        assert list(perhaps_unsettled(con, "main", DAY + WINDOW, day)) == [DAY]
-        assert list(perhaps_unsettled(con, "main", DAY + 9 * day, timedelta(hours=1))) == [DAY]
+        assert holes(con, "main", DAY, DAY + 4 * WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
+        assert verified(con, "main", DAY, DAY + 4 * WINDOW, NOW) == {DAY + n * WINDOW: DAY for n in (1, 2, 3)}
+        assert days_of_the_future(con, "main", NOW) == {DAY.date()}
+        later = NOW + timedelta(hours=6)
+        assert holes(con, "main", DAY, DAY + 4 * WINDOW, later) == []
+        assert days_of_the_future(con, "main", later) == set()
 
 
 def test_what_was_asked_by_itself_and_is_not_verified_by_it_was_asked_in_vain(store: Store) -> None:
@@ -66,7 +76,7 @@ def test_what_was_asked_by_itself_and_is_not_verified_by_it_was_asked_in_vain(st
             "",
         )
         with store.transaction() as con:
-            record_requests(con, "main", [record], run_id="run")
+            record_requests(con, "main", [record], run_id="run", now=at.replace(tzinfo=UTC))
 
     for n, verified_at in enumerate((DAY, at + WINDOW, DAY, DAY)):
         known(store, DAY + n * WINDOW, verified_at)

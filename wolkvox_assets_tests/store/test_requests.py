@@ -37,7 +37,7 @@ def record(
     store: Store, *requests: RequestRecord, operation: str = "main", run_id: str = "run"
 ) -> list[tuple[object, ...]]:
     with store.transaction() as con:
-        record_requests(con, operation, requests, run_id=run_id)
+        record_requests(con, operation, requests, run_id=run_id, now=NOW)
     return query(store.published, "FROM api_requests ORDER BY requested_at, http_status")
 
 
@@ -98,7 +98,7 @@ def test_requests_are_forgotten_after_ninety_days(store: Store) -> None:
 
 def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: Store) -> None:
     with store.transaction() as con:
-        record_requests(con, "other", [request(msg="was new then")], run_id="run")
+        record_requests(con, "other", [request(msg="was new then")], run_id="run", now=NOW)
         con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 91 DAY")
     assert [row[7] for row in record(store)] == ["was new then"]  # nothing made, nothing cleared out
     assert [row[7] for row in record(store, request(msg="new"))] == ["new"]

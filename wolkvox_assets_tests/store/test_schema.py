@@ -73,6 +73,12 @@ COLUMNS = {
         ("body", "VARCHAR"),
     ],
     # As in the issue "Ask as little as possible".
+    "agent_9_answer_order": [
+        ("operation", "VARCHAR"),
+        ("window_start", "TIMESTAMP"),
+        ("boot", "VARCHAR"),
+        ("uptime_ns", "BIGINT"),
+    ],
     "agent_9_corrections": [
         ("operation", "VARCHAR"),
         ("window_start", "TIMESTAMP"),

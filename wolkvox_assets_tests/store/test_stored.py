@@ -45,6 +45,6 @@ def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
                 hour_asked, "agent_9", "20261118090000", last_second, 200, "200", "", 0, 0.1, ""
             )
             for operation in ("main", "other"):
-                record_requests(con, operation, [record], run_id="run")
+                record_requests(con, operation, [record], run_id="run", now=datetime.now(UTC))
     stored = StoredWindows(store, "main")
     assert stored.asked(Range(NINE.start, NINE.end + WINDOW)) == dict.fromkeys(NINE.windows(), agreed)
