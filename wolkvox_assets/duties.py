@@ -71,14 +71,14 @@ def live_windows(
 def to_verify(
     operation: Operation,
     verified: Callable[[Range], Mapping[datetime, datetime]],
-    days: Mapping[date, tuple[bool, datetime | None]],
+    days: Mapping[date, tuple[int, datetime]],
     trust: Trust,
     now: datetime,
 ) -> list[datetime]:
     """Known windows that are due to be verified: of hours that have settled, of days that have closed.
 
     `verified`: of a range, when each known window was verified (UTC, naive). `days`: those of which a window is
-    known: whether all are, and when the one was verified that was verified longest ago (UTC, naive; None: not known).
+    known: how many are, and when the one was verified that was verified longest ago (UTC, naive).
 
     Each hour comes once, when all its windows have settled. Each day comes when it has closed, however long nobody
     looked; then once a day for `VERIFIED_DAILY`, and once a month from then on. Where additivity failed, verifying
@@ -87,14 +87,17 @@ def to_verify(
     clock = operation.clock
     today = clock.now(now - SETTLED_AFTER).date()
     due: list[datetime] = []
-    for day, (whole, verified_at) in days.items():
-        if not operation.start <= day < today or (not whole and today - day < _WAITS_FOR_GAPS):
+    for day, (known, verified_at) in days.items():
+        since = _verified_since(clock, day, today, trust)
+        if not operation.start <= day < today or verified_at >= since:
             continue
-        since = _verified_since(clock, day, today, trust) if whole else _closed_at(clock, day)
-        if verified_at is None or verified_at < since:
-            midnight = datetime.combine(day, datetime.min.time())
-            at = verified(Range(midnight, midnight + timedelta(days=1)))
-            due += [window for window in sorted(at) if at[window] < since]
+        if known < len(clock.windows_of_day(day)):
+            if today - day < _WAITS_FOR_GAPS:
+                continue
+            since = _closed_at(clock, day)
+        midnight = datetime.combine(day, datetime.min.time())
+        at = verified(Range(midnight, midnight + timedelta(days=1)))
+        due += [window for window in sorted(at) if at[window] < since]
     if trust is not Trust.FAILED:
         hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
         there = verified(Range(hours_from, clock.now(now).replace(second=0, microsecond=0)))

@@ -36,11 +36,11 @@ class Known:
     def __call__(self, r: Range) -> dict[datetime, datetime]:
         return {window: at for window, at in self.at.items() if r.start <= window < r.end}
 
-    def days(self, of: Operation) -> dict[date, tuple[bool, datetime | None]]:
+    def days(self) -> dict[date, tuple[int, datetime]]:
         found: dict[date, list[datetime]] = {}
         for window, at in self.at.items():
             found.setdefault(window.date(), []).append(at)
-        return {day: (len(at) == len(day_of(day, of)), min(at)) for day, at in found.items()}
+        return {day: (len(at), min(at)) for day, at in found.items()}
 
     def holes(self, r: Range) -> list[Range]:
         known = [r.start - WINDOW, *sorted(w for w in self.at if r.start <= w < r.end), r.end]
@@ -201,7 +201,7 @@ def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() ->
 
 
 def due(known: Known, now: datetime, trust: Trust = Trust.PROVED, of: Operation = BOGOTA) -> list[datetime]:
-    return duties.to_verify(of, known, known.days(of), trust, now)
+    return duties.to_verify(of, known, known.days(), trust, now)
 
 
 def test_an_hour_is_verified_exactly_once_when_it_has_settled() -> None:
@@ -251,7 +251,7 @@ def test_history_is_verified_once_a_month_a_few_months_of_it_a_day() -> None:
         known.verify(day_of(MONDAY - n * DAY)[::144], loaded)  # two windows a day stand for all of them
     history = {window for window in known.at if window < wall(MONDAY, 0) - 62 * DAY}
     of = operation(start=MONDAY - 4 * 365 * DAY)
-    at = {day: (True, seen) for day, (_, seen) in known.days(of).items()}
+    at = {day: (288, seen) for day, (_, seen) in known.days().items()}
     seen: set[datetime] = set()
     for n in range(1, 33):
         now = bogota(MONDAY + n * DAY, 1)
@@ -260,7 +260,7 @@ def test_history_is_verified_once_a_month_a_few_months_of_it_a_day() -> None:
             len({(w.year, w.month) for w in verified}) <= 5
         )  # the last month's two among them, and one cut in two
         seen |= set(verified)
-        at |= {w.date(): (True, now.replace(tzinfo=None)) for w in verified}
+        at |= {w.date(): (288, now.replace(tzinfo=None)) for w in verified}
         known.verify(verified, now)
     assert history <= seen
 

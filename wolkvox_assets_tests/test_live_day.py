@@ -56,11 +56,11 @@ class Live:
     def _known(self, r: Range) -> Mapping[datetime, datetime]:
         return {w: at for w, at in self.verified.items() if r.start <= w < r.end}
 
-    def _days(self) -> Mapping[date, tuple[bool, datetime | None]]:
+    def _days(self) -> Mapping[date, tuple[int, datetime]]:
         found: dict[date, list[datetime]] = {}
         for window, at in self.verified.items():
             found.setdefault(window.date(), []).append(at)
-        return {day: (len(at) == 288, min(at)) for day, at in found.items()}
+        return {day: (len(at), min(at)) for day, at in found.items()}
 
     def _run(self, windows: list[datetime], now: datetime) -> None:
         if not windows:

@@ -45,13 +45,15 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         end_dead_runs(context.instance)
         state = json.loads(context.cursor) if context.cursor else {}
-        since = datetime.fromisoformat(
-            state.get("since", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
+        now = datetime.now(UTC)
+        # A run that ended in the future, by a clock that was ahead, must not make this deaf until then.
+        since = min(
+            datetime.fromisoformat(state["since"]) if "since" in state else now - timedelta(hours=1), now
         )
         wrong: dict[str, _Trouble] = state.get("wrong", {})
         seen: list[str] = state.get("seen", [])
         untold: list[str] = state.get("untold", [])
-        untold += _forgotten(wrong, names, datetime.now(UTC))
+        untold += _forgotten(wrong, names, now)
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],

@@ -25,6 +25,7 @@ from wolkvox_assets.automation.runs import (
     access,
     ended_at,
     gaps_job_name,
+    lately,
     pause,
     under_way,
 )
@@ -113,7 +114,7 @@ def build_gaps(
             return dg.SkipReason("every window of the history is known")
         ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
         tag = json.dumps(ranges)[:_TAG_LENGTH]
-        if tag == _asked_last(context.instance, operation):
+        if tag == _asked_last(context.instance, operation, now):
             return dg.SkipReason(
                 f"the last run of {gaps_job_name(operation)} was for these very windows and left them as they are; "
                 "look at its log. They are tried again when it is an hour old."
@@ -141,7 +142,7 @@ def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: dat
     stopped = _last_run(instance, gaps_job_name(operation), *_ENDED, dg.DagsterRunStatus.CANCELED)
     if stopped is not None and stopped.dagster_run.status is dg.DagsterRunStatus.CANCELED:
         again = ended_at(stopped) + _PAUSE_WHEN_STOPPED
-        if now < again:
+        if lately(ended_at(stopped), now, _PAUSE_WHEN_STOPPED):
             return (
                 f"run {stopped.dagster_run.run_id} was stopped by somebody: it goes on by itself after "
                 f"{again:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
@@ -149,7 +150,7 @@ def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: dat
     # While live windows can't be had, history can't either: one job that tries is enough. One window that can't
     # be read says nothing of others.
     live = _last_run(instance, live_job_name(operation.name), *_ENDED)
-    if live is None or not _failed(live) or now - ended_at(live) > _LIVE_TRIES_WITHIN:
+    if live is None or not _failed(live) or not lately(ended_at(live), now, _LIVE_TRIES_WITHIN):
         return None
     if live.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS:
         return None
@@ -188,21 +189,23 @@ def _unknown(store: Store, operation: Operation, now: datetime, *, history_too: 
     return []
 
 
-def _asked_last(instance: dg.DagsterInstance, operation: Operation) -> str | None:
+def _asked_last(instance: dg.DagsterInstance, operation: Operation, now: datetime) -> str | None:
     """What the last run was for, where it succeeded within the hour."""
     records = instance.get_run_records(
         filters=dg.RunsFilter(
             job_name=gaps_job_name(operation),
             statuses=[dg.DagsterRunStatus.SUCCESS],
-            created_after=datetime.now(UTC) - timedelta(hours=1),
+            created_after=now - timedelta(hours=1),
         ),
         limit=1,
     )
-    return records[0].dagster_run.tags.get(_RANGES) if records else None
+    if not records or not lately(records[0].create_timestamp.astimezone(UTC), now, timedelta(hours=1)):
+        return None
+    return records[0].dagster_run.tags.get(_RANGES)
 
 
 def _marks_are_due(cursor: str | None, now: datetime) -> bool:
-    return cursor is None or now - datetime.fromisoformat(cursor) > _MARKS_EVERY
+    return cursor is None or not lately(datetime.fromisoformat(cursor), now, _MARKS_EVERY)
 
 
 def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:

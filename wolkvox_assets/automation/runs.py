@@ -23,6 +23,7 @@ from wolkvox_assets.assets.run_tags import (
     serves,
 )
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
+from wolkvox_assets.clocks import FUTURE_AFTER
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 
 UNDER_WAY = [
@@ -100,9 +101,9 @@ def serving_run(
             if run.job_name in {live_job_name(o.name) for o in sharers}:
                 continue
             served = run.tags.get(serves(operation.name))
-            if served is not None and now - datetime.fromisoformat(served) < _SERVED_WITHIN:
+            if served is not None and lately(datetime.fromisoformat(served), now, _SERVED_WITHIN):
                 return run.run_id
-            if now - record.create_timestamp.astimezone(UTC) < _ABOUT_TO_SERVE:
+            if lately(record.create_timestamp.astimezone(UTC), now, _ABOUT_TO_SERVE):
                 return run.run_id
     return None
 
@@ -147,7 +148,7 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
 
 def _ended_lately(instance: dg.DagsterInstance, job_name: str, now: datetime) -> Sequence[dg.RunRecord]:
     """The runs of this job within 24 hours that have ended, newest first."""
-    return instance.get_run_records(
+    records = instance.get_run_records(
         filters=dg.RunsFilter(
             job_name=job_name,
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
@@ -155,6 +156,14 @@ def _ended_lately(instance: dg.DagsterInstance, job_name: str, now: datetime) ->
         ),
         limit=2 * ATTEMPTS_A_DAY,
     )
+    return [record for record in records if lately(ended_at(record), now, timedelta(days=1))]
+
+
+def lately(moment: datetime, now: datetime, within: timedelta) -> bool:
+    """Whether this moment (aware) is no longer ago than that. One of the future is not: a clock was ahead, and what
+    it left must not make anything wait until it is reached.
+    """
+    return now - within < moment <= now + FUTURE_AFTER
 
 
 def _worked_since(instance: dg.DagsterInstance, operation: Operation, since: datetime) -> bool:

@@ -14,12 +14,10 @@ from wolkvox_assets.windows import WINDOW, Range
 
 
 class DayKnown(NamedTuple):
-    """`whole`: every window of the day is known. `verified_at` (UTC, naive): of the one verified longest ago; None
-    where that is not known.
-    """
+    """`windows`: how many of the day are known. `verified_at` (UTC, naive): of the one verified longest ago."""
 
-    whole: bool
-    verified_at: datetime | None
+    windows: int
+    verified_at: datetime
 
 
 def holes(
@@ -64,11 +62,12 @@ def days_known(
 ) -> dict[date, DayKnown]:
     """The days from `first` on (wall clock) of which a window is known."""
     rows = con.execute(
-        "SELECT local_date, windows_known >= windows_expected, IF(verified_at <= $credible, verified_at, NULL)"
-        " FROM operation_hold_mute_daily WHERE operation = $operation AND local_date >= $first ORDER BY local_date",
+        "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
+        " FROM agent_9_window_log WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
+        " GROUP BY local_date ORDER BY local_date",
         {"operation": operation, "first": first, "credible": credible_until(now)},
     ).fetchall()
-    return {day: DayKnown(whole, verified_at) for day, whole, verified_at in rows}
+    return {day: DayKnown(windows, verified_at) for day, windows, verified_at in rows}
 
 
 def days_of_the_future(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[date]:

@@ -408,6 +408,20 @@ def test_a_catch_up_that_somebody_stopped_rests_for_an_hour(location: Location, 
     assert offered(location, clock, now + 61 * MINUTE, CATCH_UP)
 
 
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_what_a_clock_that_was_ahead_has_left_makes_nothing_wait(
+    location: Location, clock: Clock, status: dg.DagsterRunStatus
+) -> None:
+    """Runs that failed, or were stopped, in the future: the clock was set back since."""
+    ended = datetime.now(UTC)
+    for job in ("main_live", "main_catch_up"):
+        location.record(job, status, ended=ended)
+    location.sensor()
+    clock.set(ended - timedelta(hours=6))
+    assert location.schedule().runs
+    assert location.sensor().runs
+
+
 def test_two_operations_do_not_pause_each_other(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -685,7 +699,9 @@ def test_a_live_run_finds_late_records_of_hours_and_of_days(
     location.project.start = date(2026, 11, 17)
     location.reload()
     with location.project.store.transaction() as con:
-        con.execute("INSERT INTO additivity_proofs VALUES ('main', now()::TIMESTAMP, true, 'made up', '')")
+        con.execute(
+            "INSERT INTO additivity_proofs VALUES ('main', TIMESTAMP '2026-11-17', true, 'made up', '')"
+        )
     clock.set(noon)
     stretch = Range(wednesday - 14 * HOUR + 24 * HOUR - DAY, wednesday + 12 * HOUR)
     ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in (stretch,)]
@@ -694,7 +710,8 @@ def test_a_live_run_finds_late_records_of_hours_and_of_days(
     # All of it was verified long ago, as far as the tables say.
     with location.project.store.transaction() as con:
         con.execute(
-            "UPDATE agent_9_window_log SET verified_at = window_start + INTERVAL 5 HOUR + INTERVAL 6 MINUTE"
+            "UPDATE agent_9_window_log SET verified_at = window_start + INTERVAL 5 HOUR + INTERVAL 6 MINUTE,"
+            " fetched_at = window_start + INTERVAL 5 HOUR + INTERVAL 6 MINUTE"
         )
         con.execute("UPDATE api_requests SET requested_at = TIMESTAMP '2026-11-17'")
     late = Use(wednesday + 10 * HOUR + 2 * MINUTE, simulator.centre.names[0], "hold", 77)
