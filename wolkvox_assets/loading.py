@@ -28,8 +28,9 @@ from wolkvox_assets.store.agent_9 import (
     replace_windows,
     verify_windows,
 )
-from wolkvox_assets.store.daily import Glance, rebuild_days
+from wolkvox_assets.store.daily import Glance, days_to_rejudge, rebuild_days
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.total_rows import key_of, record_total_row
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
@@ -39,6 +40,7 @@ from wolkvox_assets.store.verdicts import (
     record_verdict,
 )
 from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
+from wolkvox_assets.total_row import AnswerInDoubt, Judge, TotalRow
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import WINDOW, Range
 
@@ -75,6 +77,7 @@ class Checked:
 class Batch:
     """What one commit stored: everything in it is in the published file.
 
+    `total_rows`: verdicts on the total row that fell, and `forgotten`: the windows they made unknown.
     `remarks`: what the sync says, for the log. `corrections`: what the commit changed of known windows.
     `days`: what the totals say now of the days it touched.
     """
@@ -83,6 +86,8 @@ class Batch:
     verified: list[Checked] = field(default_factory=list)
     discarded: list[Discard] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    total_rows: list[TotalRow] = field(default_factory=list)
+    forgotten: list[Range] = field(default_factory=list)
     quota: list[QuotaReading] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
@@ -104,6 +109,8 @@ class Batch:
                 self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
             case Verdict():
                 self.verdicts.append(item)
+            case TotalRow():
+                self.total_rows.append(item)
             case QuotaReading():
                 self.quota.append(item)
             case RequestRecord():
@@ -120,6 +127,7 @@ class Batch:
         days = {window.window_start.date() for window in self.windows}
         stretches = [checked.stretch for checked in self.verified]
         stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
+        stretches += self.forgotten
         for stretch in stretches:
             first, last = stretch.start.date(), (stretch.end - WINDOW).date()
             days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
@@ -129,7 +137,7 @@ class Batch:
     def must_be_stored(self) -> bool:
         """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
         of which new content may come next."""
-        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded)
+        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
 
 
 def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
@@ -144,6 +152,7 @@ def load(
     open_client: OpenClient,
     store: Store,
     run_id: str,
+    judge: Judge,
     held_back: Callable[[], int] | None = None,
     gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
@@ -151,7 +160,8 @@ def load(
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
     client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
-    (`contextlib.closing`) to stop early. `held_back`: how many requests of the
+    (`contextlib.closing`) to stop early. `judge`: tells the agents of an answer; what it can't tell yet raises
+    `AnswerInDoubt` from `Ask`. `held_back`: how many requests of the
     day's quota are left to live windows. `gate`: no question is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
@@ -169,7 +179,7 @@ def load(
         windows=windows,
         held_back=held_back,
     )
-    fetching = _Fetching(operation, plan, open_client, guard, gate)
+    fetching = _Fetching(operation, plan, open_client, guard, gate, judge)
     try:
         while not fetching.has_ended():
             item = fetching.next(wait_until=due)
@@ -215,7 +225,10 @@ def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) ->
         finished.corrections = replace_windows(con, name, finished.windows, run_id=run_id)
         for checked in finished.verified:
             verify_windows(con, name, checked.stretch, checked.verified_at)
-        expected = {day: len(operation.clock.windows_of_day(day)) for day in finished.touched()}
+        for total_row in finished.total_rows:
+            finished.forgotten += record_total_row(con, name, total_row, run_id=run_id)
+        days = finished.touched() | days_to_rejudge(con, name)
+        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
         finished.days = rebuild_days(con, name, expected)
         for verdict in finished.verdicts:
             record_verdict(con, name, verdict, run_id=run_id)
@@ -239,13 +252,14 @@ class _Fetching:
         open_client: OpenClient,
         guard: QuotaGuard,
         gate: threading.Event | None,
+        judge: Judge,
     ) -> None:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._end = object()
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._operation, self._plan, self._open_client = operation, plan, open_client
-        self._guard, self._gate = guard, gate
+        self._guard, self._gate, self._judge = guard, gate, judge
         self._client: WolkvoxClient | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
@@ -310,7 +324,19 @@ class _Fetching:
         answer: Answer = self._client.agent_9(asked)
         for note in answer.notes:
             self._put((asked, note))
-        return answer.agents
+        return self._agents(asked, answer)
+
+    def _agents(self, asked: Range, answer: Answer) -> Agents:
+        try:
+            agents, remarks = self._judge.agents_of(key_of(asked), answer.rows)
+        except AnswerInDoubt as doubt:
+            raise AnswerInDoubt(f"operation {self._operation.name!r}, agent_9, {asked}: {doubt}") from None
+        finally:
+            while self._judge.new:
+                self._put(self._judge.new.pop(0))
+        for remark in remarks:
+            self._put((asked, AnswerNote(remark.kind, remark.text)))
+        return agents
 
     def _check_quota(self) -> None:
         try:

@@ -5,7 +5,7 @@ What belongs here: the steps of a run over windows, in Dagster's terms. What doe
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -35,10 +35,13 @@ from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.daily import known_without_a_row
 from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
 from wolkvox_assets.store.verdicts import latest_verdict
-from wolkvox_assets.sync import Trust, around_bad_answers, make_true
-from wolkvox_assets.windows import WINDOW, contiguous
+from wolkvox_assets.sync import Ask, BadAnswers, Step, Trust, around_bad_answers, make_true
+from wolkvox_assets.total_row import AnswerInDoubt, Judge, Row
+from wolkvox_assets.windows import WINDOW, Range, contiguous
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -90,10 +93,11 @@ def make_windows_true(
         trust = _trust(context, operation, files.store, now)
         seed = int(context.run.run_id[:8], 16)
         settled = [w for w in ended if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
-        plan = load(
-            operation,
-            lambda ask: around_bad_answers(
-                contiguous(ended),
+        judge = _judge(operation, files.store)
+
+        def around(ranges: Sequence[Range], ask: Ask) -> Iterator[Step]:
+            return around_bad_answers(
+                ranges,
                 ask,
                 trust,
                 lambda ranges, ask, trust: make_true(
@@ -105,11 +109,16 @@ def make_windows_true(
                     seed=seed,
                     direct=direct,
                 ),
-                bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing),
+                bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
                 slow=(TimedOut, TooSlow),
                 long=LONG_RANGE // WINDOW,
                 give_up_after=give_up_after,
-            ),
+            )
+
+        plan = load(
+            operation,
+            partial(_with_doubts_again, around, contiguous(ended), judge),
+            judge=judge,
             windows=len(ended),
             held_back=held_back,
             gate=gate,
@@ -137,8 +146,43 @@ def make_windows_true(
                 live_goes_on=live_goes_on,
             )
             progress.stopped(stop, turn)
+        if without := _known_without_a_row(files.store, operation):
+            context.log.warning(progress.nothing_ever(without))
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
+
+
+def _known_without_a_row(store: Store, operation: Operation) -> int:
+    with store.reading() as con:
+        return known_without_a_row(con, operation.name) if con else 0
+
+
+def _judge(operation: Operation, store: Store) -> Judge:
+    """Tells the agents of answers by the stored verdict on the total row, or by what was answered lately."""
+    with store.reading() as con:
+        verdict = latest_total_row(con, operation.name) if con else None
+
+    def history() -> list[tuple[str, tuple[Row, ...]]]:
+        with store.reading() as con:
+            return latest_answers(con, operation.name) if con else []
+
+    return Judge(verdict, history)
+
+
+def _with_doubts_again(
+    around: Callable[[Sequence[Range], Ask], Iterator[Step]], ranges: Sequence[Range], judge: Judge, ask: Ask
+) -> Iterator[Step]:
+    """What was left out is asked again, once, where it was decided meanwhile whether there is a total row."""
+    before = judge.verdict
+    try:
+        yield from around(ranges, ask)
+    except BadAnswers as bad:
+        if bad.given_up or judge.verdict is before:
+            raise
+        left_out = bad.left_out
+    else:
+        return
+    yield from around(left_out, ask)
 
 
 def _trust(context: Context, operation: Operation, store: Store, now: datetime) -> Trust:
