@@ -111,6 +111,7 @@ def make_windows_true(
                 ),
                 bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
                 slow=(TimedOut, TooSlow),
+                unsure=AnswerInDoubt,
                 long=LONG_RANGE // WINDOW,
                 give_up_after=give_up_after,
             )
