@@ -95,12 +95,12 @@ def _published(data_dir: Path) -> Iterator[tuple[bool, str, str]]:
         ).fetchall()
         states = {name: list(_answers(con, name)) for name, *_ in rows}
     for name, known, first, last in rows:
+        yield from states[name]
         yield (
             True,
             f"{name}: windows",
             f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}",
         )
-        yield from states[name]
 
 
 def _answers(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[bool, str, str]]:

@@ -30,7 +30,7 @@ from wolkvox_assets.store.agent_9 import (
 )
 from wolkvox_assets.store.daily import Glance, days_to_rejudge, rebuild_days
 from wolkvox_assets.store.requests import record_requests
-from wolkvox_assets.store.total_rows import key_of, record_total_row
+from wolkvox_assets.store.total_rows import drop_idle_total_rows, key_of, record_total_row
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
@@ -225,9 +225,11 @@ def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) ->
         finished.corrections = replace_windows(con, name, finished.windows, run_id=run_id)
         for checked in finished.verified:
             verify_windows(con, name, checked.stretch, checked.verified_at)
+        rewritten: set[date] = set()
         for total_row in finished.total_rows:
+            rewritten |= drop_idle_total_rows(con, name, total_row)
             finished.forgotten += record_total_row(con, name, total_row, run_id=run_id)
-        days = finished.touched() | days_to_rejudge(con, name)
+        days = finished.touched() | rewritten | days_to_rejudge(con, name)
         expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
         finished.days = rebuild_days(con, name, expected)
         for verdict in finished.verdicts:

@@ -116,20 +116,25 @@ def _is_cut(usage: Usage, rest: Usage) -> bool:
     )
 
 
+def _content(used: Sequence[Row]) -> int:
+    """What tells answers apart, in the order of rows or not; a year of them has to fit in memory."""
+    return hash(tuple(sorted(used)))
+
+
 @dataclass
 class _Evidence:
     """What answers said, oldest first. An answer in which all is certain clears what spoke for a total row."""
 
-    heard: set[object] = field(default_factory=set)
+    heard: set[int] = field(default_factory=set)
     name: str = ""  # of the row that added up over two or more others in the last `hits` answers
     hits: int = 0
-    pairs: dict[frozenset[str], set[object]] = field(default_factory=dict)  # names: ranges
-    contents: dict[frozenset[str], set[object]] = field(default_factory=dict)  # names: different answers
+    pairs: dict[frozenset[str], set[str]] = field(default_factory=dict)  # names: ranges
+    contents: dict[frozenset[str], set[int]] = field(default_factory=dict)  # names: different answers
     without: int = 0  # answers in a row that can't have a total row
 
     def hear(self, asked: str, used: Sequence[Row]) -> None:
         """`used`: rows with any use, one at least."""
-        content = tuple(sorted(used))
+        content = _content(used)
         adding_up = _adding_up(used)
         if len(used) == 2 and used[0][0] == used[1][0]:
             adding_up = []  # an agent in two rows: no total bears the name of the only agent
@@ -156,7 +161,7 @@ class _Evidence:
         self.heard.add(content)
 
     def was_heard(self, used: Sequence[Row]) -> bool:
-        return tuple(sorted(used)) in self.heard
+        return _content(used) in self.heard
 
     def _clear_pairs(self) -> None:
         self.pairs.clear()

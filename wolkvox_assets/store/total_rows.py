@@ -4,7 +4,7 @@ What belongs here: writing and reading `total_row_verdicts`, the answers that it
 windows that were stored under another verdict. What doesn't: deciding it (`total_row.py`).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 
@@ -48,13 +48,9 @@ def _doubtful(
     con: duckdb.DuckDBPyConnection, operation: str, before: TotalRow | None, verdict: TotalRow
 ) -> list[Range]:
     if verdict.name is not None:
-        names = con.execute(
-            "SELECT DISTINCT agent_name FROM agent_9_windows WHERE operation = ?", [operation]
-        ).fetchall()
-        stored = [name for (name,) in names if same_row(name, verdict.name)]
         windows = con.execute(
             "SELECT DISTINCT window_start FROM agent_9_windows WHERE operation = ? AND list_contains(?, agent_name)",
-            [operation, stored],
+            [operation, _stored_as(con, operation, verdict.name)],
         ).fetchall()
     elif before is not None and before.name is not None and verdict.decided_at - before.decided_at < _NEW:
         windows = con.execute(
@@ -64,6 +60,35 @@ def _doubtful(
     else:
         return []
     return contiguous(window for (window,) in windows)
+
+
+def drop_idle_total_rows(con: duckdb.DuckDBPyConnection, operation: str, verdict: TotalRow) -> set[date]:
+    """Remove the total row from windows in which it is all zero, so that nothing else there is in doubt. A server that
+    lists idle agents answers so at night, before anything decides. Returns the days of these windows."""
+    if verdict.name is None:
+        return set()
+    gone = con.execute(
+        "DELETE FROM agent_9_windows WHERE operation = ? AND list_contains(?, agent_name)"
+        " AND greatest(hold_mute_count, hold_seconds, mute_seconds, total_seconds) = 0"
+        " RETURNING window_start",
+        [operation, _stored_as(con, operation, verdict.name)],
+    ).fetchall()
+    windows = [window for (window,) in gone]
+    con.execute(
+        "UPDATE agent_9_window_log AS log SET agents = (SELECT COUNT(*) FROM agent_9_windows AS rows"
+        "  WHERE rows.operation = log.operation AND rows.window_start = log.window_start)"
+        " WHERE operation = ? AND list_contains(?::TIMESTAMP[], window_start)",
+        [operation, windows],
+    )
+    return {window.date() for window in windows}
+
+
+def _stored_as(con: duckdb.DuckDBPyConnection, operation: str, name: str) -> list[str]:
+    """The stored agents that may be the total row of that name."""
+    names = con.execute(
+        "SELECT DISTINCT agent_name FROM agent_9_windows WHERE operation = ?", [operation]
+    ).fetchall()
+    return [stored for (stored,) in names if same_row(stored, name)]
 
 
 def latest_total_row(con: duckdb.DuckDBPyConnection, operation: str) -> TotalRow | None:
