@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from wolkvox_assets.usage import NOTHING, Agents, Usage, add_up
@@ -82,26 +83,29 @@ def _letters(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum())
 
 
+@lru_cache(maxsize=10_000)  # each answer brings the same names
 def _key(name: str) -> str:
     return "" if is_usual(name) else _letters(name)
 
 
+def _sum(rows: Sequence[Row]) -> Usage:
+    return Usage(*map(sum, zip(*(usage for _, usage in rows), strict=True))) if rows else NOTHING
+
+
 def _rest(rows: Sequence[Row], without: int) -> Usage:
-    total = NOTHING
-    for position, (_, usage) in enumerate(rows):
-        if position != without:
-            total = total.plus(usage)
-    return total
+    return _sum(rows).minus(rows[without][1])
 
 
 def _adding_up(used: Sequence[Row]) -> list[int]:
     """The positions of the rows that are the sum of all the others: of more than two at most one is."""
-    everything = _rest(used, -1)
-    return (
-        [position for position, (_, usage) in enumerate(used) if everything.minus(usage) == usage]
-        if len(used) > 1
-        else []
-    )
+    if len(used) < 2:
+        return []
+    everything = _sum(used)
+    return [
+        position
+        for position, (_, usage) in enumerate(used)
+        if everything.total_seconds == 2 * usage.total_seconds and everything.minus(usage) == usage
+    ]
 
 
 def _could_be_cut(sums: Usage) -> bool:
@@ -119,6 +123,10 @@ def _is_cut(usage: Usage, rest: Usage) -> bool:
 def _content(used: Sequence[Row]) -> int:
     """What tells answers apart, in the order of rows or not; a year of them has to fit in memory."""
     return hash(tuple(sorted(used)))
+
+
+def _answers(number: int) -> str:
+    return "1 answer" if number == 1 else f"{number} answers"
 
 
 @dataclass
@@ -152,7 +160,7 @@ class _Evidence:
             # With a total there would be two - but for a server that adds none to a single agent.
             self.without += not self.hits
             self._clear_pairs()
-        elif not adding_up and not _could_be_cut(_rest(used, -1)):
+        elif not adding_up and not _could_be_cut(_sum(used)):
             self.hits = 0
             # A usual name that does not add up: a person, or a total that the server reckons in its own way.
             if not any(is_usual(name) for name, _ in used):
@@ -175,10 +183,10 @@ class _Evidence:
             return TotalRow(
                 now,
                 self.name,
-                f"In {self.hits} answers the row {self.name!r} is the sum of two or more others.",
+                f"In {_answers(self.hits)} the row {self.name!r} is the sum of two or more others.",
             )
         if self.without >= (_LOOKED_AT_AGAIN if again else 1):
-            return TotalRow(now, None, f"In {self.without} answers no row is the sum of the others.")
+            return TotalRow(now, None, f"In {_answers(self.without)} no row is the sum of the others.")
         return self._of_pairs(now) if self.pairs and not self.hits else None
 
     def _of_pairs(self, now: datetime) -> TotalRow | None:
@@ -214,10 +222,10 @@ class _Evidence:
 
     def so_far(self) -> str:
         if self.hits:
-            return f"the row {self.name!r} is the sum of all others in {self.hits} answers"
+            return f"the row {self.name!r} is the sum of all others in {_answers(self.hits)}"
         if self.pairs:
             return f"{len(set().union(*self.pairs.values()))} answers have two equal rows"
-        return f"{self.without} answers without such a row" if self.without else "none"
+        return f"{_answers(self.without)} without such a row" if self.without else "none"
 
 
 class Judge:
