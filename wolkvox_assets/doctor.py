@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
+from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
+
+_A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
 
 _CLOCKS_APART = timedelta(minutes=1)
 
@@ -100,9 +106,27 @@ def _published(data_dir: Path) -> Iterator[tuple[bool, str, str]]:
         rows = con.execute(
             "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"
         ).fetchall()
+        states = {name: list(_answers(con, name)) for name, *_ in rows}
     for name, known, first, last in rows:
+        yield from states[name]
         yield (
             True,
             f"{name}: windows",
             f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}",
+        )
+
+
+def _answers(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[bool, str, str]]:
+    """What the stored answers can't tell, or were found to have."""
+    if without := known_without_a_row(con, name):
+        yield without < _A_DAY, f"{name}: answers", NOTHING_EVER.format(windows=without)
+    verdict = latest_total_row(con, name)
+    what = f"{name}: total row"
+    if verdict is not None:
+        yield True, what, f"{'none' if verdict.name is None else repr(verdict.name)}. {verdict.evidence}"
+    elif any_answer_had_rows(con, name):
+        yield (
+            False,
+            what,
+            "not decided yet whether there is one: windows in doubt are not known. More answers will decide it",
         )

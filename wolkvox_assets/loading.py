@@ -29,9 +29,10 @@ from wolkvox_assets.store.agent_9 import (
     replace_windows,
     verify_windows,
 )
-from wolkvox_assets.store.daily import Glance, rebuild_days
+from wolkvox_assets.store.daily import Glance, days_to_rejudge, rebuild_days
 from wolkvox_assets.store.gaps import days_of_the_future
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.total_rows import drop_idle_total_rows, key_of, record_total_row
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
@@ -41,6 +42,7 @@ from wolkvox_assets.store.verdicts import (
     record_verdict,
 )
 from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
+from wolkvox_assets.total_row import AnswerInDoubt, Judge, TotalRow
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import WINDOW, Range
 
@@ -77,6 +79,7 @@ class Checked:
 class Batch:
     """What one commit stored: everything in it is in the published file.
 
+    `total_rows`: verdicts on the total row that fell, and `forgotten`: the windows they made unknown.
     `remarks`: what the sync says, for the log. `superseded`: windows whose answer was not stored, since another run
     has stored a newer one. `corrections`: what the commit changed of known windows. `days`: what the totals say now
     of the days it touched.
@@ -86,6 +89,8 @@ class Batch:
     verified: list[Checked] = field(default_factory=list)
     discarded: list[Discard] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    total_rows: list[TotalRow] = field(default_factory=list)
+    forgotten: list[Range] = field(default_factory=list)
     quota: list[QuotaReading] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
@@ -108,6 +113,8 @@ class Batch:
                 self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
             case Verdict():
                 self.verdicts.append(item)
+            case TotalRow():
+                self.total_rows.append(item)
             case QuotaReading():
                 self.quota.append(item)
             case RequestRecord():
@@ -124,6 +131,7 @@ class Batch:
         days = {window.window_start.date() for window in self.windows}
         stretches = [checked.stretch for checked in self.verified]
         stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
+        stretches += self.forgotten
         for stretch in stretches:
             first, last = stretch.start.date(), (stretch.end - WINDOW).date()
             days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
@@ -133,7 +141,7 @@ class Batch:
     def must_be_stored(self) -> bool:
         """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
         of which new content may come next."""
-        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded)
+        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
 
 
 def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
@@ -149,6 +157,7 @@ def load(
     store: Store,
     run_id: str,
     clocks: Clocks,
+    judge: Judge,
     held_back: Callable[[], int] | None = None,
     gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
@@ -156,8 +165,9 @@ def load(
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
     client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`. Close the generator
-    (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `held_back`: how many
-    requests of the day's quota are left to live windows. `gate`: no question is begun while it is not set.
+    (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `judge`: tells the agents of
+    an answer; what it can't tell yet raises `AnswerInDoubt` from `Ask`. `held_back`: how many requests of the day's
+    quota are left to live windows. `gate`: no question is begun while it is not set.
     """
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     began = time.monotonic()
@@ -174,7 +184,7 @@ def load(
         windows=windows,
         held_back=held_back,
     )
-    fetching = _Fetching(operation, plan, open_client, guard, clocks, gate)
+    fetching = _Fetching(operation, plan, open_client, guard, clocks, gate, judge)
     try:
         while not fetching.has_ended():
             item = fetching.next(wait_until=due)
@@ -223,8 +233,13 @@ def _commit(store: Store, operation: Operation, finished: Batch, run_id: str, no
         finished.windows = [w for w in finished.windows if w.window_start not in set(finished.superseded)]
         for checked in finished.verified:
             verify_windows(con, name, checked.stretch, checked.verified_at)
+        rewritten: set[date] = set()
+        for total_row in finished.total_rows:
+            rewritten |= drop_idle_total_rows(con, name, total_row)
+            finished.forgotten += record_total_row(con, name, total_row, run_id=run_id)
+        days = finished.touched() | rewritten | days_to_rejudge(con, name)
         # What a clock that was ahead has left says that it is known, until its day is counted anew.
-        days = finished.touched() | days_of_the_future(con, name, now)
+        days |= days_of_the_future(con, name, now)
         expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
         finished.days = rebuild_days(con, name, expected, now)
         for verdict in finished.verdicts:
@@ -250,13 +265,14 @@ class _Fetching:
         guard: QuotaGuard,
         clocks: Clocks,
         gate: threading.Event | None,
+        judge: Judge,
     ) -> None:
         self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._end = object()
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._operation, self._plan, self._open_client = operation, plan, open_client
-        self._guard, self._clocks, self._gate = guard, clocks, gate
+        self._guard, self._clocks, self._gate, self._judge = guard, clocks, gate, judge
         self._client: WolkvoxClient | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
@@ -322,7 +338,19 @@ class _Fetching:
         self._clocks.must_be_over(self._operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self._put((asked, note))
-        return answer.agents
+        return self._agents(asked, answer)
+
+    def _agents(self, asked: Range, answer: Answer) -> Agents:
+        try:
+            agents, remarks = self._judge.agents_of(key_of(asked), answer.rows)
+        except AnswerInDoubt as doubt:
+            raise AnswerInDoubt(f"operation {self._operation.name!r}, agent_9, {asked}: {doubt}") from None
+        finally:
+            while self._judge.new:
+                self._put(self._judge.new.pop(0))
+        for remark in remarks:
+            self._put((asked, AnswerNote(remark.kind, remark.text)))
+        return agents
 
     def _check_quota(self) -> None:
         try:

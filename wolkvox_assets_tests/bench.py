@@ -47,6 +47,7 @@ from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.total_row import Judge, TotalRow
 from wolkvox_assets.windows import Range, one
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +224,7 @@ class Project:
             ),
             windows=len(stretch),
             clocks=Clocks(),
+            judge=Judge(TotalRow(datetime.now(UTC), None, "The stand-in adds none.")),
             open_client=WolkvoxResource.of(operation).open_client,
             store=self.store,
             run_id="bench",

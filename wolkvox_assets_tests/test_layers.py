@@ -120,11 +120,20 @@ def test_the_words_everything_is_spoken_in_are_nothing_but_python() -> None:
     ] == []
 
 
+def test_what_a_total_row_is_is_decided_in_nothing_but_python() -> None:
+    assert [
+        (module, other)
+        for module, other in layer("total_row")
+        if other.split(".")[0] not in sys.stdlib_module_names and not within(other, "wolkvox_assets.usage")
+    ] == []
+
+
 def test_the_store_knows_no_dagster() -> None:
     assert [
         pair
         for pair in layer("store")
-        if is_dagster(pair[1]) or forbidden(pair[1], "store", "api", "usage", "windows", "clocks")
+        if is_dagster(pair[1])
+        or forbidden(pair[1], "store", "api", "usage", "windows", "clocks", "total_row")
     ] == []
 
 
@@ -139,7 +148,7 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
-    between = list(layer("loading", "quota", "duties", "settings", "operations_file"))
+    between = list(layer("loading", "plan", "quota", "duties", "settings", "operations_file", "total_row"))
     assert [pair for pair in between if is_dagster(pair[1])] == []
     assert [
         pair

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
@@ -198,7 +198,7 @@ class WolkvoxClient:
             raise error
         long = stretch.end - stretch.start > LONG_RANGE
         answer = self._ask(asked, read_agent_9, self._policy.for_long_range() if long else self._policy)
-        return Answer(answer.agents, self._not_noted_before(answer), answer.records)
+        return replace(answer, notes=self._not_noted_before(answer))
 
     def token_info(self) -> Quota:
         """What is left of the day's requests; itself costs one [D+]. Raises the errors of `errors.py`.

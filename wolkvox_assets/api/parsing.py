@@ -1,8 +1,8 @@
 """From the text of an answer to numbers, or to an error that says where it is wrong.
 
-What belongs here: the shape of each answer, strictly, and the report's own quirks (total rows, one name
-twice). What doesn't: what a status means (`errors.py`), sending (`client.py`), storing. Errors raised
-here say what is wrong and where in the answer; the client adds operation and range.
+What belongs here: the shape of each answer, strictly, and the report's own quirks (one name twice). What
+doesn't: what a status means (`errors.py`), which row is a total (`total_row.py`), sending (`client.py`),
+storing. Errors raised here say what is wrong and where in the answer; the client adds operation and range.
 
 Never a silent zero: a duration is zero where the contract says so (blank, null), and else an error.
 """
@@ -11,13 +11,14 @@ import json
 import re
 import reprlib
 import unicodedata
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
-from wolkvox_assets.usage import NOTHING, Usage
+from wolkvox_assets.usage import NOTHING, Usage, add_up
 
 MAX_RECORDS = 60_000
 """The API's limit of records in one answer [D+]: an answer this long may lack some."""
@@ -33,7 +34,7 @@ _LARGEST = 2**31 - 1  # the columns it ends in are 32-bit INTEGERs
 class Note:
     """Something odd in an answer that was taken all the same.
 
-    `kind`: `total_row_left_out`, `suspect_total`, `duplicate_name`, `total_time_differs`,
+    `kind`: `total_row_left_out`, `total_row_cut`, `duplicate_name`, `total_time_differs`,
     `more_records_than_said`, `unknown_columns`. `text`: one sentence, for people.
     """
 
@@ -45,13 +46,19 @@ class Note:
 class Answer:
     """What `agent_9` says about a range.
 
-    `agents`: name to use, each name once; empty when nobody used hold or mute. A row without a name is
-    the agent `""`. `records`: rows as they came, a total row included. `notes`: what was odd.
+    `rows`: names and use, as they came: a name can come twice, and one row may be the total of all others, which
+    one answer alone can't tell (`total_row.py`). Empty when nobody used hold or mute; a row without a name has
+    the name `""`. `records`: how many rows. `notes`: what was odd.
     """
 
-    agents: dict[str, Usage]
+    rows: tuple[tuple[str, Usage], ...]
     notes: tuple[Note, ...]
     records: int
+
+    @property
+    def agents(self) -> dict[str, Usage]:
+        """The rows added up by name, a total row like any other."""
+        return add_up({name: usage} for name, usage in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,98 +265,20 @@ def read_agent_9(envelope: Envelope) -> Answer:
     """
     raw = envelope.rows()
     rows = _read_rows(_Row, raw)
-    notes: list[Note] = []
-
-    total = _total_row(rows)
-    if total is not None:
-        notes.append(
-            Note(
-                "total_row_left_out",
-                f"The row {rows[total].agent_name!r} is the total of all others: left out.",
-            )
-        )
-    agents = [row for position, row in enumerate(rows) if position != total]
-
-    notes += _checked_against_msg(envelope.msg, len(rows), len(agents))
-    notes += _suspects(agents)
-    notes += _differing_totals(agents)
+    notes = _checked_against_msg(envelope.msg, rows)
+    notes += _differing_totals(rows)
     columns = {column for row in raw if isinstance(row, dict) for column in row} - _Row.model_fields.keys()
     notes += [
         Note("unknown_columns", f"There is a column nobody has described: {c!a}.") for c in sorted(columns)
     ]
 
-    added_up: dict[str, Usage] = {}
-    twice: dict[str, int] = {}
-    for row in agents:
-        before = added_up.get(row.agent_name)
-        added_up[row.agent_name] = row.usage if before is None else before.plus(row.usage)
-        if before is not None:
-            twice[row.agent_name] = twice.get(row.agent_name, 1) + 1
-    for name, times in twice.items():
-        if max(added_up[name]) > _LARGEST:
+    answer = Answer(tuple((row.agent_name, row.usage) for row in rows), tuple(notes), records=len(rows))
+    times = Counter(name for name, _ in answer.rows)
+    for name in [name for name, count in times.items() if count > 1]:
+        if max(answer.agents[name]) > _LARGEST:
             raise AnswerUnreadable(f"The rows of agent {name!r} add up to more than {_LARGEST}.", agent=name)
-        notes.append(Note("duplicate_name", f"{times} rows have the name {name!r}: added up."))
-    return Answer(agents=added_up, notes=tuple(notes), records=len(rows))
-
-
-# Compared without accents, case, punctuation and blanks.
-_TOTAL_NAMES = frozenset(
-    word
-    for line in (
-        "total totals totales subtotal totalgeneral totalgenerales totalgenerals",
-        "grantotal grantotales grandtotal grandtotals overalltotal sumatotal totalconsolidado",
-        "totaloperacion totaldelaoperacion totaloperation totaloperations",
-        "totalagente totalagentes totaldeagentes totalagent totalagents",
-        "todos todoslosagentes all allagents",
-        "consolidado consolidada consolidados consolidadogeneral consolidadooperacion consolidadodelaoperacion",
-        "consolidated consolidatedfortheentireoperation consolidadototal",
-        "suma sumas sumatoria sum resumen resumengeneral summary overall general operacion operation",
-    )
-    for word in line.split()
-)
-
-
-def _is_total_name(name: str) -> bool:
-    """Blank, or one of the usual names of a total row, in Spanish or English."""
-    letters = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum())
-    return not letters or letters in _TOTAL_NAMES
-
-
-def _sum(rows: list[_Row]) -> Usage:
-    total = NOTHING
-    for row in rows:
-        total = total.plus(row.usage)
-    return total
-
-
-def _total_row(rows: list[_Row]) -> int | None:
-    """The position of the one row that is the total of all the others; the last, where several could be.
-
-    "Consolidated for the entire operation" [D]: counted as an agent it would double everything [?]. The name
-    alone is not enough (a person may be called Total), nor are the numbers (of two agents with equal numbers
-    each is the total of the other).
-    """
-    everything = _sum(rows)
-    for position in reversed(range(len(rows))):
-        row = rows[position]
-        if _is_total_name(row.agent_name) and everything.minus(row.usage) == row.usage:
-            return position
-    return None
-
-
-def _suspects(rows: list[_Row]) -> list[Note]:
-    """Rows that add up like a total under a name that is none; with fewer than three others, chance is likely."""
-    if len(rows) < 4:
-        return []
-    everything = _sum(rows)
-    return [
-        Note(
-            "suspect_total",
-            f"The numbers of {row.agent_name!r} are the sum of all others; kept, as an agent.",
-        )
-        for row in rows
-        if row.usage != NOTHING and everything.minus(row.usage) == row.usage
-    ]
+        notes.append(Note("duplicate_name", f"{times[name]} rows have the name {name!r}: added up."))
+    return replace(answer, notes=tuple(notes))
 
 
 def _differing_totals(rows: list[_Row]) -> list[Note]:
@@ -370,21 +299,28 @@ def _differing_totals(rows: list[_Row]) -> list[Note]:
     ]
 
 
-def _checked_against_msg(msg: str | None, rows: int, agents: int) -> list[Note]:
-    """Holds 'N records were found' against the rows. `agents`: rows without the total row."""
+def _checked_against_msg(msg: str | None, found: list[_Row]) -> list[Note]:
+    """Holds 'N records were found' against the rows; a total row may be counted in it or not."""
     said = re.match(r"\s*([0-9]{1,9})\s+(?:records?|registros?)\b", msg or "", re.IGNORECASE)
     if not said:
         return []
-    claimed = int(said[1])
+    claimed, rows = int(said[1]), len(found)
     if rows < claimed:
         raise RowsMissing(f"It has {rows} of {claimed}.")
-    if claimed in (rows, agents):
+    if claimed == rows or (claimed == rows - 1 and _one_adds_up(found)):
         return []
     return [
         Note(
             "more_records_than_said", f"There are {rows} rows, where msg speaks of {claimed}; all were kept."
         )
     ]
+
+
+def _one_adds_up(rows: list[_Row]) -> bool:
+    everything = NOTHING
+    for row in rows:
+        everything = everything.plus(row.usage)
+    return any(everything.minus(row.usage) == row.usage for row in rows)
 
 
 # --- token_info ---

@@ -17,7 +17,13 @@ from wolkvox_assets.assets.partitions import day_partitions
 from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.daily import Glance, days_at_a_glance, rebuild_agent_days, rebuild_operation_days
+from wolkvox_assets.store.daily import (
+    NOTHING_EVER,
+    Glance,
+    days_at_a_glance,
+    rebuild_agent_days,
+    rebuild_operation_days,
+)
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -86,7 +92,9 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
             glances = days_at_a_glance(con, operation.name, days[0], days[-1]).values()
         complete = sum(day.complete for day in glances)
         known = sum(day.windows_known for day in glances)
-        if complete < len(days):
+        if days and known and known == sum(expected.values()) and not complete:
+            context.log.warning(f"operation {operation.name}: {NOTHING_EVER.format(windows=known)}")
+        elif complete < len(days):
             context.log.warning(
                 f"{len(days) - complete} of {len(days)} days from {days[0]} to {days[-1]} are not complete: "
                 f"{known} of {sum(expected.values())} windows are known. Materialise "

@@ -5,7 +5,7 @@ What belongs here: words and numbers about a run. What doesn't: anything the run
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -15,7 +15,10 @@ from wolkvox_assets.loading import Batch
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.daily import NOTHING_EVER
 from wolkvox_assets.store.verdicts import Verdict
+from wolkvox_assets.total_row import TotalRow
+from wolkvox_assets.windows import Range
 
 _CORRECTIONS_SHOWN = 100
 
@@ -32,6 +35,8 @@ class Progress:
         self._rows = 0
         self._notes: Counter[str] = Counter()
         self._verdict: Verdict | None = None
+        self._total_row: TotalRow | None = None
+        self._nothing_ever: str | None = None
         self._left: str | None = None
         self._began = time.monotonic()
         self.corrections: list[Correction] = []
@@ -64,6 +69,15 @@ class Progress:
                 f"{len(batch.superseded)} answers were not stored: another run has stored newer ones for these windows "
                 f"meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
             )
+        for total_row in batch.total_rows:
+            what = "no total row" if total_row.name is None else f"the total row {total_row.name!r}, left out"
+            self._log.info(f"It is decided that this server adds {what}. {total_row.evidence}")
+            self._total_row = total_row
+        if batch.forgotten:
+            self._log.warning(
+                f"{sum(map(len, batch.forgotten))} windows were stored as if it were otherwise: forgotten, and asked "
+                f"again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
+            )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(remark.text)
         spent = time.monotonic() - self._began
@@ -77,17 +91,26 @@ class Progress:
     def _count(self, batch: Batch) -> None:
         # By window, since one that is audited comes twice, and one that is forgotten comes again.
         for discard in batch.discarded:
-            for stretch in discard.ranges:
-                for window_start in stretch.windows():
-                    self._sources.pop(window_start, None)
+            self._forget(discard.ranges)
         self._sources.update((window.window_start, window.source) for window in batch.windows)
         for checked in batch.verified:
             for window_start in checked.stretch.windows():
                 self._sources.setdefault(window_start, "verified")
+        self._forget(batch.forgotten)
         self._requests += len(batch.requests)
         self._rows += sum(len(window.agents) for window in batch.windows)
         self.corrections += batch.corrections
         self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
+
+    def _forget(self, ranges: Iterable[Range]) -> None:
+        for stretch in ranges:
+            for window_start in stretch.windows():
+                self._sources.pop(window_start, None)
+
+    def nothing_ever(self, windows: int) -> str:
+        """No answer ever had a row, in so many known windows: what that can mean."""
+        self._nothing_ever = f"operation {self._operation.name}: {NOTHING_EVER.format(windows=windows)}"
+        return self._nothing_ever
 
     def stopped(self, stop: ReserveReached | QuotaUsedUp, turn: datetime) -> None:
         """The quota is used up until `turn` (aware): say what is left to do, and when it can go on."""
@@ -121,6 +144,11 @@ class Progress:
         if self._verdict is not None:
             found["additivity"] = "holds" if self._verdict.holds else "does not hold"
             found["additivity_evidence"] = self._verdict.evidence
+        if self._total_row is not None:
+            found["total_row"] = "none" if self._total_row.name is None else repr(self._total_row.name)
+            found["total_row_evidence"] = self._total_row.evidence
+        if self._nothing_ever is not None:
+            found["nothing_ever"] = self._nothing_ever
         if self._left is not None:
             found["left_to_do"] = self._left
         if self.corrections:

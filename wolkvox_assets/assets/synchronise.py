@@ -5,7 +5,7 @@ What belongs here: the steps of a run over windows, in Dagster's terms. What doe
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -13,33 +13,24 @@ from functools import partial
 import dagster as dg
 
 from wolkvox_assets import duties
-from wolkvox_assets.api import (
-    LONG_RANGE,
-    AnswerTooLarge,
-    AnswerUnreadable,
-    QuotaUsedUp,
-    RetryPolicy,
-    RowsMissing,
-    TimedOut,
-    TooSlow,
-)
+from wolkvox_assets.api import QuotaUsedUp, RetryPolicy
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
-from wolkvox_assets.clocks import Clocks, NotOverYet
-from wolkvox_assets.loading import Batch, Plan, load
+from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.loading import Batch, load
+from wolkvox_assets.plan import WindowsPlan, read_judge
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Correction
-from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.daily import known_without_a_row
 from wolkvox_assets.store.verdicts import latest_verdict
-from wolkvox_assets.sync import Ask, Note, Step, Trust, around_bad_answers, make_true
-from wolkvox_assets.windows import WINDOW, contiguous
+from wolkvox_assets.sync import Trust
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -92,34 +83,20 @@ def make_windows_true(
     gate = threading.Event()
     gate.set()
     with failures_explained(context, operation.name, tag=not nested):
-        trust = _trust(context, operation, files.store, now)
-        seed = int(context.run.run_id[:8], 16)
-
-        def true(over: list[datetime], now: datetime) -> Plan:
-            settled = [w for w in over if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
-            return lambda ask: around_bad_answers(
-                contiguous(over),
-                ask,
-                trust,
-                lambda ranges, ask, trust: make_true(
-                    ranges,
-                    ask=ask,
-                    stored=StoredWindows(files.store, operation.name),
-                    settled_before=settled[-1] + WINDOW if settled else over[0],
-                    trust=trust,
-                    seed=seed,
-                    direct=direct,
-                ),
-                bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing),
-                slow=(TimedOut, TooSlow),
-                long=LONG_RANGE // WINDOW,
-                give_up_after=give_up_after,
-            )
-
-        plan = load(
+        plan = WindowsPlan(
             operation,
-            lambda ask: _what_is_over(operation, ended, now, true, ask),
+            files.store,
+            trust=_trust(context, operation, files.store, now),
+            judge=read_judge(operation, files.store),
+            seed=int(context.run.run_id[:8], 16),
+            direct=direct,
+            give_up_after=give_up_after,
+        )
+        loading = load(
+            operation,
+            partial(plan.reconcile, ended, now),
             clocks=clocks,
+            judge=plan.judge,
             windows=len(ended),
             held_back=held_back,
             gate=gate,
@@ -128,7 +105,7 @@ def make_windows_true(
             run_id=context.run.run_id,
         )
         try:
-            with closing(plan) as batches:
+            with closing(loading) as batches:
                 for batch in batches:
                     marks.set(batch)
                     mark_days(context, operation, batch.days)
@@ -147,32 +124,15 @@ def make_windows_true(
                 live_goes_on=live_goes_on,
             )
             progress.stopped(stop, turn)
+        if without := _known_without_a_row(files.store, operation):
+            context.log.warning(progress.nothing_ever(without))
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
 
 
-def _what_is_over(
-    operation: Operation,
-    windows: list[datetime],
-    now: datetime,
-    true: Callable[[list[datetime], datetime], Plan],
-    ask: Ask,
-) -> Iterator[Step]:
-    """The plan for these windows, over at `now`; should the server's clock be behind, for those that are over there."""
-    over = windows
-    while over:
-        try:
-            yield from true(over, now)(ask)
-        except NotOverYet as early:
-            now = early.server_time
-            before, over = len(over), duties.ended(operation, over, now)
-            yield Note(
-                f"{early} {before - len(over)} of {before} windows are not over by the server's clock: not stored, not "
-                "marked. They are asked when they are.",
-                warning=True,
-            )
-        else:
-            return
+def _known_without_a_row(store: Store, operation: Operation) -> int:
+    with store.reading() as con:
+        return known_without_a_row(con, operation.name) if con else 0
 
 
 def _trust(context: Context, operation: Operation, store: Store, now: datetime) -> Trust:

@@ -76,7 +76,11 @@ OPERATION_HOLD_MUTE_DAILY = dg.TableSchema(
             "INTEGER",
             description="Windows the day has on the wall clock: 288; fewer where an hour is skipped.",
         ),
-        dg.TableColumn("complete", "BOOLEAN", description="All windows of the day are known."),
+        dg.TableColumn(
+            "complete",
+            "BOOLEAN",
+            description="All windows of the day are known, and some answer of the operation ever had a row.",
+        ),
         dg.TableColumn(
             "verified_at",
             "TIMESTAMP",

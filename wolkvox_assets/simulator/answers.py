@@ -66,8 +66,17 @@ def error(outcome: str, *, http_status: int | None = None, limit: int = 2) -> An
     return Answer(http_status or status, json.dumps(body).encode(), outcome)
 
 
-def report(truth: dict[str, Usage], quirks: frozenset[Quirk], number: int) -> Answer:
-    """The answer of `agent_9`. `number`: of the request; quirks that come by turns take turns by it."""
+def report(
+    truth: dict[str, Usage],
+    quirks: frozenset[Quirk],
+    number: int,
+    total_name: str = "TOTAL",
+    total_most: int | None = None,
+) -> Answer:
+    """The answer of `agent_9`. `number`: of the request; quirks that come by turns take turns by it.
+
+    `total_name`: of the quirk `total_row`. `total_most`: seconds that its durations are cut down to, as a database's
+    TIME type does (838:59:59 [?])."""
     if not truth:
         return _ok([], "empty", quirks) if "empty_list" in quirks else error("empty")
     people = [(name, truth[name]) for name in sorted(truth)]
@@ -77,8 +86,10 @@ def report(truth: dict[str, Usage], quirks: frozenset[Quirk], number: int) -> An
         people = [(_odd_name(name, number + place), usage) for place, (name, usage) in enumerate(people)]
     if quirks & {"total_row", "blank_total_row"}:
         total = Usage(*(sum(numbers) for numbers in zip(*truth.values(), strict=True)))
+        if total_most is not None:
+            total = Usage(total.hold_mute_count, *(min(seconds, total_most) for seconds in total[1:]))
         named = "blank_total_row" not in quirks or ("total_row" in quirks and number % 2 == 0)
-        people.append(("TOTAL" if named else "", total))
+        people.append((total_name if named else "", total))
     rows = [_row(name, usage, quirks, number + place) for place, (name, usage) in enumerate(people)]
     return _ok(rows, "ok", quirks)
 

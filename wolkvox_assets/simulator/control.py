@@ -91,7 +91,7 @@ class Control:
         return JSONResponse(self._api.faults.as_json())
 
     async def settings(self, request: Request) -> Response:
-        """Any of latency, maintenance, simultaneous, quirks; daily_limit and spend (requests) of an operation."""
+        """Any of latency, maintenance, simultaneous, quirks, total_*; of an operation daily_limit, spend."""
         api = self._api
         try:
             wanted = await _body(request)
@@ -106,6 +106,8 @@ class Control:
                         api.simultaneous = int(value)
                     case "quirks":
                         api.quirks = checked(value)
+                    case "total_name" | "total_most":
+                        setattr(api, name, value)
                     case "daily_limit":
                         operation.daily_limit = int(value)
                     case "spend":

@@ -106,6 +106,9 @@ class Api:
         self.operations = list(operations)
         self.faults = faults
         self.quirks = checked(quirks)
+        # Of the quirk total_row: its name, and the seconds it is cut down to.
+        self.total_name = "TOTAL"
+        self.total_most: int | None = None
         self.simultaneous = simultaneous
         self.clock = clock
         self.date_header = date_header
@@ -237,7 +240,13 @@ class Api:
             return answers.error("bad_dates")
         if end - start >= LONGEST:  # both ends are inclusive
             return answers.error("too_long")
-        return answers.report(operation.centre.truth(start, end, now=now), self.quirks, seen.number)
+        return answers.report(
+            operation.centre.truth(start, end, now=now),
+            self.quirks,
+            seen.number,
+            self.total_name,
+            self.total_most,
+        )
 
     def _elsewhere(self, request: Request) -> str:
         """The same on another host name, which is reached all the same: who follows a redirect gets there."""

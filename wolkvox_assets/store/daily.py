@@ -13,6 +13,11 @@ import duckdb
 
 from wolkvox_assets.store.agent_9 import credible_until
 
+NOTHING_EVER = (
+    "no answer ever had a row: {windows} windows are known, all empty, and no day counts as complete. Either nobody "
+    "used hold or mute, or the server lacks the report, which answers the same: look at the report in Wolkvox."
+)
+
 
 def rebuild_agent_days(con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date) -> int:
     """Make `agent_hold_mute_daily` of the days from `first` to `last` (both included) follow the windows.
@@ -57,6 +62,28 @@ def rebuild_days(
         rebuild_operation_days(con, operation, {day: windows_expected[day] for day in days}, now)
         found |= days_at_a_glance(con, operation, days[0], days[-1])
     return found
+
+
+def days_to_rejudge(con: duckdb.DuckDBPyConnection, operation: str) -> set[date]:
+    """The days whose `complete` no longer follows: the operation's first row ever was stored, or its last is gone."""
+    rows = con.execute(
+        "SELECT local_date FROM operation_hold_mute_daily WHERE operation = $operation"
+        " AND complete <> (windows_known = windows_expected AND (EXISTS (FROM agent_9_windows WHERE operation ="
+        "  $operation) OR EXISTS (FROM agent_9_corrections WHERE operation = $operation)))",
+        {"operation": operation},
+    ).fetchall()
+    return {day for (day,) in rows}
+
+
+def known_without_a_row(con: duckdb.DuckDBPyConnection, operation: str) -> int:
+    """How many windows are known, where no answer ever had a row; else 0."""
+    found = con.execute(
+        "SELECT COUNT(*) FROM agent_9_window_log WHERE operation = $operation"
+        " AND NOT EXISTS (FROM agent_9_windows WHERE operation = $operation)"
+        " AND NOT EXISTS (FROM agent_9_corrections WHERE operation = $operation)",
+        {"operation": operation},
+    ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _stretches(days: Sequence[date]) -> list[list[date]]:

@@ -49,7 +49,11 @@ SELECT
     busiest_window,
     windows_known,
     windows_expected,
-    windows_known = windows_expected AS complete,
+    -- Where no answer ever had a row, nobody can tell a quiet operation from a server that lacks the report.
+    windows_known = windows_expected AND (
+        EXISTS (FROM agent_9_windows WHERE operation = $operation)
+        OR EXISTS (FROM agent_9_corrections WHERE operation = $operation)
+    ) AS complete,
     verified_at
 FROM known
 JOIN expected USING (local_date)

@@ -105,6 +105,17 @@ CREATE TABLE IF NOT EXISTS additivity_proofs (
     run_id VARCHAR NOT NULL
 );
 
+-- One row for each verdict on whether the server adds a row with the total of all agents; the one stored last counts.
+-- name: of that row, NULL where there is none. decided_at: UTC.
+CREATE TABLE IF NOT EXISTS total_row_verdicts (
+    operation VARCHAR NOT NULL,
+    decided_at TIMESTAMP NOT NULL,
+    has_total_row BOOLEAN NOT NULL,
+    name VARCHAR,
+    evidence VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL
+);
+
 -- One row for each look at the day's quota (`token_info`). read_at: UTC. used_today: by all tokens together.
 CREATE TABLE IF NOT EXISTS quota_readings (
     operation VARCHAR NOT NULL,

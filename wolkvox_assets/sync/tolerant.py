@@ -41,6 +41,7 @@ def around_bad_answers(
     make: Make,
     bad: type[Exception] | tuple[type[Exception], ...],
     slow: type[Exception] | tuple[type[Exception], ...] = (),
+    unsure: type[Exception] | tuple[type[Exception], ...] = (),
     long: int = 288,
     give_up_after: int = 150,
 ) -> Iterator[Step]:
@@ -49,12 +50,13 @@ def around_bad_answers(
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
     window in a month. A window that raises it by itself is left out, with a `Note`, and `BadAnswers` is raised
     when all else is done; at once when `give_up_after` windows were left out and no answer could be read but
-    empty ones, which have nothing to be read: then it is not the windows.
+    empty ones, which have nothing to be read: then it is not the windows. What is `unsure` as well could be read,
+    and only can't be told yet.
 
     A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
     then on; a shorter one that does is heard.
     """
-    yield from _Around(ask, trust, make, bad, slow, long, give_up_after).make_true(ranges)
+    yield from _Around(ask, trust, make, bad, slow, unsure, long, give_up_after).make_true(ranges)
 
 
 @dataclass
@@ -64,6 +66,7 @@ class _Around:
     make: Make
     bad: type[Exception] | tuple[type[Exception], ...]
     slow: type[Exception] | tuple[type[Exception], ...]
+    unsure: type[Exception] | tuple[type[Exception], ...]
     long: int
     give_up_after: int
     # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
@@ -111,6 +114,7 @@ class _Around:
     def _around(self, error: Exception, left: set[datetime]) -> Iterator[Step]:
         """`left`: what is still to be done of the ranges that an answer was bad for."""
         asked = self.asked
+        self.readable = self.readable or isinstance(error, self.unsure)
         if asked is not None and len(asked) > 1:
             middle = asked.start + len(asked) // 2 * WINDOW
             self.waiting.append(contiguous(w for w in left if w < middle))

@@ -96,6 +96,14 @@ COLUMNS = {
         ("evidence", "VARCHAR"),
         ("run_id", "VARCHAR"),
     ],
+    "total_row_verdicts": [
+        ("operation", "VARCHAR"),
+        ("decided_at", "TIMESTAMP"),
+        ("has_total_row", "BOOLEAN"),
+        ("name", "VARCHAR"),
+        ("evidence", "VARCHAR"),
+        ("run_id", "VARCHAR"),
+    ],
     "quota_readings": [
         ("operation", "VARCHAR"),
         ("read_at", "TIMESTAMP"),

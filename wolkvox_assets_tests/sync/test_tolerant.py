@@ -42,6 +42,34 @@ class NothingStored:
         return {}
 
 
+def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -> None:
+    def ask(r: Range, /) -> Agents:
+        raise Unreadable
+
+    windows = Range(START, START + 8 * WINDOW)
+    for unsure, given_up in (((), True), (Unreadable, False)):
+        with pytest.raises(BadAnswers) as left_out:
+            list(
+                around_bad_answers(
+                    [windows],
+                    ask,
+                    Trust.FAILED,
+                    lambda ranges, ask, trust: make_true(
+                        ranges,
+                        ask=ask,
+                        stored=NothingStored(),
+                        settled_before=windows.end,
+                        trust=trust,
+                        seed=1,
+                    ),
+                    bad=Unreadable,
+                    unsure=unsure,
+                    give_up_after=3,
+                )
+            )
+        assert left_out.value.given_up is given_up
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     bad=st.sets(st.integers(0, 600), max_size=3),
