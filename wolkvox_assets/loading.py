@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
@@ -29,6 +29,7 @@ from wolkvox_assets.store.agent_9 import (
     verify_windows,
 )
 from wolkvox_assets.store.daily import Glance, rebuild_days
+from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
@@ -38,9 +39,22 @@ from wolkvox_assets.store.verdicts import (
     record_quota,
     record_verdict,
 )
-from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
+from wolkvox_assets.sync import (
+    Ask,
+    AskBriefly,
+    Audited,
+    Discard,
+    Known,
+    KnownEmpty,
+    LeftOut,
+    Note,
+    Proof,
+    Source,
+    Step,
+    Verified,
+)
 from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import WINDOW, Range
+from wolkvox_assets.windows import WINDOW, Range, contiguous
 
 # A commit copies the whole file: a twentieth of the time at most goes into it, but nobody waits longer
 # than 15 s, nor does a batch grow past a day of windows.
@@ -59,16 +73,18 @@ OpenClient = Callable[
 ]
 """Opens a client, given where to report each request and how to wait between two tries."""
 
-Plan = Callable[[Ask], Iterator[Step]]
-"""Yields what it comes to know, given a way to ask."""
+Plan = Callable[[Ask, AskBriefly], Iterator[Step]]
+"""Yields what it comes to know, given a way to ask, and one with little patience."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Windows whose stored content was found equal to the API. `verified_at`: aware."""
+    """Windows whose stored content was found equal to the API. `verified_at`: aware. `agreed`: to the answer for
+    just this range."""
 
     stretch: Range
     verified_at: datetime
+    agreed: bool = True
 
 
 @dataclass
@@ -82,6 +98,7 @@ class Batch:
     windows: list[WindowContent] = field(default_factory=list)
     verified: list[Checked] = field(default_factory=list)
     discarded: list[Discard] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     quota: list[QuotaReading] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
@@ -97,11 +114,18 @@ class Batch:
         match item:
             case WindowContent():
                 self.windows.append(item)
+                # It came after: what agreed until then says nothing of it.
+                self.verified = [
+                    replace(c, agreed=c.agreed and not _within(item.window_start, (c.stretch,)))
+                    for c in self.verified
+                ]
             case Checked():
                 self.verified.append(item)
             case Discard(ranges=ranges):
                 self.discarded.append(item)
                 self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
+            case LeftOut():
+                self.left_out.append(item)
             case Verdict():
                 self.verdicts.append(item)
             case QuotaReading():
@@ -212,9 +236,19 @@ def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) ->
         for discard in finished.discarded:
             for stretch in discard.ranges:
                 forget_windows(con, name, stretch)
+                forget_agreements(con, name, [stretch])
+        fetched = contiguous(window.window_start for window in finished.windows)
+        forget_agreements(con, name, fetched)
         finished.corrections = replace_windows(con, name, finished.windows, run_id=run_id)
         for checked in finished.verified:
             verify_windows(con, name, checked.stretch, checked.verified_at)
+            if checked.agreed:
+                record_agreement(con, name, checked.stretch, checked.verified_at)
+        for stretch in [*fetched, *(checked.stretch for checked in finished.verified)]:
+            take_in(con, name, stretch)
+        for left_out in finished.left_out:
+            for stretch in left_out.ranges:
+                leave_out(con, name, stretch, left_out.reason, datetime.now(UTC))
         expected = {day: len(operation.clock.windows_of_day(day)) for day in finished.touched()}
         finished.days = rebuild_days(con, name, expected)
         for verdict in finished.verdicts:
@@ -293,7 +327,7 @@ class _Fetching:
     def _run(self) -> None:
         try:
             with self._open_client(self._record, self._wait) as self._client:
-                for step in self._plan(self._ask):
+                for step in self._plan(self._ask, self._ask_briefly):
                     self._take(step)
         except _Stopped:
             return
@@ -301,13 +335,16 @@ class _Fetching:
             self._error = error
         self._items.put(self._end)
 
-    def _ask(self, asked: Range) -> Agents:
+    def _ask_briefly(self, asked: Range, requests: int) -> Agents:
+        return self._ask(asked, requests)
+
+    def _ask(self, asked: Range, requests: int | None = None) -> Agents:
         self._wait(0)
         while self._gate is not None and not self._gate.wait(0.1):
             self._wait(0)
         self._check_quota()
         assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
-        answer: Answer = self._client.agent_9(asked)
+        answer: Answer = self._client.agent_9(asked, requests=requests)
         for note in answer.notes:
             self._put((asked, note))
         return answer.agents
@@ -339,9 +376,9 @@ class _Fetching:
             case KnownEmpty(range=stretch, source=source):
                 for window in stretch.windows():
                     self._put(self._content(window, {}, source))
-            case Verified(range=stretch):
-                self._put(Checked(stretch, datetime.now(UTC)))
-            case Discard():
+            case Verified(range=stretch, asked=asked):
+                self._put(Checked(stretch, datetime.now(UTC), asked))
+            case Discard() | LeftOut():
                 self._put(step)
             case Proof(holds=holds, evidence=evidence):
                 self._put(Verdict(datetime.now(UTC), holds, evidence))

@@ -17,11 +17,16 @@ from wolkvox_assets.api import (
     LONG_RANGE,
     AnswerTooLarge,
     AnswerUnreadable,
+    ConnectionFailed,
+    NotFound,
     QuotaUsedUp,
     RetryPolicy,
     RowsMissing,
+    ServerFault,
     TimedOut,
     TooSlow,
+    Unavailable,
+    UnexpectedStatus,
 )
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
@@ -37,7 +42,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.verdicts import latest_verdict
-from wolkvox_assets.sync import Trust, around_bad_answers, make_true
+from wolkvox_assets.sync import Trust, make_true, quarantine
 from wolkvox_assets.windows import WINDOW, contiguous
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -92,7 +97,7 @@ def make_windows_true(
         settled = [w for w in ended if operation.clock.end_utc(w) <= now - duties.SETTLED_AFTER]
         plan = load(
             operation,
-            lambda ask: around_bad_answers(
+            lambda ask, briefly: quarantine(
                 contiguous(ended),
                 ask,
                 trust,
@@ -107,6 +112,8 @@ def make_windows_true(
                 ),
                 bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing),
                 slow=(TimedOut, TooSlow),
+                faults=(ServerFault, ConnectionFailed, Unavailable, UnexpectedStatus, NotFound),
+                ask_briefly=briefly,
                 long=LONG_RANGE // WINDOW,
                 give_up_after=give_up_after,
             ),

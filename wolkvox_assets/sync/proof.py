@@ -4,7 +4,8 @@ What belongs here: finding a busy stretch, asking its windows, its hours and the
 comparing them (`sums.py`), how long a verdict is good for (the caller), what is done once it holds (`derive.py`).
 
 What a proof costs beyond the windows, which are wanted anyway: at most 24 hours, the day, and 5 probes that
-look for a busy day; where something differs, the hour's windows, or the day's hours, again. There is at most one proof in a run.
+look for a busy day; where something differs, the hour's windows, or the day's hours, again. There is at
+most one proof in a run.
 """
 
 from collections.abc import Generator, Iterator, Sequence

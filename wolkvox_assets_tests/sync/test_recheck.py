@@ -255,7 +255,7 @@ def test_only_the_days_of_the_month_that_differs_are_asked() -> None:
 
 def test_a_quiet_month_that_is_not_additive_is_found_out() -> None:
     r = day_of(MONDAY, 10)
-    server = Touching([use for use in uses_on(r, 40, seconds=400)])
+    server = Touching(list(uses_on(r, 40, seconds=400)))
     store = stored(truth_of(server, [r]), r)
     assert run([r], server, store, Trust.UNPROVED) <= len(r) + 60
     assert [proof.holds for proof in store.proofs] == [False]
