@@ -7,7 +7,7 @@ import pytest
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows, verify_windows
-from wolkvox_assets.store.evidence import forget_agreements, record_agreement
+from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.windows import WINDOW, Range, one
@@ -80,3 +80,20 @@ def test_a_file_of_before_is_read(asked: Store) -> None:
     with asked.transaction() as con:
         con.execute("DROP TABLE agent_9_agreements")
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
+
+
+def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: Store) -> None:
+    window = NINE.start
+    rests = []
+    for n in range(9):
+        at = FETCHED + n * timedelta(days=3)
+        with asked.transaction() as con:
+            leave_out(con, "main", one(window), "HTTP 500", at)
+            rests.append(next(m for m in range(15, 3000, 15) if not resting(con, "main", at + m * MINUTE)))
+            assert resting(con, "main", at) == {window}
+            assert not resting(con, "main", at - MINUTE)  # the clock was set back
+            assert not resting(con, "other", at)
+    assert rests == [15, 30, 60, 120, 240, 480, 960, 1920, 1920]
+    with asked.transaction() as con:
+        take_in(con, "main", NINE)
+        assert not resting(con, "main", FETCHED + timedelta(days=24))
