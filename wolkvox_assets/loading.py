@@ -13,36 +13,40 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.clocks import Clocks, uptime_ns
+from wolkvox_assets.commit import Batch, Checked, commit
 from wolkvox_assets.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.agent_9 import (
-    Correction,
     WindowContent,
-    forget_windows,
-    replace_windows,
-    verify_windows,
 )
-from wolkvox_assets.store.daily import Glance, days_to_rejudge, rebuild_days
-from wolkvox_assets.store.gaps import days_of_the_future
-from wolkvox_assets.store.requests import record_requests
-from wolkvox_assets.store.total_rows import drop_idle_total_rows, key_of, record_total_row
+from wolkvox_assets.store.total_rows import key_of
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
     latest_quota,
     quota_asked_in_vain_at,
-    record_quota,
-    record_verdict,
 )
-from wolkvox_assets.sync import Ask, Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
-from wolkvox_assets.total_row import AnswerInDoubt, Judge, TotalRow
+from wolkvox_assets.sync import (
+    Ask,
+    AskBriefly,
+    Audited,
+    Discard,
+    Known,
+    KnownEmpty,
+    LeftOut,
+    Note,
+    Proof,
+    Source,
+    Step,
+    Verified,
+)
+from wolkvox_assets.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.usage import Agents
 from wolkvox_assets.windows import WINDOW, Range
 
@@ -51,7 +55,6 @@ from wolkvox_assets.windows import WINDOW, Range
 _SHORTEST_PACE_SECONDS = 2.0
 _LONGEST_PACE_SECONDS = 15.0
 _PACE_PER_COMMIT = 20.0
-_MOST_WINDOWS = 288
 _MOST_WAITING = 1000  # fetched and not yet taken over
 
 # A request that is on its way when the run is stopped; the API gives up on one after 60 s. The thread asks
@@ -63,89 +66,8 @@ OpenClient = Callable[
 ]
 """Opens a client, given where to report each request and how to wait between two tries."""
 
-Plan = Callable[[Ask], Iterator[Step]]
-"""Yields what it comes to know, given a way to ask."""
-
-
-@dataclass(frozen=True)
-class Checked:
-    """Windows whose stored content was found equal to the API. `verified_at`: aware."""
-
-    stretch: Range
-    verified_at: datetime
-
-
-@dataclass
-class Batch:
-    """What one commit stored: everything in it is in the published file.
-
-    `total_rows`: verdicts on the total row that fell, and `forgotten`: the windows they made unknown.
-    `remarks`: what the sync says, for the log. `superseded`: windows whose answer was not stored, since another run
-    has stored a newer one. `corrections`: what the commit changed of known windows. `days`: what the totals say now
-    of the days it touched.
-    """
-
-    windows: list[WindowContent] = field(default_factory=list)
-    verified: list[Checked] = field(default_factory=list)
-    discarded: list[Discard] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    total_rows: list[TotalRow] = field(default_factory=list)
-    forgotten: list[Range] = field(default_factory=list)
-    quota: list[QuotaReading] = field(default_factory=list)
-    requests: list[RequestRecord] = field(default_factory=list)
-    notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
-    remarks: list[Note] = field(default_factory=list)
-    superseded: list[datetime] = field(default_factory=list)
-    corrections: list[Correction] = field(default_factory=list)
-    days: dict[date, Glance] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return any(vars(self).values())
-
-    def add(self, item: object) -> None:
-        match item:
-            case WindowContent():
-                self.windows.append(item)
-            case Checked():
-                self.verified.append(item)
-            case Discard(ranges=ranges):
-                self.discarded.append(item)
-                self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
-            case Verdict():
-                self.verdicts.append(item)
-            case TotalRow():
-                self.total_rows.append(item)
-            case QuotaReading():
-                self.quota.append(item)
-            case RequestRecord():
-                self.requests.append(item)
-            case (Range() as asked, AnswerNote() as note):
-                self.notes.append((asked, note))
-            case Note():
-                self.remarks.append(item)
-            case _:
-                raise TypeError(f"nothing is known of {type(item).__name__} here")
-
-    def touched(self) -> set[date]:
-        """The days of which anything is in it."""
-        days = {window.window_start.date() for window in self.windows}
-        stretches = [checked.stretch for checked in self.verified]
-        stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
-        stretches += self.forgotten
-        for stretch in stretches:
-            first, last = stretch.start.date(), (stretch.end - WINDOW).date()
-            days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
-        return days
-
-    @property
-    def must_be_stored(self) -> bool:
-        """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
-        of which new content may come next."""
-        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
-
-
-def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
-    return any(r.start <= window < r.end for r in ranges)
+Plan = Callable[[Ask, AskBriefly], Iterator[Step]]
+"""Yields what it comes to know, given a way to ask, and one with little patience."""
 
 
 def load(
@@ -193,7 +115,7 @@ def load(
             if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
                     # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-                    took = _commit(store, operation, batch, run_id, clocks.now())
+                    took = commit(store, operation, batch, run_id, clocks.now())
                     finished, batch = batch, Batch()
                     pace = _pace(took, time.monotonic() - began)
                     yield finished
@@ -207,7 +129,7 @@ def load(
         for item in fetching.rest():
             batch.add(item)
         if batch:
-            _commit(store, operation, batch, run_id, clocks.now())
+            commit(store, operation, batch, run_id, clocks.now())
         raise
     finally:
         fetching.stop()
@@ -218,36 +140,6 @@ def _pace(took: float, elapsed: float) -> float:
     # A short run commits often, so that little is left to do at its end.
     wanted = min(took * _PACE_PER_COMMIT, elapsed / 4)
     return min(max(wanted, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
-
-
-def _commit(store: Store, operation: Operation, finished: Batch, run_id: str, now: datetime) -> float:
-    """All of it, with the totals of its days, or nothing; returns the seconds it took."""
-    began, name = time.monotonic(), operation.name
-    with store.transaction() as con:
-        for discard in finished.discarded:
-            for stretch in discard.ranges:
-                forget_windows(con, name, stretch)
-        finished.corrections, finished.superseded = replace_windows(
-            con, name, finished.windows, run_id=run_id
-        )
-        finished.windows = [w for w in finished.windows if w.window_start not in set(finished.superseded)]
-        for checked in finished.verified:
-            verify_windows(con, name, checked.stretch, checked.verified_at)
-        rewritten: set[date] = set()
-        for total_row in finished.total_rows:
-            rewritten |= drop_idle_total_rows(con, name, total_row)
-            finished.forgotten += record_total_row(con, name, total_row, run_id=run_id)
-        days = finished.touched() | rewritten | days_to_rejudge(con, name)
-        # What a clock that was ahead has left says that it is known, until its day is counted anew.
-        days |= days_of_the_future(con, name, now)
-        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-        finished.days = rebuild_days(con, name, expected, now)
-        for verdict in finished.verdicts:
-            record_verdict(con, name, verdict, run_id=run_id)
-        for reading in finished.quota:
-            record_quota(con, name, reading, run_id=run_id)
-        record_requests(con, name, finished.requests, run_id=run_id, now=now)
-    return time.monotonic() - began
 
 
 class _Stopped(BaseException):
@@ -320,7 +212,7 @@ class _Fetching:
     def _run(self) -> None:
         try:
             with self._open_client(self._record, self._wait) as self._client:
-                for step in self._plan(self._ask):
+                for step in self._plan(self._ask, self._ask_briefly):
                     self._take(step)
         except _Stopped:
             return
@@ -328,13 +220,16 @@ class _Fetching:
             self._error = error
         self._items.put(self._end)
 
-    def _ask(self, asked: Range) -> Agents:
+    def _ask_briefly(self, asked: Range, requests: int) -> Agents:
+        return self._ask(asked, requests)
+
+    def _ask(self, asked: Range, requests: int | None = None) -> Agents:
         self._wait(0)
         while self._gate is not None and not self._gate.wait(0.1):
             self._wait(0)
         self._check_quota()
         assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
-        answer: Answer = self._client.agent_9(asked)
+        answer: Answer = self._client.agent_9(asked, requests=requests)
         self._clocks.must_be_over(self._operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self._put((asked, note))
@@ -380,9 +275,9 @@ class _Fetching:
             case KnownEmpty(range=stretch, source=source):
                 for window in stretch.windows():
                     self._put(self._content(window, {}, source))
-            case Verified(range=stretch):
-                self._put(Checked(stretch, self._clocks.now()))
-            case Discard():
+            case Verified(range=stretch, asked=asked):
+                self._put(Checked(stretch, self._clocks.now(), asked))
+            case Discard() | LeftOut():
                 self._put(step)
             case Proof(holds=holds, evidence=evidence):
                 self._put(Verdict(self._clocks.now(), holds, evidence))

@@ -14,16 +14,21 @@ from wolkvox_assets.api import (
     LONG_RANGE,
     AnswerTooLarge,
     AnswerUnreadable,
+    ConnectionFailed,
+    NotFound,
     RowsMissing,
+    ServerFault,
     TimedOut,
     TooSlow,
+    Unavailable,
+    UnexpectedStatus,
 )
 from wolkvox_assets.clocks import NotOverYet
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Ask, BadAnswers, Note, Step, Trust, around_bad_answers, make_true
+from wolkvox_assets.sync import Ask, AskBriefly, BadAnswers, Note, Step, Trust, make_true, quarantine
 from wolkvox_assets.total_row import AnswerInDoubt, Judge, Row
 from wolkvox_assets.windows import WINDOW, Range, contiguous
 
@@ -44,14 +49,16 @@ class WindowsPlan:
     direct: bool
     give_up_after: int
 
-    def reconcile(self, windows: list[datetime], now: datetime, ask: Ask) -> Iterator[Step]:
+    def reconcile(
+        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
+    ) -> Iterator[Step]:
         """Make these windows (wall clock), all over at `now` (aware), true; should the server's clock be behind, those
         that are over there.
         """
         over = windows
         while over:
             try:
-                yield from self._and_doubts_again(over, now, ask)
+                yield from self._and_doubts_again(over, now, ask, briefly)
             except NotOverYet as early:
                 now = early.server_time
                 before, over = len(over), duties.ended(self.operation, over, now)
@@ -63,24 +70,26 @@ class WindowsPlan:
             else:
                 return
 
-    def _and_doubts_again(self, windows: list[datetime], now: datetime, ask: Ask) -> Iterator[Step]:
+    def _and_doubts_again(
+        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
+    ) -> Iterator[Step]:
         """What was left out is asked again, once, where it was decided meanwhile whether there is a total row."""
         clock = self.operation.clock
         settled = [w for w in windows if clock.end_utc(w) <= now - duties.SETTLED_AFTER]
         settled_before = settled[-1] + WINDOW if settled else windows[0]
         before = self.judge.verdict
         try:
-            yield from self._around_bad_answers(contiguous(windows), settled_before, ask)
+            yield from self._quarantine(contiguous(windows), settled_before, ask, briefly)
         except BadAnswers as bad:
             if bad.given_up or self.judge.verdict is before:
                 raise
             left_out = bad.left_out
         else:
             return
-        yield from self._around_bad_answers(left_out, settled_before, ask)
+        yield from self._quarantine(left_out, settled_before, ask, briefly)
 
-    def _around_bad_answers(
-        self, ranges: Sequence[Range], settled_before: datetime, ask: Ask
+    def _quarantine(
+        self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
     ) -> Iterator[Step]:
         def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
             return make_true(
@@ -93,14 +102,16 @@ class WindowsPlan:
                 direct=self.direct,
             )
 
-        return around_bad_answers(
+        return quarantine(
             ranges,
             ask,
             self.trust,
             make,
             bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
             slow=(TimedOut, TooSlow),
+            faults=(ServerFault, ConnectionFailed, Unavailable, UnexpectedStatus, NotFound),
             unsure=AnswerInDoubt,
+            ask_briefly=briefly,
             long=LONG_RANGE // WINDOW,
             give_up_after=self.give_up_after,
         )

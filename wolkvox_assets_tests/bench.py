@@ -213,7 +213,7 @@ class Project:
         began = time.perf_counter()
         batches = load(
             operation,
-            lambda ask: make_true(
+            lambda ask, _: make_true(
                 [stretch],
                 ask=ask,
                 stored=StoredWindows(self.store, operation.name),

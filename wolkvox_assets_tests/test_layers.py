@@ -148,7 +148,9 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
-    between = list(layer("loading", "plan", "quota", "duties", "settings", "operations_file", "total_row"))
+    between = list(
+        layer("loading", "commit", "plan", "quota", "duties", "settings", "operations_file", "total_row")
+    )
     assert [pair for pair in between if is_dagster(pair[1])] == []
     assert [
         pair

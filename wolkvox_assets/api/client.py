@@ -176,11 +176,12 @@ class WolkvoxClient:
         """Closes the kept connection. A client that is asked again opens a new one."""
         self._session.close()
 
-    def agent_9(self, stretch: Range, /) -> Answer:
+    def agent_9(self, stretch: Range, /, *, requests: int | None = None) -> Answer:
         """Hold and mute of each agent over the whole range, wall clock, both ends on the second [D].
 
         Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
-        error of `errors.py`. Unknown columns are noted in the first answer only that has them.
+        error of `errors.py`. `requests`: so many that fail are enough (collisions aside), whatever the policy says.
+        Unknown columns are noted in the first answer only that has them.
         """
         asked = Asked(
             self._operation, "agent_9", f"{stretch.start:%Y%m%d%H%M%S}", f"{stretch.last_second:%Y%m%d%H%M%S}"
@@ -197,7 +198,8 @@ class WolkvoxClient:
             error.asked = asked
             raise error
         long = stretch.end - stretch.start > LONG_RANGE
-        answer = self._ask(asked, read_agent_9, self._policy.for_long_range() if long else self._policy)
+        policy = self._policy.for_long_range() if long else self._policy
+        answer = self._ask(asked, read_agent_9, policy.briefly(requests) if requests else policy)
         return replace(answer, notes=self._not_noted_before(answer))
 
     def token_info(self) -> Quota:

@@ -14,7 +14,16 @@ from email.utils import parsedate_to_datetime
 
 from tenacity import RetryCallState
 
-from wolkvox_assets.api.errors import RowsMissing, TimedOut, TooSlow, Transient, Unavailable
+from wolkvox_assets.api.errors import (
+    RowsMissing,
+    TimedOut,
+    TooManyAtOnce,
+    TooSlow,
+    Transient,
+    Unavailable,
+)
+
+_BRIEF_RETRY_AFTER = 15.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class RetryPolicy:
     `doubtful`: a 403 whose text nobody published, or an answer that lacks rows, is seen this often, then reported:
     it may pass, or be what the server means.
     `slow`: an answer that does not come in time is waited for this often.
+    `faults`: anything but a collision with somebody else's request is seen this often.
     `retry_after_cap`: a server's `Retry-After` counts up to this.
     """
 
@@ -39,6 +49,7 @@ class RetryPolicy:
     doubtful: int = 6
     slow: int = 20
     retry_after_cap: float = 300
+    faults: int = 1000
 
     def for_advice(self) -> "RetryPolicy":
         """The same for what one can do without: given up after a few attempts."""
@@ -47,6 +58,12 @@ class RetryPolicy:
     def for_long_range(self) -> "RetryPolicy":
         """The same where a shorter range may be answered sooner."""
         return replace(self, slow=min(self.slow, 2))
+
+    def briefly(self, requests: int) -> "RetryPolicy":
+        """The same where so many failed requests are enough to look whether it is the range that fails."""
+        return replace(
+            self, faults=requests, slow=1, retry_after_cap=min(self.retry_after_cap, _BRIEF_RETRY_AFTER)
+        )
 
 
 class Patience:
@@ -59,6 +76,7 @@ class Patience:
         self._started = clock()
         self._doubtful: Counter[type[Exception]] = Counter()
         self._slow = 0
+        self._faults = 0
 
     @property
     def elapsed(self) -> float:
@@ -90,9 +108,11 @@ class Patience:
         if isinstance(error, Unavailable | RowsMissing):
             self._doubtful[type(error)] += 1
         self._slow += isinstance(error, TimedOut | TooSlow)
+        self._faults += not isinstance(error, TooManyAtOnce)
         return (
             state.attempt_number >= self._policy.attempts
             or self._slow >= self._policy.slow
+            or self._faults >= self._policy.faults
             or max(self._doubtful.values(), default=0) >= self._policy.doubtful
             or state.upcoming_sleep >= self.remaining
         )

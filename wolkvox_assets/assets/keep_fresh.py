@@ -21,7 +21,8 @@ from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import asked_in_vain, days_known, holes, verified
+from wolkvox_assets.store.evidence import resting
+from wolkvox_assets.store.gaps import days_known, holes, verified
 from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
@@ -32,8 +33,6 @@ _GAPS_AT_A_TIME = 288  # windows: what is asked of them before the run's own tur
 _LIVE_RETRIES = RetryPolicy(attempts=5, deadline_seconds=150, doubtful=3)
 # An hour of windows, none of which can be read: that is not the windows.
 _GIVE_UP_AFTER = 12
-# A known window whose answer can't be used any more is asked once in this time.
-_REST_WHEN_UNREADABLE = timedelta(days=1)
 
 GAP_RETRIES = RetryPolicy(attempts=12, deadline_seconds=300, doubtful=4)
 """The sensor is the next try, but a long run should not end at each bad minute of a server's."""
@@ -80,8 +79,7 @@ def _to_verify(context: Context, operation: Operation, now: datetime, *, nested:
     with failures_explained(context, operation.name, tag=not nested):
         with store.reading() as con:
             verdict = latest_verdict(con, operation.name) if con else None
-            rest = now.replace(tzinfo=None) - _REST_WHEN_UNREADABLE
-            in_vain = asked_in_vain(con, operation.name, rest) if con else set()
+            left_out = resting(con, operation.name, now) if con else set()
             days = days_known(con, operation.name, operation.start, now) if con else {}
         due = duties.to_verify(
             operation,
@@ -90,7 +88,7 @@ def _to_verify(context: Context, operation: Operation, now: datetime, *, nested:
             duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now),
             now,
         )
-    return [window for window in due if window not in in_vain]
+    return [window for window in due if window not in left_out]
 
 
 class _Live:
@@ -115,6 +113,9 @@ class _Live:
             windows = duties.live_windows(
                 self._operation, _known(files.store, self._operation, now), now, self._delay
             )
+            with files.store.reading() as con:
+                left_out = resting(con, self._operation.name, now) if con and windows else set()
+            windows = [window for window in windows if window not in left_out]
         self._due = duties.next_live(now, self._delay)
         try:
             make_windows_true(
@@ -193,9 +194,10 @@ class Meanwhile:
         files: StoreResource = self._context.resources.store
         now = datetime.now(UTC)
         with failures_explained(self._context, operation.name, tag=False), files.store.reading() as con:
+            left_out = resting(con, operation.name, now) if con else set()
             found = duties.gaps(
                 operation,
-                lambda r: holes(con, operation.name, r.start, r.end, now) if con else [r],
+                lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
                 now,
                 most=_GAPS_AT_A_TIME,
                 since=duties.recent(operation, now),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.loading import Batch
+from wolkvox_assets.commit import Batch
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.agent_9 import Correction

@@ -21,7 +21,8 @@ from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
 from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.loading import Batch, load
+from wolkvox_assets.commit import Batch
+from wolkvox_assets.loading import load
 from wolkvox_assets.plan import WindowsPlan, read_judge
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key

@@ -33,6 +33,7 @@ from wolkvox_assets.executor import end_dead_runs
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import holes, verified
 from wolkvox_assets.windows import WINDOW, Range
 
@@ -102,10 +103,8 @@ def build_gaps(
         reason = _reason_to_wait(context.instance, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
-        # A window that can't be read stays a gap; nothing else waits for it.
-        unreadable = _last_met_unreadable_windows(context.instance, operation)
-        missing = _unknown(store, operation, now, history_too=unreadable)
-        if (not missing or unreadable) and _marks_are_due(context.cursor, now):
+        missing = _unknown(store, operation, now)
+        if not missing and _marks_are_due(context.cursor, now):
             unmarked = _unmarked(context.instance, store, operation, now)
             missing += unmarked
             if not unmarked:
@@ -168,18 +167,15 @@ def _last_run(
     return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
 
 
-def _last_met_unreadable_windows(instance: dg.DagsterInstance, operation: Operation) -> bool:
-    last = _last_run(instance, gaps_job_name(operation), *_ENDED)
-    return last is not None and _failed(last) and last.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS
-
-
-def _unknown(store: Store, operation: Operation, now: datetime, *, history_too: bool) -> list[Range]:
-    """Gaps of the last days; history where there are none."""
+def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Gaps of the last days; history where there are none. A window that can't be had stays a gap, and rests: nothing
+    else waits for it."""
     with store.reading() as con:
-        for since in [operation.start] if history_too else [duties.recent(operation, now), operation.start]:
+        left_out = resting(con, operation.name, now) if con else set()
+        for since in [duties.recent(operation, now), operation.start]:
             found = duties.gaps(
                 operation,
-                lambda r: holes(con, operation.name, r.start, r.end, now) if con else [r],
+                lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
                 now,
                 most=_MOST_WINDOWS,
                 since=since,

@@ -4,6 +4,7 @@ What belongs here: finding it, in milliseconds for a year. What doesn't: what is
 (`duties.py`, `automation/`).
 """
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -21,22 +22,34 @@ class DayKnown(NamedTuple):
 
 
 def holes(
-    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime, now: datetime
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    but: Collection[datetime] = (),
 ) -> list[Range]:
     """The stretches from `start` to before `end` (wall clock) without a known window, newest first.
 
-    A window that was fetched at a moment after `now` (aware) is not known: a clock was wrong. An hour that the clock
-    skips is a hole like any other: only the wall clock knows better.
+    A window that was fetched at a moment after `now` (aware) is not known: a clock was wrong. `but`: windows that count
+    as known. An hour that the clock skips is a hole like any other: only the wall clock knows better.
     """
     rows = con.execute(
         "WITH known AS ("
         " SELECT window_start FROM agent_9_window_log"
         "  WHERE operation = $operation AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
+        " UNION ALL SELECT unnest($but::TIMESTAMP[])"
         " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
         "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
         " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
         " ORDER BY window_start DESC",
-        {"operation": operation, "start": start, "end": end, "credible": credible_until(now)},
+        {
+            "operation": operation,
+            "start": start,
+            "end": end,
+            "credible": credible_until(now),
+            "but": [w for w in but if start <= w < end],
+        },
     ).fetchall()
     return [Range(known + WINDOW, following) for known, following in rows]
 
@@ -75,21 +88,5 @@ def days_of_the_future(con: duckdb.DuckDBPyConnection, operation: str, now: date
     rows = con.execute(
         "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND fetched_at > $credible",
         {"operation": operation, "credible": credible_until(now)},
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def asked_in_vain(con: duckdb.DuckDBPyConnection, operation: str, since: datetime) -> set[datetime]:
-    """The known windows that were asked by themselves since then (UTC, naive) and are not verified by it: what
-    the API answers for them can't be used."""
-    rows = con.execute(
-        "WITH asked AS ("
-        " SELECT strptime(date_ini, '%Y%m%d%H%M%S') AS window_start, MAX(requested_at) AS requested_at"
-        "  FROM api_requests WHERE operation = $operation AND api = 'agent_9' AND requested_at > $since"
-        "  AND strptime(date_end, '%Y%m%d%H%M%S') - strptime(date_ini, '%Y%m%d%H%M%S') < INTERVAL 5 MINUTE"
-        "  GROUP BY date_ini)"
-        " SELECT window_start FROM asked JOIN agent_9_window_log AS log USING (window_start)"
-        " WHERE log.operation = $operation AND log.verified_at < asked.requested_at",
-        {"operation": operation, "since": since},
     ).fetchall()
     return {row[0] for row in rows}

@@ -124,3 +124,22 @@ CREATE TABLE IF NOT EXISTS quota_readings (
     used_today INTEGER NOT NULL,
     run_id VARCHAR NOT NULL
 );
+
+-- One row for each range that was asked as a whole and agreed with all of its windows. agreed_at: UTC. Gone when one
+-- of its windows is replaced.
+CREATE TABLE IF NOT EXISTS agent_9_agreements (
+    operation VARCHAR NOT NULL,
+    range_start TIMESTAMP NOT NULL,
+    range_end TIMESTAMP NOT NULL,
+    agreed_at TIMESTAMP NOT NULL
+);
+
+-- One row for each window that can't be had while others can. times: how often it was tried in vain. tried_at: UTC,
+-- the last time. Gone when it was had.
+CREATE TABLE IF NOT EXISTS agent_9_left_out (
+    operation VARCHAR NOT NULL,
+    window_start TIMESTAMP NOT NULL,
+    times INTEGER NOT NULL,
+    tried_at TIMESTAMP NOT NULL,
+    reason VARCHAR NOT NULL
+);

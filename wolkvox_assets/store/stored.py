@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
+from wolkvox_assets.store.evidence import agreed_hours
 from wolkvox_assets.store.files import Store
 from wolkvox_assets.usage import Agents, Usage, add_up
 from wolkvox_assets.windows import Range
@@ -63,18 +64,13 @@ class StoredWindows:
         with self._store.reading() as con:
             if con is None:
                 return {}
-            # An hour that did not agree had its windows fetched anew, later than it was asked itself.
             found = con.execute(
-                "SELECT log.window_start, COUNT(hour.requested_at) > 0"
-                " FROM agent_9_window_log AS log LEFT JOIN api_requests AS hour ON hour.operation = log.operation"
-                "  AND hour.date_ini = strftime(date_trunc('hour', log.window_start), '%Y%m%d%H0000')"
-                "  AND hour.date_end = strftime(log.window_start, '%Y%m%d%H5959')"
-                "  AND hour.requested_at BETWEEN log.fetched_at AND log.verified_at"
-                " WHERE log.operation = $operation AND log.source = 'asked'"
-                "  AND log.window_start >= $start AND log.window_start < $end GROUP BY log.window_start",
+                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation AND source = 'asked'"
+                " AND window_start >= $start AND window_start < $end ORDER BY window_start",
                 {"operation": self._operation, "start": r.start, "end": r.end},
             ).fetchall()
-        return dict(found)
+            agreed = agreed_hours(con, self._operation, r)
+        return {window: window.replace(minute=0) in agreed for (window,) in found}
 
     def _parts(self, r: Range) -> list[_Part]:
         """The days and, where a day is not whole, the windows that make up this range."""

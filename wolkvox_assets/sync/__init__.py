@@ -8,6 +8,7 @@ Start reading at `run.py`; the words are in `steps.py`.
 """
 
 from wolkvox_assets.sync.direct import ask_directly
+from wolkvox_assets.sync.quarantine import AskBriefly, BadAnswers, quarantine
 from wolkvox_assets.sync.run import make_true
 from wolkvox_assets.sync.steps import (
     Ask,
@@ -15,6 +16,7 @@ from wolkvox_assets.sync.steps import (
     Discard,
     Known,
     KnownEmpty,
+    LeftOut,
     Note,
     Proof,
     Source,
@@ -23,15 +25,16 @@ from wolkvox_assets.sync.steps import (
     Trust,
     Verified,
 )
-from wolkvox_assets.sync.tolerant import BadAnswers, around_bad_answers
 
 __all__ = [
     "Ask",
+    "AskBriefly",
     "Audited",
     "BadAnswers",
     "Discard",
     "Known",
     "KnownEmpty",
+    "LeftOut",
     "Note",
     "Proof",
     "Source",
@@ -39,7 +42,7 @@ __all__ = [
     "Stored",
     "Trust",
     "Verified",
-    "around_bad_answers",
     "ask_directly",
     "make_true",
+    "quarantine",
 ]

@@ -105,7 +105,7 @@ class _Month:
         if len(r) == 1:
             yield self._single(r, answer, source, held.known == 1 and held.totals == whole)
         elif held.known == len(r) and held.totals == whole:
-            yield Verified(r)
+            yield Verified(r, asked=source is Source.ASKED)
         elif not whole:
             yield self._empty(r, source)
         else:
@@ -138,7 +138,7 @@ class _Month:
             # Where it was derived until now, the stored word for it becomes 'asked'.
             unchanged = unchanged and not self.stored.derived(r)
         if unchanged:
-            return Verified(r)
+            return Verified(r, asked=source is Source.ASKED)
         if source is Source.DERIVED:
             self._remember(window, answer)
         return Known(window, answer, source)

@@ -1,34 +1,22 @@
 """Proof before use: whether an aggregate over a range is the sum over its parts.
 
-What belongs here: finding a busy stretch, asking its windows, its hours and the whole of it, and the verdict.
-What doesn't: how long a verdict is good for (the caller), what is done once it holds (`derive.py`).
+What belongs here: finding a busy stretch, asking its windows, its hours and the whole of it. What doesn't:
+comparing them (`sums.py`), how long a verdict is good for (the caller), what is done once it holds (`derive.py`).
 
 What a proof costs beyond the windows, which are wanted anyway: at most 24 hours, the day, and 5 probes that
-look for a busy day. There is at most one proof in a run.
+look for a busy day; where something differs, the hour's windows, or the day's hours, again. There is at
+most one proof in a run.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Generator, Iterator, Sequence
 
-from wolkvox_assets.sync.compare import difference
-from wolkvox_assets.sync.direct import ask_directly
-from wolkvox_assets.sync.divide import days, hours, months, without
+from wolkvox_assets.sync.divide import days, months, without
 from wolkvox_assets.sync.steps import Ask, Known, KnownEmpty, Note, Proof, Source, Step
-from wolkvox_assets.usage import NOTHING, Agents, Usage, add_up, in_use
+from wolkvox_assets.sync.sums import SHORTEST, Disproved, Sums, agreement, is_busy, may_be_busy
+from wolkvox_assets.usage import Agents, add_up, in_use
 from wolkvox_assets.windows import Range
 
 PROBES = 5
-
-# Busy enough to prove anything. What is feared most is an API that counts a use in every range it touches.
-# It shows where a use crosses from one window into the next within an hour. A use of s seconds does so with
-# a chance of about s/300 · 11/12, so 4,500 seconds of use make 14 crossings to be expected, and none at all
-# happens once in a million; even if hold and mute always ran at the same time (half the seconds), once in
-# a thousand. The other two keep a few long uses, or one bad hour, from passing for a busy day.
-BUSY_SECONDS = 4500
-BUSY_USES = 60
-BUSY_WINDOWS = 24
-SHORTEST = timedelta(hours=2)
 
 
 def prove_on_the_way(ranges: Sequence[Range], ask: Ask) -> Generator[Step, None, tuple[list[Range], bool]]:
@@ -87,7 +75,7 @@ def _probe(
                 if not in_use(ask(month)):
                     yield KnownEmpty(month, Source.EMPTY_RANGE)
                     left = without(left, month)
-        elif _may_be_busy(whole):
+        elif may_be_busy(whole):
             left = without(left, day)
             verdict = yield from _ask_and_prove(day, whole, ask)
             if verdict is not None:
@@ -103,82 +91,22 @@ def _likely_busy_first(stretches: Sequence[Range]) -> Iterator[Range]:
     yield from (day for day in stretches if day not in first)
 
 
-@dataclass
-class _Tally:
-    """What a stretch's windows add up to, hour by hour: all that a proof needs of them."""
-
-    hours: dict[datetime, dict[str, Usage]] = field(default_factory=dict)
-    windows_in_use: int = 0
-
-    def add(self, known: Known) -> None:
-        hour = known.window.replace(minute=0)
-        used = in_use(known.agents)
-        self.hours[hour] = add_up((self.hours.get(hour, {}), used))
-        self.windows_in_use += bool(used)
-
-    def total(self) -> dict[str, Usage]:
-        return add_up(self.hours.values())
-
-
-def is_busy(agents: Agents, windows_in_use: int) -> bool:
-    """Whether a stretch with these totals can prove anything."""
-    return windows_in_use >= BUSY_WINDOWS and _may_be_busy(agents)
-
-
-def _may_be_busy(agents: Agents) -> bool:
-    total = _sum(agents.values())
-    return total.hold_mute_count >= BUSY_USES and total.total_seconds >= BUSY_SECONDS
-
-
-def agreement(stretch: Range, total: Agents, hours_asked: int) -> Proof:
-    """The proof that windows, hours and the whole of a busy stretch agree."""
-    uses = _sum(total.values()).hold_mute_count
-    return Proof(
-        holds=True,
-        evidence=(
-            f"{stretch}: {len(stretch)} windows with {uses} uses by {len(total)} agents were asked, {hours_asked} hours"
-            " and the whole of it too: all of them agree, agent by agent."
-        ),
-    )
-
-
 def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step, None, Proof | None]:
     """Asks the windows of a stretch within one day, and, if it turns out busy, its hours and the whole of it.
 
     `whole`: the answer for all of it, where a probe has it already. Returns the verdict, None if too quiet.
     """
-    tally = _Tally()
-    for known in ask_directly([day], ask):
-        yield known
-        tally.add(known)
-    total = tally.total()
-    if day.end - day.start < SHORTEST or not is_busy(total, tally.windows_in_use):
+    sums, windows_in_use = Sums(ask, held=lambda _: {}), 0
+    for step in sums.windows(day):
+        yield step
+        windows_in_use += isinstance(step, Known) and bool(in_use(step.agents))
+    if not is_busy(day, add_up(sums.now.values()), windows_in_use):
         return None
-    parts = [(hour, tally.hours[hour.start.replace(minute=0)]) for hour in hours(day) if len(hour) > 1]
-    verdict = None
-    for r, of_windows in parts:
-        verdict = verdict or _disproof(r, of_windows, in_use(ask(r)))
-        if verdict:
-            break
-    if verdict is None:
-        verdict = _disproof(day, total, in_use(ask(day)) if whole is None else whole)
-    if verdict is None:
-        verdict = agreement(day, total, len(parts))
+    try:
+        yield from sums.hours_and_whole(day, whole)
+    except Disproved as found:
+        verdict = Proof(holds=False, evidence=str(found))
+    else:
+        verdict = agreement(day, add_up(sums.now.values()))
     yield verdict
     return verdict
-
-
-def _disproof(r: Range, of_windows: Agents, asked: Agents) -> Proof | None:
-    if of_windows == asked:
-        return None
-    return Proof(
-        holds=False,
-        evidence=f"{r}: the sum of its windows and the answer for all of it differ: {difference(of_windows, asked)}.",
-    )
-
-
-def _sum(usages: Iterable[Usage]) -> Usage:
-    total = NOTHING
-    for usage in usages:
-        total = total.plus(usage)
-    return total

@@ -37,8 +37,8 @@ class Stored(Protocol):
         """The known windows of `r` whose stored source is `derived`."""
 
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
-        """The known windows of `r` whose stored source is `asked`, and whether its hour was asked after that, by
-        itself, and agreed."""
+        """The known windows of `r` whose stored source is `asked`, and whether their hour, too, was asked by itself
+        and agreed with what is stored of it."""
 
 
 class Source(StrEnum):
@@ -82,14 +82,26 @@ class KnownEmpty:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What is stored of all of `range` was found equal to the API: rewrite nothing, the sources stay."""
+    """What is stored of all of `range` was found equal to the API: rewrite nothing, the sources stay.
+
+    `asked`: the answer for just this range was had, and agreed; otherwise it follows from others.
+    """
 
     range: Range
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
     """Forget, now, what is stored of every window of `ranges`: it was derived, and is not to be trusted."""
+
+    ranges: tuple[Range, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The windows of `ranges` can't be had now, while others can: to be tried again, but not soon."""
 
     ranges: tuple[Range, ...]
     reason: str
@@ -124,4 +136,4 @@ class Note:
     warning: bool = False
 
 
-Step = Known | KnownEmpty | Verified | Discard | Proof | Audited | Note
+Step = Known | KnownEmpty | Verified | Discard | LeftOut | Proof | Audited | Note

@@ -766,3 +766,19 @@ def test_a_client_closes_and_opens_again(server: ScriptedServer, make_client: Ma
         assert isinstance(asking, WolkvoxClient)
         asking.agent_9(WINDOW)
     assert asking.agent_9(WINDOW).agents == ANA
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [refusal(500, "x"), Reply(), Reply(body=b"<html></html>"), Reply(reset=True), refusal(403, "backup")],
+    ids=["500", "empty body", "web page", "reset", "unknown 403"],
+)
+def test_asked_briefly_a_fault_is_heard_soon_and_a_collision_is_waited_for(
+    server: ScriptedServer, make_client: MakeClient, fault: Reply
+) -> None:
+    collision = refusal(403, "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)")
+    server.script = [fault, collision, collision, collision, collision, fault, fault, answer(row())]
+    stretch = Range(datetime(2026, 11, 16, 12), datetime(2026, 11, 16, 12, 5))
+    with pytest.raises(Transient):
+        make_client().agent_9(stretch, requests=3)
+    assert len(server.seen) == 7

@@ -22,6 +22,7 @@ from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator, Use
+from wolkvox_assets.store.evidence import leave_out
 from wolkvox_assets.windows import WINDOW, Range, one
 from wolkvox_assets_tests.automation.conftest import DAY, Clock, Location, Tick, located
 
@@ -353,8 +354,12 @@ def test_a_window_of_the_last_days_that_cannot_be_read_keeps_no_history_out(
     location.forget(bad, old)
     assert asked_for(location.sensor()) == [bad]
     location.record(CATCH_UP, FAILED, ended=now, tags={PERMANENT: THESE_WINDOWS})
+    with location.project.store.transaction() as con:
+        leave_out(con, "main", bad, "nonsense", now)
     clock.set(now + 2 * MINUTE)
-    assert asked_for(location.sensor()) == [bad, old]
+    assert asked_for(location.sensor()) == [old]
+    clock.set(now + 16 * MINUTE)
+    assert bad in asked_for(location.sensor())
 
 
 def test_runs_over_history_serve_live_windows_where_their_schedule_is_on_whoever_switched_it(
@@ -590,8 +595,8 @@ def unreadable(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *windows: 
     """As if no answer could be read that has anything of these windows in it."""
     ask = WolkvoxClient.agent_9
 
-    def agent_9(client: WolkvoxClient, stretch: Range, /) -> Answer:
-        answer = ask(client, stretch)
+    def agent_9(client: WolkvoxClient, stretch: Range, /, *, requests: int | None = None) -> Answer:
+        answer = ask(client, stretch, requests=requests)
         if any(stretch.start <= window < stretch.end for window in windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
@@ -627,7 +632,7 @@ def test_a_window_that_cannot_be_read_keeps_no_late_record_from_being_found(
         assert stored == location.project.true_rows(yesterday.windows())
 
 
-def test_a_known_window_that_cannot_be_read_any_more_is_asked_once_a_day(
+def test_a_known_window_that_cannot_be_read_any_more_rests(
     location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     noon = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)  # 12:01 on a Wednesday
@@ -642,6 +647,8 @@ def test_a_known_window_that_cannot_be_read_any_more_is_asked_once_a_day(
     assert not location.execute(LIVE).success
     asked = simulator.counters.requests
     assert asked > 1
+    with location.project.store.transaction() as con:
+        con.execute("UPDATE agent_9_left_out SET tried_at = $noon", {"noon": noon.replace(tzinfo=None)})
     assert location.execute(LIVE).success  # nothing else is wrong, and this one rests
     assert simulator.counters.requests == asked
 

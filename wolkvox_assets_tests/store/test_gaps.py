@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import asked_in_vain, days_of_the_future, holes, verified
-from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.gaps import days_of_the_future, holes, verified
 from wolkvox_assets.windows import WINDOW, Range
 
 DAY = datetime(2026, 11, 18)
@@ -58,34 +56,11 @@ def test_moments_of_the_future_say_nothing(store: Store) -> None:
         assert days_of_the_future(con, "main", later) == set()
 
 
-def test_what_was_asked_by_itself_and_is_not_verified_by_it_was_asked_in_vain(store: Store) -> None:
-    at = DAY + timedelta(days=2)
-
-    def asked(window: datetime, windows: int = 1, api: str = "agent_9") -> None:
-        last = window + windows * WINDOW - timedelta(seconds=1)
-        record = RequestRecord(
-            at.replace(tzinfo=UTC),
-            api,
-            f"{window:%Y%m%d%H%M%S}",
-            f"{last:%Y%m%d%H%M%S}",
-            200,
-            "200",
-            "",
-            1,
-            0.1,
-            "",
-        )
-        with store.transaction() as con:
-            record_requests(con, "main", [record], run_id="run", now=at.replace(tzinfo=UTC))
-
-    for n, verified_at in enumerate((DAY, at + WINDOW, DAY, DAY)):
-        known(store, DAY + n * WINDOW, verified_at)
-    for n in (0, 1):
-        asked(DAY + n * WINDOW)
-    asked(DAY + 2 * WINDOW, windows=2)  # not by itself
-    asked(DAY + 9 * WINDOW)  # not known
+def test_windows_that_are_left_out_are_no_holes(store: Store) -> None:
+    known(store, DAY, DAY)
     with store.reading() as con:
         assert con is not None
-        assert asked_in_vain(con, "main", at - WINDOW) == {DAY}
-        assert asked_in_vain(con, "main", at) == set()
-        assert asked_in_vain(con, "other", DAY) == set()
+        assert holes(con, "main", DAY, DAY + 5 * WINDOW, NOW, {DAY + 2 * WINDOW, DAY - WINDOW}) == [
+            Range(DAY + 3 * WINDOW, DAY + 5 * WINDOW),
+            Range(DAY + WINDOW, DAY + 2 * WINDOW),
+        ]

@@ -104,6 +104,19 @@ COLUMNS = {
         ("evidence", "VARCHAR"),
         ("run_id", "VARCHAR"),
     ],
+    "agent_9_agreements": [
+        ("operation", "VARCHAR"),
+        ("range_start", "TIMESTAMP"),
+        ("range_end", "TIMESTAMP"),
+        ("agreed_at", "TIMESTAMP"),
+    ],
+    "agent_9_left_out": [
+        ("operation", "VARCHAR"),
+        ("window_start", "TIMESTAMP"),
+        ("times", "INTEGER"),
+        ("tried_at", "TIMESTAMP"),
+        ("reason", "VARCHAR"),
+    ],
     "quota_readings": [
         ("operation", "VARCHAR"),
         ("read_at", "TIMESTAMP"),

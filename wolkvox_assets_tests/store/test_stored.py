@@ -7,44 +7,93 @@ import pytest
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows, verify_windows
+from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
-from wolkvox_assets.windows import WINDOW, Range
+from wolkvox_assets.windows import WINDOW, Range, one
 from wolkvox_assets_tests.store.tables import content
 
 NINE = Range(datetime(2026, 11, 18, 9), datetime(2026, 11, 18, 10))
+DAY = Range(datetime(2026, 11, 18), datetime(2026, 11, 19))
 FETCHED = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.mark.parametrize(
-    ("hour_asked", "last_second", "verified", "agreed"),
-    [
-        (FETCHED + MINUTE, "20261118095959", FETCHED + 2 * MINUTE, True),
-        (
-            FETCHED - MINUTE,
-            "20261118095959",
-            FETCHED + 2 * MINUTE,
-            False,
-        ),  # it did not agree: fetched anew since
-        (FETCHED + 3 * MINUTE, "20261118095959", FETCHED + 2 * MINUTE, False),  # nothing came of it
-        (FETCHED + MINUTE, "20261118105959", FETCHED + 2 * MINUTE, False),  # not the hour by itself
-        (None, "", FETCHED + 2 * MINUTE, False),  # verified with its day
-    ],
-)
-def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
-    store: Store, hour_asked: datetime | None, last_second: str, verified: datetime, agreed: bool
-) -> None:
+@pytest.fixture
+def asked(store: Store) -> Store:
+    """The windows of an hour were asked, and one after it derived; the hour's own request came to nothing."""
     with store.transaction() as con:
         windows = [content(window, fetched_at=FETCHED) for window in NINE.windows()]
         derived = content(NINE.end, source="derived", fetched_at=FETCHED)
         replace_windows(con, "main", [*windows, derived], run_id="run")
-        verify_windows(con, "main", NINE, verified)
-        if hour_asked is not None:
+        for status, code in ((503, None), (200, "500"), (200, "200")):
             record = RequestRecord(
-                hour_asked, "agent_9", "20261118090000", last_second, 200, "200", "", 0, 0.1, ""
+                FETCHED + MINUTE,
+                "agent_9",
+                "20261118090000",
+                "20261118095959",
+                status,
+                code,
+                "",
+                None,
+                0.1,
+                "",
             )
-            for operation in ("main", "other"):
-                record_requests(con, operation, [record], run_id="run", now=datetime.now(UTC))
-    stored = StoredWindows(store, "main")
+            record_requests(con, "main", [record], run_id="run", now=FETCHED)
+        verify_windows(con, "main", DAY, FETCHED + 2 * MINUTE)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("stretch", "agreed_at", "agreed"),
+    [
+        (NINE, FETCHED + MINUTE, True),
+        (NINE, FETCHED - MINUTE, False),  # fetched anew by another run, after that
+        (Range(NINE.start, NINE.end + WINDOW), FETCHED + MINUTE, False),  # not the hour by itself
+        (DAY, FETCHED + MINUTE, False),
+        (None, None, False),  # requests that failed, or whose answer did not agree, and then the day verified
+    ],
+)
+def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
+    asked: Store, stretch: Range | None, agreed_at: datetime | None, agreed: bool
+) -> None:
+    if stretch is not None and agreed_at is not None:
+        with asked.transaction() as con:
+            record_agreement(con, "main", stretch, agreed_at)
+    with asked.transaction() as con:
+        record_agreement(con, "other", NINE, FETCHED + MINUTE)
+    stored = StoredWindows(asked, "main")
     assert stored.asked(Range(NINE.start, NINE.end + WINDOW)) == dict.fromkeys(NINE.windows(), agreed)
+
+
+def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: Store) -> None:
+    with asked.transaction() as con:
+        record_agreement(con, "main", NINE, FETCHED + MINUTE)
+        forget_agreements(con, "main", [one(NINE.end)])
+    assert all(StoredWindows(asked, "main").asked(NINE).values())
+    with asked.transaction() as con:
+        forget_agreements(con, "main", [one(NINE.end - WINDOW)])
+    assert not any(StoredWindows(asked, "main").asked(NINE).values())
+
+
+def test_a_file_of_before_is_read(asked: Store) -> None:
+    with asked.transaction() as con:
+        con.execute("DROP TABLE agent_9_agreements")
+    assert not any(StoredWindows(asked, "main").asked(NINE).values())
+
+
+def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: Store) -> None:
+    window = NINE.start
+    rests = []
+    for n in range(9):
+        at = FETCHED + n * timedelta(days=3)
+        with asked.transaction() as con:
+            leave_out(con, "main", one(window), "HTTP 500", at)
+            rests.append(next(m for m in range(15, 3000, 15) if not resting(con, "main", at + m * MINUTE)))
+            assert resting(con, "main", at) == {window}
+            assert not resting(con, "main", at - MINUTE)  # the clock was set back
+            assert not resting(con, "other", at)
+    assert rests == [15, 30, 60, 120, 240, 480, 960, 1920, 1920]
+    with asked.transaction() as con:
+        take_in(con, "main", NINE)
+        assert not resting(con, "main", FETCHED + timedelta(days=24))

@@ -60,6 +60,27 @@ class Server:
         return len(self.asked)
 
 
+class Later(Server):
+    """Records arrive after so many requests."""
+
+    def __init__(self, truth: Truth, late: Mapping[int, datetime]) -> None:
+        super().__init__(truth)
+        self.late = late
+
+    def __call__(self, r: Range) -> Agents:
+        answer = super().__call__(r)
+        if (window := self.late.get(len(self.asked))) is not None:
+            self.truth = with_late(self.truth, window)
+            self.starts = sorted(self.truth)
+        return answer
+
+
+def with_late(truth: Truth, *windows: datetime) -> dict[datetime, Agents]:
+    """The truth, and a record that came late in each of these windows."""
+    late = {"Tardía": Usage(1, 42, 0, 42)}
+    return {**truth, **{w: add_up((truth.get(w, {}), late)) for w in windows}}
+
+
 @dataclass(frozen=True)
 class Use:
     """One use of hold."""

@@ -2,13 +2,15 @@ from datetime import timedelta
 
 import pytest
 
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Trust, make_true
 from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
     DAY,
+    LATER,
     MONDAY,
     MONTH,
+    Later,
     Lying,
     Server,
     Store,
@@ -17,6 +19,7 @@ from wolkvox_assets_tests.sync.model import (
     day_of,
     quiet,
     shouting,
+    truth_of,
     uses_on,
 )
 
@@ -148,3 +151,31 @@ def test_names_that_change_case_fail_the_proof() -> None:
     run([DAY], Lying(busy(DAY), shouting), store, Trust.UNPROVED)
     assert [proof.holds for proof in store.proofs] == [False]
     assert no_derived(store, DAY)
+
+
+# Of a day: 288 windows, then 24 hours (23 h first), then the day.
+@pytest.mark.parametrize(
+    ("at", "hours"),
+    [(100, 20), (250, 20), (288, 9), (290, 9), (296, 9), (296, 16), (300, 18), (300, 3), (312, 12)],
+)
+def test_a_record_that_arrives_during_the_first_proof_condemns_nothing(at: int, hours: int) -> None:
+    server = Later(busy(DAY, agents=5), {at: MONDAY + timedelta(hours=hours)})
+    steps = Store()
+    count = 0
+    for step in make_true(
+        [DAY], ask=server, stored=steps, settled_before=LATER, trust=Trust.UNPROVED, seed=1
+    ):
+        steps.apply(step)
+        count = server.requests
+    assert [proof.holds for proof in steps.proofs] == [True]
+    assert count <= 288 + 25 + 1 + 24 + 13
+    # Found, but where nothing that was asked after it came could show it.
+    if at < 288 + 24 - hours or at == 312:
+        assert at == 312 or steps.content() == truth_of(server, [DAY])
+
+
+def test_a_record_that_arrives_after_the_probe_condemns_nothing() -> None:
+    server = Later(busy(WEEK, agents=5), {1: MONDAY + timedelta(days=4, hours=9)})
+    store = Store()
+    run([WEEK], server, store, Trust.UNPROVED)
+    assert [proof.holds for proof in store.proofs] == [True]

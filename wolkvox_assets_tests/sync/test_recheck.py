@@ -11,6 +11,8 @@ from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
     DAY,
     MONDAY,
+    MONTH,
+    Later,
     Lying,
     Server,
     Store,
@@ -22,10 +24,10 @@ from wolkvox_assets_tests.sync.model import (
     shouting,
     truth_of,
     uses_on,
+    with_late,
 )
 
 HOUR = timedelta(hours=1)
-LATE = {"Tardía": Usage(1, 42, 0, 42)}
 
 
 def stored(truth: Truth, r: Range = DAY, *, hours_verified: int = 0) -> Store:
@@ -35,10 +37,6 @@ def stored(truth: Truth, r: Range = DAY, *, hours_verified: int = 0) -> Store:
     for window in Range(r.start, r.start + hours_verified * HOUR).windows():
         store.kept[window].verified = True
     return store
-
-
-def with_late(truth: Truth, *windows: datetime) -> dict[datetime, Agents]:
-    return {**truth, **{w: add_up((truth.get(w, {}), LATE)) for w in windows}}
 
 
 def hours_too_small(r: Range, agents: Agents) -> Agents:
@@ -163,20 +161,6 @@ def test_an_hour_that_was_only_verified_with_its_day_is_asked_for_the_proof() ->
     assert [proof.holds for proof in store.proofs] == [True]
 
 
-class Later(Server):
-    """Records arrive after so many requests."""
-
-    def __init__(self, truth: Truth, late: dict[int, datetime]) -> None:
-        super().__init__(truth)
-        self.late = late
-
-    def __call__(self, r: Range) -> Agents:
-        answer = super().__call__(r)
-        if (window := self.late.get(len(self.asked))) is not None:
-            self.truth = with_late(self.truth, window)
-        return answer
-
-
 def test_records_that_arrive_while_a_day_is_walked_through_condemn_nothing() -> None:
     before = busy(DAY, agents=5)
     first = with_late(before, MONDAY + 12 * HOUR)
@@ -228,3 +212,51 @@ def test_a_day_that_is_partly_known_is_asked_and_a_whole_one_beside_it_verified(
     store = stored(truth, days)
     del store.kept[MONDAY + 3 * HOUR]
     assert run([days], Server(truth), store, Trust.UNPROVED) == 1 + 288
+
+
+def a_month_back(r: Range = MONTH) -> Range:
+    """31 days, in two calendar months."""
+    return day_of(r.start + timedelta(days=10), 31)
+
+
+@pytest.mark.parametrize("uses", [0, 300])
+def test_a_month_of_quiet_days_that_did_not_change_is_a_request_for_each_of_its_calendar_months(
+    uses: int,
+) -> None:
+    r = a_month_back()
+    truth = quiet(r, uses)
+    store = stored(truth, r)
+    assert run([r], Server(truth), store, Trust.UNPROVED) == 2
+    assert not store.rewritten
+    assert not store.proofs
+    assert run([MONTH], Server({}), stored({}, MONTH), Trust.UNPROVED) == 1
+
+
+def test_a_live_day_among_a_month_of_days_is_the_proof_for_them() -> None:
+    r = a_month_back()
+    newest = day_of(r.end - timedelta(days=1))
+    truth = busy(r, agents=5)
+    store = stored(truth, r)
+    for window in Range(newest.start, newest.end - HOUR).windows():
+        store.kept[window].verified = True
+    assert run([r], Server(truth), store, Trust.UNPROVED) == 2 + 2
+    assert [proof.holds for proof in store.proofs] == [True]
+
+
+def test_only_the_days_of_the_month_that_differs_are_asked() -> None:
+    r = a_month_back()
+    before = quiet(r, 300)
+    window = MONTH.end + timedelta(days=3, hours=11)
+    server, store = Server(with_late(before, window)), stored(before, r)
+    assert run([r], server, store, Trust.UNPROVED) <= 2 + 10 + 24 + 12
+    assert {w.replace(minute=0) for w in store.rewritten} == {window}
+    assert not store.proofs
+
+
+def test_a_quiet_month_that_is_not_additive_is_found_out() -> None:
+    r = day_of(MONDAY, 10)
+    server = Touching(list(uses_on(r, 40, seconds=400)))
+    store = stored(truth_of(server, [r]), r)
+    assert run([r], server, store, Trust.UNPROVED) <= len(r) + 60
+    assert [proof.holds for proof in store.proofs] == [False]
+    assert store.sources(r) == {"asked"}

@@ -1,6 +1,6 @@
 """One window whose answer can't be read keeps no other out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,11 +11,12 @@ from wolkvox_assets.sync import (
     Ask,
     BadAnswers,
     Known,
+    LeftOut,
     Source,
     Step,
     Trust,
-    around_bad_answers,
     make_true,
+    quarantine,
 )
 from wolkvox_assets.usage import Agents, Usage, add_up
 from wolkvox_assets.windows import Range
@@ -50,7 +51,7 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
     for unsure, given_up in (((), True), (Unreadable, False)):
         with pytest.raises(BadAnswers) as left_out:
             list(
-                around_bad_answers(
+                quarantine(
                     [windows],
                     ask,
                     Trust.FAILED,
@@ -98,7 +99,7 @@ def test_all_but_the_bad_windows_are_known_in_the_end(bad: set[int], trust: Trus
     found: dict[datetime, Agents] = {}
 
     def run() -> None:
-        for step in around_bad_answers([whole], ask, trust, make, Unreadable):
+        for step in quarantine([whole], ask, trust, make, bad=Unreadable):
             match step:
                 case Known(window=window, agents=agents):
                     found[window] = agents
@@ -126,7 +127,7 @@ def test_other_errors_pass_at_once() -> None:
             yield Known(r.start, ask(r), Source.ASKED)
 
     with pytest.raises(ConnectionError):
-        list(around_bad_answers([Range(START, START + WINDOW)], ask, Trust.PROVED, make, Unreadable))
+        list(quarantine([Range(START, START + WINDOW)], ask, Trust.PROVED, make, bad=Unreadable))
 
 
 @pytest.mark.parametrize("trust", Trust)
@@ -148,7 +149,7 @@ def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_o
         )
 
     with pytest.raises(BadAnswers, match="it is not the windows"):
-        list(around_bad_answers([whole], ask, trust, make, Unreadable, give_up_after=12))
+        list(quarantine([whole], ask, trust, make, bad=Unreadable, give_up_after=12))
     assert asked <= 120
 
 
@@ -172,7 +173,7 @@ def test_a_bad_hour_keeps_no_history_out(trust: Trust) -> None:
     found = set()
 
     def run() -> None:
-        for step in around_bad_answers([whole], ask, trust, make, Unreadable, give_up_after=12):
+        for step in quarantine([whole], ask, trust, make, bad=Unreadable, give_up_after=12):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -198,7 +199,7 @@ def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
     found = set()
 
     def run() -> None:
-        for step in around_bad_answers([whole], ask, Trust.FAILED, make, Unreadable):
+        for step in quarantine([whole], ask, Trust.FAILED, make, bad=Unreadable):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -233,7 +234,7 @@ def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
         )
 
     found: dict[datetime, Agents] = {}
-    for step in around_bad_answers([whole], ask, trust, make, Unreadable, Slow):
+    for step in quarantine([whole], ask, trust, make, bad=Unreadable, slow=Slow):
         match step:
             case Known(window=window, agents=agents):
                 found[window] = agents
@@ -255,7 +256,101 @@ def test_a_short_range_that_is_not_answered_in_time_is_heard() -> None:
 
     with pytest.raises(Slow):
         list(
-            around_bad_answers(
-                [Range(START, START + 9000 * WINDOW)], ask, Trust.PROVED, make, Unreadable, Slow
+            quarantine(
+                [Range(START, START + 9000 * WINDOW)], ask, Trust.PROVED, make, bad=Unreadable, slow=Slow
             )
         )
+
+
+class Fault(Exception):
+    pass
+
+
+class Troubled:
+    """Fails for ranges that `fails` names; counts every request. Patience is 20 requests."""
+
+    def __init__(self, fails: Callable[[Range], bool]) -> None:
+        self.fails = fails
+        self.requests = 0
+        self.known: set[datetime] = set()
+        self.left_out: set[datetime] = set()
+
+    def briefly(self, r: Range, requests: int) -> Agents:
+        for _ in range(requests):
+            self.requests += 1
+            if not self.fails(r):
+                return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
+        raise Fault(str(r))
+
+    def ask(self, r: Range, /) -> Agents:
+        return self.briefly(r, 20)
+
+    def run(self, whole: Range, trust: Trust) -> None:
+        def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+            return make_true(
+                ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+            )
+
+        for step in quarantine(
+            [whole], self.ask, trust, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
+        ):
+            if isinstance(step, Known):
+                self.known.add(step.window)
+            if isinstance(step, LeftOut):
+                self.left_out.update(w for r in step.ranges for w in r.windows())
+
+
+TWO_DAYS = Range(START, START + 2 * 288 * WINDOW)
+
+
+@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("bad", [0, 300, 575])
+def test_one_window_that_fails_while_others_are_answered_is_left_out(trust: Trust, bad: int) -> None:
+    window = START + bad * WINDOW
+    server = Troubled(lambda r: r.start <= window < r.end)
+    with pytest.raises(BadAnswers):
+        server.run(TWO_DAYS, trust)
+    assert server.known == set(TWO_DAYS.windows()) - {window}
+    assert server.left_out == {window}
+    assert server.requests <= len(TWO_DAYS) + 30 + 50
+
+
+def test_a_lone_window_that_fails_is_told_from_an_outage_by_another() -> None:
+    server = Troubled(lambda r: r.start == START)
+    with pytest.raises(BadAnswers):
+        server.run(Range(START, START + WINDOW), Trust.FAILED)
+    assert server.requests == 3 + 1 + 3
+
+
+@pytest.mark.parametrize("windows", [1, 8000])
+def test_an_outage_is_waited_for_and_ends_with_one_failure_and_few_requests(windows: int) -> None:
+    server = Troubled(lambda r: True)
+    with pytest.raises(Fault):
+        server.run(Range(START, START + windows * WINDOW), Trust.PROVED)
+    assert not server.left_out
+    assert server.requests <= 3 + 2 + 20 + 2
+
+
+def test_a_short_outage_in_the_middle_leaves_nothing_out() -> None:
+    server = Troubled(lambda r: False)
+    server.fails = lambda r: 100 <= server.requests < 115
+    server.run(TWO_DAYS, Trust.FAILED)
+    assert server.known == set(TWO_DAYS.windows())
+
+
+def test_where_each_range_over_a_day_fails_shorter_ones_are_asked_from_then_on() -> None:
+    server = Troubled(lambda r: len(r) > 288)
+    server.run(Range(START, START + 30 * 288 * WINDOW), Trust.PROVED)
+    assert len(server.known) == 30 * 288
+    in_vain = 0
+    server = Troubled(lambda r: len(r) > 288)
+    fails = server.fails
+
+    def counted(r: Range) -> bool:
+        nonlocal in_vain
+        in_vain += fails(r)
+        return fails(r)
+
+    server.fails = counted
+    server.run(Range(START, START + 30 * 288 * WINDOW), Trust.PROVED)
+    assert in_vain <= 12

@@ -1,20 +1,40 @@
 """Going on around answers that can't be had: one bad window, or a range too long, must not keep all others out.
 
-What belongs here: narrowing a range that fails down to the windows that fail, and leaving those out; asking in
-shorter ranges where long ones take too long. What doesn't: which errors these are (the caller's), making
-windows true (`run.py`).
+What belongs here: telling a bad range from an outage, narrowing it down to the windows that fail, and leaving those
+out; asking in shorter ranges where long ones fail. What doesn't: which errors these are, and how long is waited
+(the caller's), making windows true (`run.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from wolkvox_assets.sync.steps import Ask, Discard, Known, KnownEmpty, Note, Proof, Step, Trust, Verified
+from wolkvox_assets.sync.steps import (
+    Ask,
+    Discard,
+    Known,
+    KnownEmpty,
+    LeftOut,
+    Note,
+    Proof,
+    Step,
+    Trust,
+    Verified,
+)
 from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import WINDOW, Range, contiguous
+from wolkvox_assets.windows import WINDOW, Range, contiguous, one
 
 Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""
+
+AskBriefly = Callable[[Range, int], Agents]
+"""Like `Ask`, but gives up after so many requests where the trouble may be the range's."""
+
+Errors = type[Exception] | tuple[type[Exception], ...]
+
+_HOUR = 12  # windows
+_BRIEFLY = 3  # requests
+_DAY = timedelta(days=1)
 
 
 class BadAnswers(Exception):
@@ -34,29 +54,46 @@ class BadAnswers(Exception):
         self.given_up = given_up
 
 
-def around_bad_answers(
+class _RangeFails(Exception):
+    """A range fails while others are answered."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def quarantine(
     ranges: Sequence[Range],
     ask: Ask,
     trust: Trust,
     make: Make,
-    bad: type[Exception] | tuple[type[Exception], ...],
-    slow: type[Exception] | tuple[type[Exception], ...] = (),
-    unsure: type[Exception] | tuple[type[Exception], ...] = (),
+    *,
+    bad: Errors,
+    slow: Errors = (),
+    faults: Errors = (),
+    unsure: Errors = (),
+    ask_briefly: AskBriefly | None = None,
     long: int = 288,
     give_up_after: int = 150,
 ) -> Iterator[Step]:
     """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
-    window in a month. A window that raises it by itself is left out, with a `Note`, and `BadAnswers` is raised
-    when all else is done; at once when `give_up_after` windows were left out and no answer could be read but
-    empty ones, which have nothing to be read: then it is not the windows. What is `unsure` as well could be read,
-    and only can't be told yet.
+    window in a month. A window that raises it by itself is left out (`LeftOut`, and a `Note`), and `BadAnswers` is
+    raised when all else is done; at once when `give_up_after` windows were left out and no answer could be read
+    but empty ones, which have nothing to be read: then it is not the windows. What is `unsure` as well could be
+    read, and only can't be told yet.
 
     A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
     then on; a shorter one that does is heard.
+
+    `faults` may be an outage, or the range's own. So each range is asked with little patience (`ask_briefly`); where
+    that fails, one or two small ranges are asked, once each, that worked before or lie elsewhere. One of them is
+    answered: the range is bad, as above, and where two ranges over `long` fail so, shorter ones are asked from
+    then on. None is: it is an outage, and the range is asked with all patience (`ask`), whose error is heard.
     """
-    yield from _Around(ask, trust, make, bad, slow, unsure, long, give_up_after).make_true(ranges)
+    around = _Around(ask, trust, make, bad, slow, faults, unsure, ask_briefly, long, give_up_after)
+    return around.make_true(ranges)
 
 
 @dataclass
@@ -64,18 +101,23 @@ class _Around:
     ask: Ask
     trust: Trust
     make: Make
-    bad: type[Exception] | tuple[type[Exception], ...]
-    slow: type[Exception] | tuple[type[Exception], ...]
-    unsure: type[Exception] | tuple[type[Exception], ...]
+    bad: Errors
+    slow: Errors
+    faults: Errors
+    unsure: Errors
+    ask_briefly: AskBriefly | None
     long: int
     give_up_after: int
     # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
     waiting: list[list[Range]] = field(default_factory=list)
     asked: Range | None = None  # the latest
-    longest: int | None = None  # windows that an answer is had for in time, as far as is known
+    longest: int | None = None  # windows that an answer is had for, as far as is known
     first: Exception | None = None
     left_out: set[datetime] = field(default_factory=set)
     readable: bool = False
+    worked: Range | None = None  # the latest small range that was answered
+    suspect: Range | None = None  # fails as a whole while others are answered
+    long_failed: Range | None = None  # the shortest over `long` that did so last
 
     def make_true(self, ranges: Sequence[Range]) -> Iterator[Step]:
         self.waiting.append(list(ranges))
@@ -97,6 +139,8 @@ class _Around:
                 if isinstance(step, Proof):
                     self.trust = Trust.PROVED if step.holds else Trust.FAILED
                 yield step
+        except _RangeFails as found:
+            yield from self._around(found.error, left)
         except self.bad as error:
             yield from self._around(error, left)
         except self.slow:
@@ -107,9 +151,66 @@ class _Around:
 
     def _ask(self, r: Range, /) -> Agents:
         self.asked = r
-        answer = self.ask(r)
+        answer = self._answer(r)
         self.readable = self.readable or bool(answer)
+        if len(r) <= _HOUR:
+            self.worked = r
         return answer
+
+    def _answer(self, r: Range) -> Agents:
+        if self.ask_briefly is None:
+            return self.ask(r)
+        # Part of what failed: if it is only bad luck, being cut once more costs little.
+        suspected = self.suspect is not None and self.suspect.start <= r.start and r.end <= self.suspect.end
+        requests = 1 if suspected and len(r) > 1 else _BRIEFLY
+        try:
+            return self.ask_briefly(r, requests)
+        except self.faults as error:
+            fault = self._heard(r, error)
+        if not self._others_are_answered(r):
+            try:
+                return self.ask(r)
+            except self.faults as error:
+                fault = self._heard(r, error)
+            # It was waited for: were it an outage, it may be over by now, and this range bad all the same.
+            if not self._others_are_answered(r):
+                raise fault
+        elif len(r) == 1:
+            # A server that fails now and then could have failed just here.
+            try:
+                return self.ask_briefly(r, _BRIEFLY)
+            except self.faults as error:
+                fault = self._heard(r, error)
+        self.suspect = r
+        self._learn(r)
+        raise _RangeFails(fault)
+
+    def _heard(self, r: Range, error: Exception) -> Exception:
+        if isinstance(error, self.bad) or (isinstance(error, self.slow) and len(r) > self.long):
+            raise error
+        return error
+
+    def _others_are_answered(self, r: Range) -> bool:
+        """Asks what worked before, or lies elsewhere: a window, once each."""
+        assert self.ask_briefly is not None  # noqa: S101  # only asked where it is there
+        elsewhere = [one(r.start - WINDOW), one(r.start - _DAY - WINDOW)]
+        for probe in [self.worked, elsewhere[1]] if self.worked else elsewhere:
+            try:
+                self.ask_briefly(probe, 1)
+            except self.bad:
+                return True  # an answer, although it can't be used
+            except self.faults:
+                continue
+            return True
+        return False
+
+    def _learn(self, r: Range) -> None:
+        """Two ranges over `long`, apart from each other, fail: it is their length."""
+        if len(r) <= self.long:
+            return
+        before, self.long_failed = self.long_failed, r
+        if before is not None and (before.end <= r.start or r.end <= before.start):
+            self.longest = max(self.long, len(r) // 2)
 
     def _around(self, error: Exception, left: set[datetime]) -> Iterator[Step]:
         """`left`: what is still to be done of the ranges that an answer was bad for."""
@@ -123,6 +224,7 @@ class _Around:
         self.first = self.first or error
         gone = set(asked.windows()) if asked else left
         self.left_out |= gone
+        yield LeftOut(tuple(contiguous(gone)), str(error))
         yield Note(f"{error} Left out for now; the others go on.", warning=True)
         if not self.readable and len(self.left_out) >= self.give_up_after:
             raise BadAnswers(self.first, contiguous(self.left_out), given_up=True) from self.first

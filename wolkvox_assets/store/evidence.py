@@ -1,0 +1,116 @@
+"""What was learnt of ranges by asking them: those that agreed with their windows, and windows left out for now.
+
+What belongs here: writing and reading `agent_9_agreements` and `agent_9_left_out`. What doesn't: finding it out
+(`sync/`). It is recorded as it is found: times of requests say nothing of what became of them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import duckdb
+
+from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.windows import Range, one
+
+# How long a window that can't be had rests: this, and twice as long each time it is tried in vain.
+_FIRST_REST = timedelta(minutes=15)
+_DOUBLINGS = 7  # 15 minutes to a day and a third
+
+EVERYTHING = Range(datetime(1, 1, 1), datetime(9999, 1, 1))
+
+
+def record_agreement(
+    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, verified_at: datetime
+) -> None:
+    """Note that this very range was asked, and agreed at `verified_at` (aware) with what is stored of it.
+
+    Not where a window of it was stored after that: of that nobody knows.
+    """
+    span = {"operation": operation, "start": stretch.start, "end": stretch.end}
+    con.execute(
+        "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start = $start AND range_end = $end",
+        span,
+    )
+    con.execute(
+        "INSERT INTO agent_9_agreements SELECT $operation, $start, $end, $at WHERE NOT EXISTS ("
+        " FROM agent_9_window_log WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+        " AND fetched_at > $at)",
+        {**span, "at": naive_utc(verified_at)},
+    )
+
+
+def forget_agreements(con: duckdb.DuckDBPyConnection, operation: str, stretches: Sequence[Range]) -> None:
+    """What agreed with these windows says nothing once they are replaced, or forgotten."""
+    for stretch in stretches:
+        con.execute(
+            "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start < $end AND range_end > $start",
+            {"operation": operation, "start": stretch.start, "end": stretch.end},
+        )
+
+
+def agreed_hours(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> set[datetime]:
+    """The starts of the hours of this range that were asked and agreed with all their windows."""
+    if not _is_there(con, "agent_9_agreements"):
+        return set()
+    rows = con.execute(
+        "SELECT range_start FROM agent_9_agreements WHERE operation = $operation"
+        " AND range_start > $start - INTERVAL 1 HOUR AND range_start < $end"
+        " AND date_trunc('hour', range_start) = range_start AND range_end = range_start + INTERVAL 1 HOUR",
+        {"operation": operation, "start": stretch.start, "end": stretch.end},
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def leave_out(
+    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, reason: str, tried_at: datetime
+) -> None:
+    """Note that these windows could not be had at `tried_at` (aware)."""
+    for window in stretch.windows():
+        about = {"operation": operation, "window": window}
+        before = con.execute(
+            "SELECT MAX(times) FROM agent_9_left_out WHERE operation = $operation AND window_start = $window",
+            about,
+        ).fetchone()
+        take_in(con, operation, one(window))
+        con.execute(
+            "INSERT INTO agent_9_left_out VALUES ($operation, $window, $times, $at, $reason)",
+            {
+                **about,
+                "times": ((before and before[0]) or 0) + 1,
+                "at": naive_utc(tried_at),
+                "reason": reason[:2000],
+            },
+        )
+
+
+def take_in(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> None:
+    """These windows are no longer left out: they were had."""
+    con.execute(
+        "DELETE FROM agent_9_left_out"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        {"operation": operation, "start": stretch.start, "end": stretch.end},
+    )
+
+
+def resting(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[datetime]:
+    """The windows that are left out at `now` (aware): a quarter of an hour, and longer each time, up to a day or so."""
+    if not _is_there(con, "agent_9_left_out"):
+        return set()
+    rows = con.execute(
+        "SELECT window_start, times, tried_at FROM agent_9_left_out WHERE operation = $operation",
+        {"operation": operation},
+    ).fetchall()
+    at = naive_utc(now)
+    # One tried in the future was tried by a clock that was wrong.
+    return {
+        window
+        for window, times, tried in rows
+        if tried <= at < tried + _FIRST_REST * (1 << min(times - 1, _DOUBLINGS))
+    }
+
+
+def _is_there(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    # A file of before is read before anything is stored in it.
+    return bool(
+        con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = $table", {"table": table}).fetchone()
+    )
