@@ -30,6 +30,7 @@ from wolkvox_assets.store.agent_9 import (
 )
 from wolkvox_assets.store.daily import Glance, rebuild_days
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.sources import claim, claim_before_asking
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
     Verdict,
@@ -150,10 +151,14 @@ def load(
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
-    client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`. Close the generator
+    client raises (`WolkvoxError`), `ReserveReached`, or `StoreError`; of these `OtherSource` before anything was
+    asked, where what is stored of the operation came from elsewhere. Close the generator
     (`contextlib.closing`) to stop early. `held_back`: how many requests of the
     day's quota are left to live windows. `gate`: no question is begun while it is not set.
     """
+    remark = claim_before_asking(store, operation.name, operation.source)
+    if remark is not None:
+        yield Batch(remarks=[Note(remark)])
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     began = time.monotonic()
     due = began + pace
@@ -209,6 +214,8 @@ def _commit(store: Store, operation: Operation, finished: Batch, run_id: str) ->
     """All of it, with the totals of its days, or nothing; returns the seconds it took."""
     began, name = time.monotonic(), operation.name
     with store.transaction() as con:
+        # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
+        claim(con, name, operation.source)
         for discard in finished.discarded:
             for stretch in discard.ranges:
                 forget_windows(con, name, stretch)

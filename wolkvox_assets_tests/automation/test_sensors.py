@@ -313,7 +313,7 @@ def test_pauses_after_what_does_not_pass_by_itself_grow_to_four_hours(
     location: Location, clock: Clock
 ) -> None:
     at = datetime.now(UTC)
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     for minutes in (15, 30, 60, 120, 240, 240):
         location.record(LIVE, FAILED, ended=at, tags=refused)
         for job in (LIVE, CATCH_UP):
@@ -389,7 +389,7 @@ def test_a_run_by_hand_that_gets_windows_ends_the_pause_after_a_refused_token(
     location: Location, clock: Clock
 ) -> None:
     now = datetime.now(UTC) - HOUR
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     for _ in range(4):
         location.record(LIVE, FAILED, ended=now, tags=refused)
     assert not offered(location, clock, now + HOUR, LIVE)
@@ -412,7 +412,7 @@ def test_two_operations_do_not_pause_each_other(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_operations(location, tmp_path, monkeypatch)
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     location.record("north_live", FAILED, tags=refused)
     assert location.schedule("north").skipped
     assert location.sensor("north_gaps").skipped
@@ -643,7 +643,7 @@ def test_history_that_cannot_be_read_does_not_pause_live_windows(
     # Live windows, none of which can be read, are another matter.
     live = Range(live_from(location), location.wall() + DAY)
     unreadable(simulator, monkeypatch, *live.windows())
-    request = dg.RunRequest(tags={runs.ACCESS: runs.access(location.operation)})
+    request = dg.RunRequest(tags={runs.ACCESS: runs.access(location.operation, location.project.store)})
     assert not location.execute(LIVE, request).success
     assert location.instance.get_runs()[0].tags[PERMANENT] == EVERYTHING
     assert location.schedule().skipped

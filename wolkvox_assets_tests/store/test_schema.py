@@ -90,6 +90,13 @@ COLUMNS = {
         ("evidence", "VARCHAR"),
         ("run_id", "VARCHAR"),
     ],
+    "operation_sources": [
+        ("operation", "VARCHAR"),
+        ("address", "VARCHAR"),
+        ("server", "VARCHAR"),
+        ("timezone", "VARCHAR"),
+        ("recorded_at", "TIMESTAMP"),
+    ],
     "quota_readings": [
         ("operation", "VARCHAR"),
         ("read_at", "TIMESTAMP"),
