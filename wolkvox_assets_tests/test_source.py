@@ -13,7 +13,7 @@ from wolkvox_assets.cli import main
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store import sources
-from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.project import Command, Project
 
 DAY = date(2026, 11, 18)
 MORNING = (f"{DAY}T09:00", f"{DAY}T09:55")
@@ -160,6 +160,7 @@ def test_kept_data_counts_for_the_new_address_and_what_was_found_out_about_the_s
         assert project.query("FROM additivity_proofs") == project.query("FROM quota_readings") == []
         assert project.query("SELECT address FROM operation_sources") == [(renumbered.url,)]
         assert load(project, monkeypatch).success
+        assert renumbered.counters.requests == 2  # one for its quota, one for all windows
     assert project.rows() == rows
     assert project.query("SELECT COUNT(*) FROM agent_9_corrections") == [(0,)]
     project.simulator = stand_in
@@ -279,8 +280,8 @@ def test_an_installation_without_sources_is_taken_over_with_a_word(
     with dg.DagsterInstance.ephemeral() as instance:
         result = load(project, monkeypatch, instance=instance)
         assert result.success
-        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    (line,) = (text for text in said if "not recorded yet from where" in text)
+        log = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    (line,) = (text for text in log if "not recorded yet from where" in text)
     assert project.simulator.url in line
     assert project.query("SELECT address FROM operation_sources") == [(project.simulator.url,)]
     assert len(project.known()) == 12
@@ -337,7 +338,7 @@ def test_of_two_processes_with_different_servers_one_is_refused(
     tmp_path: Path, stand_in: Simulator, real: Simulator
 ) -> None:
     ours, theirs = Project(tmp_path, stand_in, DAY), Project(tmp_path, real, DAY)
-    commands = {}
+    commands: dict[str, tuple[Command, Project]] = {}
     for project, name in ((ours, "ours"), (theirs, "theirs")):
         home = tmp_path / name
         home.mkdir()

@@ -145,6 +145,8 @@ def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource
         )
     for table in rows_of(con, operation).keys() - _CONTENT:
         con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
+    # Else they would say that this server, too, was asked for its quota in vain.
+    con.execute(f"DELETE FROM {_REQUESTS} WHERE operation = ? AND api = 'token_info'", [operation])  # noqa: S608
     record(con, operation, source)
 
 
