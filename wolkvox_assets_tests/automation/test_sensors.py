@@ -18,6 +18,7 @@ from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
+from wolkvox_assets.cli import main
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.settings import load_settings
@@ -307,6 +308,26 @@ def test_a_wrong_token_is_one_failed_run_and_a_long_pause_for_all(
     assert location.execute(LIVE).success
     assert len(location.project.known()) >= 13
     assert offered(location, clock, now + 2 * MINUTE, CATCH_UP)
+
+
+def test_stored_data_of_another_server_is_like_a_wrong_token_until_it_is_out_of_the_way(
+    location: Location, simulator: Simulator, clock: Clock
+) -> None:
+    assert location.execute(LIVE).success
+    known = len(location.project.known())
+    with Simulator(Centre(12, profile="around_the_clock")) as other:
+        location.reload(WOLKVOX_BASE_URL=other.url)
+        assert not location.execute(CATCH_UP, location.sensor().runs[0]).success
+        assert other.counters.requests == 0
+        now = datetime.now(UTC)
+        assert not offered(location, clock, now + 2 * MINUTE, LIVE)
+        assert not offered(location, clock, now + 2 * MINUTE, CATCH_UP)
+        with pytest.raises(SystemExit) as end:
+            main(["source", "main", "--drop"])
+        assert end.value.code == 0
+        assert offered(location, clock, now + 2 * MINUTE, LIVE)
+        assert location.execute(LIVE).success
+        assert other.counters.requests >= known
 
 
 def test_pauses_after_what_does_not_pass_by_itself_grow_to_four_hours(
