@@ -7,5 +7,6 @@ The layers, from the inside out; imports point inwards only (a test holds that):
 * `store/` (the DuckDB files): no Dagster.
 * `loading`, `duties`, `quota`: between them: commits as it goes, what is due, what may be asked. No Dagster.
 * `resources`, `executor`, `assets/`, `automation/`, `definitions`: Dagster, thin.
-* `settings`, `operations_file`, `cli`, `demo`, `doctor`, `simulator/`: configuration, commands, the stand-in server.
+* `settings`, `operations_file`, `cli`, `demo`, `doctor`, `source`, `simulator/`: configuration, commands, the stand-in
+  server.
 """

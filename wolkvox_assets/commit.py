@@ -32,6 +32,7 @@ from wolkvox_assets.store.evidence import (
 )
 from wolkvox_assets.store.gaps import days_of_the_future
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.sources import claim
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
 from wolkvox_assets.store.verdicts import QuotaReading, Verdict, record_quota, record_verdict
 from wolkvox_assets.sync import Discard, LeftOut, Note
@@ -138,6 +139,8 @@ def commit(store: Store, operation: Operation, batch: Batch, run_id: str, now: d
     """All of it, with the totals of its days, or nothing; returns the seconds it took. `now`: aware."""
     began, name = time.monotonic(), operation.name
     with store.transaction() as con:
+        # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
+        claim(con, name, operation.source)
         _store_windows(con, name, batch, run_id, now)
         days = batch.touched() | _store_total_rows(con, name, batch, run_id) | days_to_rejudge(con, name)
         # What a clock that was ahead has left says that it is known, until its day is counted anew.

@@ -8,14 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
 
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets.store import Store
+from wolkvox_assets.store import Store, sources
 from wolkvox_assets.usage import Usage
 from wolkvox_assets.windows import WallClock
 
@@ -30,7 +33,7 @@ def run() -> int:
     if settings.exists():
         shutil.copyfile(settings, folder / "dagster.yaml")
     day = _last_office_day()
-    with Simulator() as stand_in:
+    with _stand_in(Store(folder)) as stand_in:
         print(f"The stand-in server answers at {stand_in.url}. Loading {day:%A %Y-%m-%d} from it:")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WOLKVOX_")}
         environment |= {
@@ -56,6 +59,25 @@ def run() -> int:
         truth = stand_in.truth(start, start + timedelta(days=1, seconds=-1))
         requests = stand_in.counters.requests
     return _show(Store(folder).published, day, truth, requests)
+
+
+@contextmanager
+def _stand_in(store: Store) -> Iterator[Simulator]:
+    """The made-up centre, at the address of the last time: from another one, its stored day would be refused."""
+    with store.reading() as con:
+        known = sources.recorded(con, "main") if con else None
+    last_port = urlsplit(known[0].address).port if known else None
+    try:
+        stand_in = Simulator(port=last_port or 0).start()
+    except OSError:  # another program has the port now
+        stand_in = Simulator().start()
+    try:
+        if known is not None and known[0].address != stand_in.url:
+            with store.transaction() as con:  # it is the same centre all the same
+                sources.keep(con, "main", known[0]._replace(address=stand_in.url))
+        yield stand_in
+    finally:
+        stand_in.stop()
 
 
 def _last_office_day() -> date:

@@ -15,8 +15,14 @@ import duckdb
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.resources import WolkvoxResource
-from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
-from wolkvox_assets.store import Store
+from wolkvox_assets.settings import (
+    ConfigurationProblem,
+    Operation,
+    Settings,
+    load_settings,
+    unknown_variables,
+)
+from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
 
@@ -45,11 +51,16 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
             f"{name} is set and means nothing here: is it misspelt? README.md has all names.",
         )
     for operation in settings.operations:
-        yield True, f"{operation.name}: settings", f"{operation.address}, history from {operation.start}"
+        yield (
+            True,
+            f"{operation.name}: settings",
+            f"{operation.source.address}, history from {operation.start}",
+        )
         clocks = Clocks()
         yield _quota(operation, clocks)
         yield _clock(operation, clocks)
     yield _folder(settings.data_dir)
+    yield from _sources(settings)
     yield from _published(settings.data_dir)
 
 
@@ -95,6 +106,26 @@ def _folder(data_dir: Path) -> tuple[bool, str, str]:
     except OSError as error:
         return False, "files", f"cannot write in {there}: {error}. Mend that, or set WOLKVOX_DATA_DIR."
     return True, "files", f"{data_dir.absolute()} can be written"
+
+
+def _sources(settings: Settings) -> Iterator[tuple[bool, str, str]]:
+    with Store(settings.data_dir).reading() as con:
+        if con is None:
+            return
+        for operation in settings.operations:
+            what = f"{operation.name}: source"
+            objection = sources.objection(con, operation.name, operation.source)
+            found = sources.recorded(con, operation.name)
+            if objection is not None:
+                yield False, what, objection
+            elif found is not None:
+                yield True, what, f"stored data is from {found[0]}"
+            elif sources.rows_of(con, operation.name):
+                yield (
+                    True,
+                    what,
+                    f"stored data is taken to be from {operation.source}; the next run records it",
+                )
 
 
 def _published(data_dir: Path) -> Iterator[tuple[bool, str, str]]:

@@ -25,6 +25,7 @@ from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.agent_9 import (
     WindowContent,
 )
+from wolkvox_assets.store.sources import claim_before_asking
 from wolkvox_assets.store.total_rows import key_of
 from wolkvox_assets.store.verdicts import (
     QuotaReading,
@@ -86,11 +87,15 @@ def load(
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
 
     What was fetched before an error is committed and yielded first, then the error is raised: whatever the
-    client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`. Close the generator
+    client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`; of these `OtherSource` before
+    anything was asked, where what is stored of the operation came from elsewhere. Close the generator
     (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `judge`: tells the agents of
     an answer; what it can't tell yet raises `AnswerInDoubt` from `Ask`. `held_back`: how many requests of the day's
     quota are left to live windows. `gate`: no question is begun while it is not set.
     """
+    remark = claim_before_asking(store, operation.name, operation.source)
+    if remark is not None:
+        yield Batch(remarks=[Note(remark)])
     batch, pace = Batch(), _SHORTEST_PACE_SECONDS
     began = time.monotonic()
     due = began + pace

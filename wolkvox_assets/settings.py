@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from wolkvox_assets import operations_file
 from wolkvox_assets.operations_file import Problem, Table
+from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.windows import WallClock
 
 ENV_FILE = Path(".env")
@@ -35,7 +36,8 @@ class ConfigurationProblem(Exception):
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
-def _name(value: str) -> str:
+def checked_name(value: str) -> str:
+    """Raises `ValueError` where no operation can be called so."""
     if not _NAME.fullmatch(value):
         raise ValueError("must be made of letters, digits and _ (it becomes part of asset keys)")
     return value
@@ -117,7 +119,7 @@ class Operation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: Annotated[str, AfterValidator(_name)] = "main"
+    name: Annotated[str, AfterValidator(checked_name)] = "main"
     server: Annotated[str, AfterValidator(_server)]
     token_env: Annotated[str, AfterValidator(_token_env)] = "WOLKVOX_TOKEN"  # noqa: S105  # the name of a variable
     timezone: Annotated[str, AfterValidator(_zone)] = "America/Bogota"
@@ -126,14 +128,15 @@ class Operation(BaseModel):
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
 
     @property
-    def address(self) -> str:
-        """The scheme and host that is asked."""
-        return self.base_url or f"https://wv{self.server}.wolkvox.com"
-
-    @property
     def clock(self) -> WallClock:
         """Its wall clock."""
         return WallClock(self.timezone)
+
+    @property
+    def source(self) -> OperationSource:
+        """Where its data comes from, by these settings."""
+        address = self.base_url or f"https://wv{self.server}.wolkvox.com"
+        return OperationSource.of(address, self.server, self.timezone)
 
 
 def _env_file() -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from wolkvox_assets.assets.partitions import day_partitions
 from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import sources
 from wolkvox_assets.store.daily import (
     NOTHING_EVER,
     Glance,
@@ -65,6 +66,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         days = _days(context)
         files: StoreResource = context.resources.store
         with failures_explained(context, operation.name), files.store.transaction() as con:
+            sources.check(con, operation.name, operation.source)
             rows = rebuild_agent_days(con, operation.name, days[0], days[-1])
         return dg.MaterializeResult(metadata={_rows_key(days): rows, "days": len(days)})
 
@@ -88,6 +90,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         expected = _windows_expected(operation, days)
         files: StoreResource = context.resources.store
         with failures_explained(context, operation.name), files.store.transaction() as con:
+            sources.check(con, operation.name, operation.source)
             rows = rebuild_operation_days(con, operation.name, expected, datetime.now(UTC))
             glances = days_at_a_glance(con, operation.name, days[0], days[-1]).values()
         complete = sum(day.complete for day in glances)

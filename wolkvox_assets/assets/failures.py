@@ -12,7 +12,7 @@ from wolkvox_assets.api import Transient, WolkvoxError
 from wolkvox_assets.assets.live_schedule import live_job_name
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
-from wolkvox_assets.store import StoreError
+from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.sync import BadAnswers
 
 _KEPT = (
@@ -54,10 +54,11 @@ def failures_explained(
             metadata=_metadata(operation, error),
             allow_retries=not permanent,
         ) from error
-    except ConfigurationProblem as problem:
+    except (ConfigurationProblem, OtherSource) as problem:
         if tag:
             _tag(context, operation, problem, EVERYTHING)
-        raise dg.Failure(description=f"{problem} Nothing was asked.", allow_retries=False) from problem
+        asked = " Nothing was asked." if isinstance(problem, ConfigurationProblem) else ""
+        raise dg.Failure(description=f"{problem}{asked}", allow_retries=False) from problem
     except StoreError as error:
         if tag:
             _tag(context, operation, error, None)

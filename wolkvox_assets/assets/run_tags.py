@@ -22,7 +22,7 @@ PERMANENT = "wolkvox/permanent"
 """The run failed for a reason that does not pass by itself: `EVERYTHING`, or `THESE_WINDOWS`; `NO`."""
 
 EVERYTHING = "everything"
-"""No request of this operation can work: the token, an address."""
+"""Nothing of this operation can work: the token, an address, stored data from elsewhere."""
 
 NO = "no"
 """It may pass by itself."""

@@ -100,7 +100,7 @@ def build_gaps(
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = datetime.now(UTC)
         end_dead_runs(context.instance)
-        reason = _reason_to_wait(context.instance, operation, now)
+        reason = _reason_to_wait(context.instance, store, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
         missing = _unknown(store, operation, now)
@@ -121,7 +121,7 @@ def build_gaps(
         context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
         return dg.RunRequest(
             run_config=dg.RunConfig(ops={f"{operation.name}_fill": CatchUpConfig(ranges=ranges)}),
-            tags={_RANGES: tag, ACCESS: access(operation)},
+            tags={_RANGES: tag, ACCESS: access(operation, store)},
         )
 
     return catch_up, gaps
@@ -132,10 +132,12 @@ _RANGES = "wolkvox/ranges"
 _TAG_LENGTH = 2000
 
 
-def _reason_to_wait(instance: dg.DagsterInstance, operation: Operation, now: datetime) -> str | None:
+def _reason_to_wait(
+    instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime
+) -> str | None:
     for run in under_way(instance, operation):
         return f"run {run.run_id} has not ended yet"
-    reason = pause(instance, operation, gaps_job_name(operation), now)
+    reason = pause(instance, store, operation, gaps_job_name(operation), now)
     if reason is not None:
         return reason
     stopped = _last_run(instance, gaps_job_name(operation), *_ENDED, dg.DagsterRunStatus.CANCELED)

@@ -23,12 +23,14 @@ from wolkvox_assets.automation.runs import (
 )
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.store import Store
 
 
 def build_live(
     operation: Operation, settings: Settings, pool: str, sharers: tuple[Operation, ...]
 ) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
     """The job `<operation>_live` and its schedule. `sharers`: the operations with the same token."""
+    store = Store(settings.data_dir)
 
     @dg.op(
         name=f"{operation.name}_keep_fresh",
@@ -70,10 +72,10 @@ def build_live(
         if serving is not None:
             yield dg.SkipReason(f"run {serving} has the token, and does what is due meanwhile")
             return
-        reason = pause(context.instance, operation, live_job_name(operation.name), now)
+        reason = pause(context.instance, store, operation, live_job_name(operation.name), now)
         if reason is not None:
             yield dg.SkipReason(reason)
             return
-        yield dg.RunRequest(tags={ACCESS: access(operation)})
+        yield dg.RunRequest(tags={ACCESS: access(operation, store)})
 
     return live, schedule

@@ -25,6 +25,7 @@ from wolkvox_assets.assets.run_tags import (
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.clocks import FUTURE_AFTER
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
+from wolkvox_assets.store import Store, sources
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -52,8 +53,9 @@ ACCESS = "wolkvox/access"
 """With what the run was started to ask: see `access`."""
 
 
-def access(operation: Operation) -> str:
-    """Changes when the operation's token or address does: what was refused before may work then.
+def access(operation: Operation, store: Store) -> str:
+    """Changes when the operation's token or source does, or when stored data of another source is out of the way:
+    what was refused before may work then.
 
     Not by when the code location was loaded: `dagster-daemon run` loads it anew every minute.
     """
@@ -61,7 +63,9 @@ def access(operation: Operation) -> str:
         token = read_token(operation.name, operation.token_env).get_secret_value()
     except ConfigurationProblem:
         token = ""
-    return _digest(f"{token} {operation.server} {operation.base_url}")
+    with store.reading() as con:
+        in_the_way = sources.objection(con, operation.name, operation.source) if con else None
+    return _digest(f"{token} {operation.source} {in_the_way}")
 
 
 @lru_cache(maxsize=32)
@@ -108,7 +112,9 @@ def serving_run(
     return None
 
 
-def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now: datetime) -> str | None:
+def pause(
+    instance: dg.DagsterInstance, store: Store, operation: Operation, job_name: str, now: datetime
+) -> str | None:
     """Why no run of this job should be started at `now` (aware), or None where one may be."""
     live = job_name == live_job_name(operation.name)
     if (turn := quota_waits(instance, operation, now, live=live)) is not None:
@@ -123,7 +129,7 @@ def pause(instance: dg.DagsterInstance, operation: Operation, job_name: str, now
     failed = _failed_in_a_row(of_all)
     if failed and failed[0].dagster_run.tags.get(PERMANENT) == EVERYTHING:
         # A token that is refused is refused for every job.
-        if failed[0].dagster_run.tags.get(ACCESS) != access(operation):
+        if failed[0].dagster_run.tags.get(ACCESS) != access(operation, store):
             return None  # mended, it seems
         if _worked_since(instance, operation, ended_at(failed[0])):
             return None  # mended at the server's side: somebody has tried by hand

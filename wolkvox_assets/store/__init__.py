@@ -1,5 +1,6 @@
 """The DuckDB files: tables, replacing windows, publishing, daily totals. Knows no Dagster."""
 
 from wolkvox_assets.store.files import Store, StoreBusy, StoreError, StoreFull
+from wolkvox_assets.store.sources import OtherSource
 
-__all__ = ["Store", "StoreBusy", "StoreError", "StoreFull"]
+__all__ = ["OtherSource", "Store", "StoreBusy", "StoreError", "StoreFull"]

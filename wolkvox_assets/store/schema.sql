@@ -116,6 +116,16 @@ CREATE TABLE IF NOT EXISTS total_row_verdicts (
     run_id VARCHAR NOT NULL
 );
 
+-- One row for each operation of which anything is stored: where all of it came from. address: scheme, host, port, path.
+-- server: the server code. recorded_at: UTC.
+CREATE TABLE IF NOT EXISTS operation_sources (
+    operation VARCHAR NOT NULL,
+    address VARCHAR NOT NULL,
+    server VARCHAR NOT NULL,
+    timezone VARCHAR NOT NULL,
+    recorded_at TIMESTAMP NOT NULL
+);
+
 -- One row for each look at the day's quota (`token_info`). read_at: UTC. used_today: by all tokens together.
 CREATE TABLE IF NOT EXISTS quota_readings (
     operation VARCHAR NOT NULL,

@@ -18,6 +18,7 @@ from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
+from wolkvox_assets.cli import main
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.settings import load_settings
@@ -310,11 +311,31 @@ def test_a_wrong_token_is_one_failed_run_and_a_long_pause_for_all(
     assert offered(location, clock, now + 2 * MINUTE, CATCH_UP)
 
 
+def test_stored_data_of_another_server_is_like_a_wrong_token_until_it_is_out_of_the_way(
+    location: Location, simulator: Simulator, clock: Clock
+) -> None:
+    assert location.execute(LIVE).success
+    known = len(location.project.known())
+    with Simulator(Centre(12, profile="around_the_clock")) as other:
+        location.reload(WOLKVOX_BASE_URL=other.url)
+        assert not location.execute(CATCH_UP, location.sensor().runs[0]).success
+        assert other.counters.requests == 0
+        now = datetime.now(UTC)
+        assert not offered(location, clock, now + 2 * MINUTE, LIVE)
+        assert not offered(location, clock, now + 2 * MINUTE, CATCH_UP)
+        with pytest.raises(SystemExit) as end:
+            main(["source", "main", "--drop"])
+        assert end.value.code == 0
+        assert offered(location, clock, now + 2 * MINUTE, LIVE)
+        assert location.execute(LIVE).success
+        assert other.counters.requests >= known
+
+
 def test_pauses_after_what_does_not_pass_by_itself_grow_to_four_hours(
     location: Location, clock: Clock
 ) -> None:
     at = datetime.now(UTC)
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     for minutes in (15, 30, 60, 120, 240, 240):
         location.record(LIVE, FAILED, ended=at, tags=refused)
         for job in (LIVE, CATCH_UP):
@@ -394,7 +415,7 @@ def test_a_run_by_hand_that_gets_windows_ends_the_pause_after_a_refused_token(
     location: Location, clock: Clock
 ) -> None:
     now = datetime.now(UTC) - HOUR
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     for _ in range(4):
         location.record(LIVE, FAILED, ended=now, tags=refused)
     assert not offered(location, clock, now + HOUR, LIVE)
@@ -431,7 +452,7 @@ def test_two_operations_do_not_pause_each_other(
     location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_operations(location, tmp_path, monkeypatch)
-    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation)}
+    refused = {PERMANENT: EVERYTHING, runs.ACCESS: runs.access(location.operation, location.project.store)}
     location.record("north_live", FAILED, tags=refused)
     assert location.schedule("north").skipped
     assert location.sensor("north_gaps").skipped
@@ -664,7 +685,7 @@ def test_history_that_cannot_be_read_does_not_pause_live_windows(
     # Live windows, none of which can be read, are another matter.
     live = Range(live_from(location), location.wall() + DAY)
     unreadable(simulator, monkeypatch, *live.windows())
-    request = dg.RunRequest(tags={runs.ACCESS: runs.access(location.operation)})
+    request = dg.RunRequest(tags={runs.ACCESS: runs.access(location.operation, location.project.store)})
     assert not location.execute(LIVE, request).success
     assert location.instance.get_runs()[0].tags[PERMANENT] == EVERYTHING
     assert location.schedule().skipped

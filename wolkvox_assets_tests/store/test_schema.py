@@ -117,6 +117,13 @@ COLUMNS = {
         ("tried_at", "TIMESTAMP"),
         ("reason", "VARCHAR"),
     ],
+    "operation_sources": [
+        ("operation", "VARCHAR"),
+        ("address", "VARCHAR"),
+        ("server", "VARCHAR"),
+        ("timezone", "VARCHAR"),
+        ("recorded_at", "TIMESTAMP"),
+    ],
     "quota_readings": [
         ("operation", "VARCHAR"),
         ("read_at", "TIMESTAMP"),

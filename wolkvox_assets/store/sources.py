@@ -1,0 +1,259 @@
+"""Where each operation's stored data came from: one server, one time zone, and never a second one unnoticed.
+
+What belongs here: recording it, refusing another one, and the ways out: keep, move, drop. What doesn't: when it is
+looked at (`loading.py`, the daily assets, `doctor.py`), the command for a person (`wolkvox_assets/source.py`).
+
+Not only windows belong to a source. That ranges add up, or how much quota is left, was found out about one server and
+says nothing of another. So everything of an operation is refused, moved and dropped together.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import duckdb
+
+from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.store.files import Store, StoreError
+from wolkvox_assets.windows import WallClock
+
+_SOURCES = "operation_sources"
+_REQUESTS = "api_requests"
+
+# What came from the operation. All else was found out about its server.
+_CONTENT = {
+    "agent_9_windows",
+    "agent_9_window_log",
+    "agent_9_corrections",
+    "agent_hold_mute_daily",
+    "operation_hold_mute_daily",
+    _REQUESTS,
+    _SOURCES,
+}
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class OperationSource(NamedTuple):
+    """A server and how its wall clock is read. `address`: scheme, host, port and path, without a token.
+    `server`: the server code. `timezone`: an IANA name."""
+
+    address: str
+    server: str
+    timezone: str
+
+    @classmethod
+    def of(cls, address: str, server: str, timezone: str) -> "OperationSource":
+        """The same server has the same address, however that was spelt."""
+        parts = urlsplit(address)
+        host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "")).removesuffix(":")
+        return cls(f"{parts.scheme}://{host}{parts.path.rstrip('/')}", server, timezone)
+
+    def __str__(self) -> str:
+        return f"{self.address} (server code {self.server}, time zone {self.timezone})"
+
+
+class OtherSource(StoreError):
+    """What is stored of the operation came from elsewhere. The message says from where, and the ways out."""
+
+
+def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationSource, datetime] | None:
+    """Where the operation's data came from, and since when that is recorded (aware); None where it is not."""
+    if _SOURCES not in _tables(con):
+        return None  # the published file of an older version
+    row = con.execute(
+        f"SELECT address, server, timezone, recorded_at FROM {_SOURCES} WHERE operation = ?",  # noqa: S608  # a fixed name
+        [operation],
+    ).fetchone()
+    return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
+
+
+def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> str | None:
+    """Why nothing from `source` may be stored for this operation, with the ways out; None where it may."""
+    found = recorded(con, operation)
+    if found is None:
+        misfit = _misfit(con, operation, WallClock(source.timezone))
+        return misfit and f"{misfit} {_ways_out(operation, keep=False)}"
+    if found[0] == source or _nothing_came_of_it(con, operation):
+        return None
+    return (
+        f"operation {operation}: its stored data came from {found[0]}, and now {source} is set. Nothing from there "
+        f"was stored; the old data is as it was. {_ways_out(operation, keep=_can_be_kept(con, operation, source))}"
+    )
+
+
+def check(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
+    """Raises `OtherSource` where the stored data of the operation is not from `source`."""
+    found = objection(con, operation, source)
+    if found is not None:
+        raise OtherSource(found)
+
+
+def claim(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> str | None:
+    """Record that what is stored of the operation, now and from now on, is from `source`. Within a transaction.
+
+    Returns what a person should know of it, if anything. Raises `OtherSource`.
+    """
+    found = recorded(con, operation)
+    if found is not None and found[0] == source:
+        return None
+    check(con, operation, source)
+    remark = None
+    if found is not None:
+        drop(con, operation)
+        remark = (
+            f"operation {operation}: {found[0]} was set before, and nothing but failed requests ever came of it. "
+            f"They were deleted; what is stored from now on is from {source}."
+        )
+    elif rows_of(con, operation).get("agent_9_window_log"):
+        remark = (
+            f"operation {operation}: it was not recorded yet from where its stored data came. It is taken to be from "
+            f"{source}; from now on another server or time zone is refused."
+        )
+    record(con, operation, source)
+    return remark
+
+
+def claim_before_asking(store: Store, operation: str, source: OperationSource) -> str | None:
+    """The same in a transaction of its own, if it is not recorded yet. Raises `OtherSource`, and `StoreError`."""
+    with store.reading() as reading:
+        found = recorded(reading, operation) if reading else None
+    if found is not None and found[0] == source:
+        return None
+    with store.transaction() as con:
+        return claim(con, operation, source)
+
+
+def record(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
+    """Make this the operation's source, whatever it was."""
+    con.execute(f"DELETE FROM {_SOURCES} WHERE operation = ?", [operation])  # noqa: S608  # a fixed name
+    con.execute(
+        f"INSERT INTO {_SOURCES} VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        [operation, *source, naive_utc(datetime.now(UTC))],
+    )
+
+
+def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
+    """Take what is stored of the operation for data from `source`. What was found out about the server before is
+    forgotten: it is found out anew. Raises `OtherSource` where its windows are others in that time zone."""
+    if not _can_be_kept(con, operation, source):
+        raise OtherSource(
+            f"operation {operation}: its stored data cannot be kept for the time zone {source.timezone}: in it, the "
+            "stored windows are other five minutes than those that were asked, so window_start_utc, the hours and the "
+            f"days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
+        )
+    for table in rows_of(con, operation).keys() - _CONTENT:
+        con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
+    # Else they would say that this server, too, was asked for its quota in vain.
+    con.execute(f"DELETE FROM {_REQUESTS} WHERE operation = ? AND api = 'token_info'", [operation])  # noqa: S608
+    record(con, operation, source)
+
+
+def move(con: duckdb.DuckDBPyConnection, operation: str, name: str) -> Mapping[str, int]:
+    """Give all that is stored of the operation, and its source, another name. Returns how many rows of each table.
+
+    Raises `StoreError` where anything of that name is stored: capitals make no difference.
+    """
+    taken = [other for other in operations(con) if other.casefold() == name.casefold()]
+    if taken:
+        raise StoreError(
+            f"operation {operation}: there is stored data of an operation {taken[0]} already. Nothing was moved. "
+            "Choose another name (capitals make no difference)."
+        )
+    rows = rows_of(con, operation)
+    for table in rows:
+        con.execute(f"UPDATE {table} SET operation = ? WHERE operation = ?", [name, operation])  # noqa: S608  # named by DuckDB
+    return rows
+
+
+def drop(con: duckdb.DuckDBPyConnection, operation: str) -> Mapping[str, int]:
+    """Delete all that is stored of the operation, and its source. Returns how many rows of each table."""
+    rows = rows_of(con, operation)
+    for table in rows:
+        con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
+    return rows
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, operation: str) -> dict[str, int]:
+    """How many rows each table has of the operation, where it has any."""
+    counts = {
+        table: con.execute(f"SELECT COUNT(*) FROM {table} WHERE operation = ?", [operation]).fetchall()[0][0]  # noqa: S608  # named by DuckDB
+        for table in _tables(con)
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
+def operations(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every operation of which anything is stored."""
+    names = {
+        row[0]
+        for table in _tables(con)
+        for row in con.execute(f"SELECT DISTINCT operation FROM {table}").fetchall()  # noqa: S608  # named by DuckDB
+    }
+    return sorted(names)
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Those that have rows of operations; new ones are found without being listed."""
+    found = con.execute(
+        "SELECT table_name FROM duckdb_tables() JOIN duckdb_columns() USING (database_oid, table_oid, table_name)"
+        " WHERE duckdb_tables.database_name = current_database() AND duckdb_tables.schema_name = 'main'"
+        " AND column_name = 'operation' ORDER BY table_name"
+    ).fetchall()
+    return [row[0] for row in found]
+
+
+def _nothing_came_of_it(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
+    """Whether requests were made, and nothing is stored of their answers: a mistyped address, say.
+
+    Where none was made yet, somebody may be about to: then it counts.
+    """
+    return rows_of(con, operation).keys() == {_SOURCES, _REQUESTS}
+
+
+def _misfit(con: duckdb.DuckDBPyConnection, operation: str, clock: WallClock) -> str | None:
+    """What shows that the stored windows were made with another time zone, if anything does."""
+    if "agent_9_windows" not in _tables(con):
+        return None
+    moments = con.execute(
+        "SELECT DISTINCT window_start, window_start_utc FROM agent_9_windows WHERE operation = ?"
+        " ORDER BY window_start DESC",
+        [operation],
+    ).fetchall()
+    for window, stored in moments:
+        expected = naive_utc(clock.start_utc(window))
+        if stored != expected:
+            return (
+                f"operation {operation}: its stored data was made with another time zone than {clock.name}, which is "
+                f"set now: its window of {window:%Y-%m-%d %H:%M} begins at {stored:%Y-%m-%d %H:%M} UTC, and not at "
+                f"{expected:%Y-%m-%d %H:%M} UTC. Nothing new was stored; the old data is as it was."
+            )
+    return None
+
+
+def _can_be_kept(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> bool:
+    """Whether every stored window is the same five minutes in the time zone of `source`."""
+    found = recorded(con, operation)
+    if found is None:
+        return _misfit(con, operation, WallClock(source.timezone)) is None
+    if found[0].timezone == source.timezone:
+        return True
+    old, new = WallClock(found[0].timezone), WallClock(source.timezone)
+    days = con.execute(
+        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = ?", [operation]
+    ).fetchall()
+    hours = (datetime.combine(day, time()) + timedelta(hours=n) for (day,) in days for n in range(25))
+    return all(old.start_utc(h) == new.start_utc(h) and old.end_utc(h) == new.end_utc(h) for h in hours)
+
+
+def _ways_out(operation: str, *, keep: bool) -> str:
+    command = f"wolkvox-assets source {operation}"
+    ways = [f"`{command} --move-to NAME` gives it another name", f"`{command} --drop` deletes it"]
+    if keep:
+        ways.insert(0, f"`{command} --keep` keeps it (the same contact centre, now at another address)")
+    return (
+        "If the setting is wrong, mend it. Else say what becomes of the old data: "
+        + "; ".join(ways)
+        + f". `{command}` shows it."
+    )
