@@ -4,16 +4,14 @@ What belongs here: looking and telling. What doesn't: changing anything. It make
 operation (`token_info`, which counts against the day's quota).
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
-from wolkvox_assets.store import Store
+from wolkvox_assets.store import Store, examine
 
 
 def run() -> int:
@@ -40,8 +38,9 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         yield True, f"{operation.name}: settings", f"{where}, history from {operation.start}"
         yield _clock(operation)
         yield _quota(operation)
-    yield _folder(settings.data_dir)
-    yield from _published(settings.data_dir)
+    store = Store(settings.data_dir)
+    yield from examine.findings(store)
+    yield from _windows(store)
 
 
 def _clock(operation: Operation) -> tuple[bool, str, str]:
@@ -68,21 +67,9 @@ def _quota(operation: Operation) -> tuple[bool, str, str]:
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
 
 
-def _folder(data_dir: Path) -> tuple[bool, str, str]:
-    there = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        return False, "files", f"cannot write in {there}: {error}. Mend that, or set WOLKVOX_DATA_DIR."
-    return True, "files", f"{data_dir.absolute()} can be written"
-
-
-def _published(data_dir: Path) -> Iterator[tuple[bool, str, str]]:
-    store = Store(data_dir)
-    with store.reading() as con:
+def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:
+    with store.looking() as con:
         if con is None:
-            yield True, "published file", f"{store.published} is not there yet: nothing was stored so far"
             return
         rows = con.execute(
             "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"
