@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def test_an_altered_published_file_is_replaced_at_once(harm: Harm, filled: Store
 @pytest.mark.parametrize("other", [empty, cut, put_another_in_place])
 def test_if_both_are_bad_nothing_is_overwritten(harm: Harm, other: Harm, filled: Store) -> None:
     harm(filled.own)
+    time.sleep(0.02)  # a clock tick of the file system: not even two cuts fall into the same moment
     other(filled.published)
     before = fingerprints(filled.folder)
     for attempt in (lambda: put(filled, 2), lambda: counts(filled)):
