@@ -4,11 +4,9 @@ What belongs here: looking and telling. What doesn't: changing anything. It make
 operation (`token_info`, which counts against the day's quota).
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 
@@ -22,7 +20,7 @@ from wolkvox_assets.settings import (
     load_settings,
     unknown_variables,
 )
-from wolkvox_assets.store import Store, sources
+from wolkvox_assets.store import Store, examine, sources
 from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
 
@@ -59,9 +57,10 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         clocks = Clocks()
         yield _quota(operation, clocks)
         yield _clock(operation, clocks)
-    yield _folder(settings.data_dir)
-    yield from _sources(settings)
-    yield from _published(settings.data_dir)
+    store = Store(settings.data_dir)
+    yield from examine.findings(store)
+    yield from _sources(settings, store)
+    yield from _windows(store)
 
 
 def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
@@ -98,18 +97,8 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
 
 
-def _folder(data_dir: Path) -> tuple[bool, str, str]:
-    there = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        return False, "files", f"cannot write in {there}: {error}. Mend that, or set WOLKVOX_DATA_DIR."
-    return True, "files", f"{data_dir.absolute()} can be written"
-
-
-def _sources(settings: Settings) -> Iterator[tuple[bool, str, str]]:
-    with Store(settings.data_dir).reading() as con:
+def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    with store.looking() as con:
         if con is None:
             return
         for operation in settings.operations:
@@ -128,11 +117,9 @@ def _sources(settings: Settings) -> Iterator[tuple[bool, str, str]]:
                 )
 
 
-def _published(data_dir: Path) -> Iterator[tuple[bool, str, str]]:
-    store = Store(data_dir)
-    with store.reading() as con:
+def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:
+    with store.looking() as con:
         if con is None:
-            yield True, "published file", f"{store.published} is not there yet: nothing was stored so far"
             return
         rows = con.execute(
             "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"

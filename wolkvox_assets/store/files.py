@@ -1,28 +1,30 @@
 """The two DuckDB files: who may write when, and how a change reaches readers.
 
-What belongs here: opening, locking, committing, publishing, and telling a person when that fails.
-What doesn't: what stands in the tables (`agent_9.py`, `requests.py`, `daily.py`).
+What belongs here: opening, locking, committing, and when a file is made, mended or published.
+What doesn't: whether a file can be trusted (`integrity.py`), how it is replaced (`replacing.py`), what stands
+in the tables (`agent_9.py`, `requests.py`, `daily.py`).
 
 `store.duckdb` is the pipeline's own. Writers take turns with a lock file, because DuckDB lets one
 process in and turns the others away at once. After each transaction the file is closed (which
 checkpoints it) and copied whole to `wolkvox.duckdb`: readers keep the copy they opened for as long as
-they like, hold nobody up, and never see half a change.
+they like, hold nobody up, and never see half a change. Neither file is used or copied unless every byte of it
+was looked at: a damaged store is restored from the published file, an altered published file from the store.
 """
 
-import os
-import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import resources
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-# Files that both DuckDB 1.5 and 2.0 read and write.
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.5.0"}
+from wolkvox_assets.store import replacing
+from wolkvox_assets.store.disk import keep_private, require_locks
+from wolkvox_assets.store.errors import StoreBusy, StoreError, explained, in_use
+from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, contents, inspect, log_of
 
 # A writer holds the lock for a fraction of a second (a copy of 321 MB takes 0.4 s); minutes of waiting
 # mean that something is wrong with the machine, and a person should hear of it.
@@ -33,17 +35,7 @@ _OPEN_PATIENCE_SECONDS = 30.0
 
 _ONE_READER_A_PROCESS = threading.RLock()
 
-
-class StoreError(Exception):
-    """A change could not be stored or published. The message says what was kept and what to do."""
-
-
-class StoreBusy(StoreError):
-    """Somebody else has the store open, or the lock on it, and kept it."""
-
-
-class StoreFull(StoreError):
-    """No room on the disk."""
+T = TypeVar("T")
 
 
 class Store:
@@ -53,9 +45,10 @@ class Store:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir
-        self._own = data_dir / "store.duckdb"
+        self.folder = data_dir
+        self.own = data_dir / "store.duckdb"
         self.published = data_dir / "wolkvox.duckdb"
+        self.lock = data_dir / "store.duckdb.lock"
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -65,12 +58,13 @@ class Store:
         can't know whether the change was committed (a disk that fills up at the last moment): it must
         be repeated, and repeating is harmless.
         """
-        with self._turn():
+        with self.turn():
+            with self._explained("looking at the files"):
+                self._make_sound()
             with self._explained("storing a change"):
                 con = self._open()
                 try:
                     con.execute("BEGIN")
-                    con.execute(_schema())
                     yield con
                     con.execute("COMMIT")
                 finally:
@@ -83,78 +77,145 @@ class Store:
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """A read-only connection to the published file, or None where nothing was published yet.
 
-        A run that was killed between its commit and its copy left the published file behind; that is
-        mended first, so what is read is all that is committed. One thread of a process at a time: DuckDB gives
-        a second connection to the same path the file that the first has open, also when it was replaced since.
+        What is read is all that is committed, and whole: where the published file is not (a run was killed
+        between its commit and its copy, or somebody wrote in it), that is mended first. One thread of a process
+        at a time: DuckDB gives a second connection to the same path the file that the first has open, also
+        when it was replaced since.
         """
         with _ONE_READER_A_PROCESS:
-            yield from self._reading()
-
-    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        if self._behind():
-            with self._turn(), self._explained("publishing a change that is committed in store.duckdb"):
-                if self._behind():
-                    self._publish()
-        if not self.published.exists():
-            yield None
-            return
-        con = self._open_published()
-        try:
-            yield con
-        finally:
-            con.close()
+            if not (self.own.exists() or self.published.exists()):
+                yield None
+                return
+            con = self._open_current() or self._mended()
+            try:
+                yield con
+            except duckdb.Error as error:
+                con.close()
+                self._mend_if_damaged(error)
+                raise
+            finally:
+                con.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        lock = FileLock(self._folder / "store.duckdb.lock")
-        with self._explained("taking the store's lock"):
-            self._folder.mkdir(parents=True, exist_ok=True)
+    def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """As `reading`, and mends nothing: None also where the published file can't be read as it is."""
+        with _ONE_READER_A_PROCESS:
+            con = self._open_readable() if self.published.exists() else None
             try:
-                lock.acquire(timeout=_LOCK_PATIENCE_SECONDS, poll_interval=0.02)
+                yield con
+            finally:
+                if con is not None:
+                    con.close()
+
+    @contextmanager
+    def turn(self, patience_seconds: float | None = None) -> Iterator[None]:
+        """Holds the lock between our own processes. Raises `StoreBusy` after a while."""
+        patience = _LOCK_PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+        # Where there are no locks, a file that merely exists is no substitute: it outlives who made it.
+        lock = FileLock(self.lock, mode=0o600, fallback_to_soft=False)
+        with self._explained("taking the store's lock"):
+            if not self.folder.exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.folder.chmod(0o750)  # for a group that may read the published file, whatever the umask
+            try:
+                lock.acquire(timeout=patience, poll_interval=0.02)
             except Timeout:
                 raise StoreBusy(
-                    f"waited {_LOCK_PATIENCE_SECONDS:.0f} s for {lock.lock_file}, which another process of this "
+                    f"waited {patience:.0f} s for {lock.lock_file}, which another process of this "
                     "pipeline holds. Nothing of this change was stored. Look for a run that hangs, stop it, "
                     "and repeat; the lock of a process that has ended never blocks."
                 ) from None
+            except (OSError, NotImplementedError):
+                require_locks(self.folder)
+                raise
         try:
             yield
         finally:
             lock.release()
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        # Our lock keeps our own processes apart; this patience is for a stranger's glance into the file.
-        for attempt in Retrying(
-            retry=retry_if_exception(_in_use),
-            stop=stop_after_delay(_OPEN_PATIENCE_SECONDS),
-            wait=wait_random_exponential(multiplier=0.05, max=1),
-            reraise=True,
-        ):
-            with attempt:
-                return duckdb.connect(self._own, config=_CONFIG)
-        raise AssertionError("unreachable: tenacity returns or raises")
-
-    def _open_published(self) -> duckdb.DuckDBPyConnection:
+    def in_step(self) -> bool:
+        """Whether the published file is the copy that was made of the store as it is now."""
         try:
-            return duckdb.connect(self.published, read_only=True)
-        except duckdb.IOException:
-            # Somebody has opened it for writing, or has left a log beside it. They keep what they have; a
-            # fresh copy in its place is open to everyone.
-            with self._turn(), self._explained("publishing the store anew"):
-                self._publish()
-                return duckdb.connect(self.published, read_only=True)
-
-    def _behind(self) -> bool:
-        if not self._own.exists():
+            own, published = self.own.stat(), self.published.stat()
+        except FileNotFoundError:
             return False
-        if not self.published.exists() or _wal(self._own).exists():
-            return True
-        return self._own.stat().st_mtime_ns > self.published.stat().st_mtime_ns
+        if log_of(self.own).exists() or log_of(self.published).exists():
+            return False
+        return (own.st_size, own.st_mtime_ns) == (published.st_size, published.st_mtime_ns)
+
+    # Below: only with the turn, and with the store closed. Reading the file of an open DuckDB database in the
+    # same process drops its lock without a word when the descriptor is closed.
+
+    def _make_sound(self) -> None:
+        """Leaves a store that can be trusted, of this release's version, or raises and leaves all as it is."""
+        if not self.in_step():
+            self._refuse_newer()
+        found = self._look()
+        if found is None:
+            replacing.create(self.own)
+            return
+        keep_private(self.own)
+        if not found.current:
+            self._checkpoint()
+            if found.version < VERSION:
+                replacing.upgrade(self.own, found.version)
+            else:
+                replacing.with_schema(self._open(), found.version)
+
+    def _look(self) -> Contents | None:
+        """What the store holds, restored from the published file where it must be; None where neither exists."""
+        try:
+            found = _patiently(lambda: inspect(self.own))
+            self._miss_nothing(found)
+        except Damaged as fault:
+            if not (self.own.exists() or self.published.exists()):
+                return None
+            self._restore(f"{fault}")
+            return inspect(self.own)
+        return found
+
+    def _miss_nothing(self, found: Contents) -> None:
+        """A table that the store lacks is a new one, unless it was published before."""
+        if not found.missing:
+            return
+        try:
+            lost = found.missing - inspect(self.published).missing
+        except (Damaged, Refused, duckdb.Error):
+            return
+        if lost:
+            raise Damaged(f"{self.own.name} lacks {', '.join(sorted(lost))}")
+
+    def _restore(self, fault: str) -> None:
+        try:
+            replacing.restore(self.own, self.published, fault)
+        except Damaged as also:
+            raise StoreError(
+                f"{self.folder}: {fault}, and it can't be restored: {str(also).removeprefix('.')}. "
+                "Nothing was overwritten. Put a backup of one of the two files back in its place; or move both "
+                "away, and everything is asked again."
+            ) from also
+
+    def _refuse_newer(self) -> None:
+        """Raises `Refused` where the published file is of a newer release."""
+        if not self.published.exists():
+            return
+        try:
+            con = duckdb.connect(self.published, read_only=True)
+        except duckdb.Error:
+            return  # somebody has it open for writing, or it is none of ours
+        try:
+            contents(con, self.published)
+        except Damaged:
+            return
+        finally:
+            con.close()
 
     def _publish(self) -> None:
-        # Only ever with the store closed: reading the file of an open DuckDB database in the same
-        # process drops its lock without a word when the descriptor is closed.
-        if _wal(self._own).exists():
+        self._checkpoint()
+        replacing.publish(self.own, self.published)
+
+    def _checkpoint(self) -> None:
+        if log_of(self.own).exists():
             # Committed, but not in the file: a killed run left it so, or close() could not checkpoint, of
             # which it says nothing. CHECKPOINT does.
             con = self._open()
@@ -162,57 +223,62 @@ class Store:
                 con.execute("CHECKPOINT")
             finally:
                 con.close()
-        new = self._folder / ".wolkvox.duckdb.new"
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        return _patiently(lambda: duckdb.connect(self.own, config=replacing.CONFIG))
+
+    # Reading
+
+    def _open_current(self) -> duckdb.DuckDBPyConnection | None:
+        """The published file, where it is what the store holds now; else None."""
+        return self._open_readable() if self.in_step() else None
+
+    def _open_readable(self) -> duckdb.DuckDBPyConnection | None:
         try:
-            shutil.copyfile(self._own, new)
-            with new.open("rb+") as file:
-                os.fsync(file.fileno())  # the name must never point to a copy that a power cut emptied
-            # A reader who opened the published file for writing may have left a log that belongs to
-            # the old content; DuckDB would refuse the new one beside it.
-            _wal(self.published).unlink(missing_ok=True)
-            new.replace(self.published)
-        finally:
-            new.unlink(missing_ok=True)
-
-    @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+            con = duckdb.connect(self.published, read_only=True)
+        except duckdb.Error:
+            return None
         try:
-            yield
-        except (duckdb.Error, OSError) as error:
-            if _in_use(error):
-                raise StoreBusy(
-                    f"{doing}: {self._own} is open in another program, which kept it for "
-                    f"{_OPEN_PATIENCE_SECONDS:.0f} s. Nothing of this change was stored; what was stored before is "
-                    f"intact. Close that program, and read {self.published} instead: it can stay open. ({error})"
-                ) from error
-            if _disk_full(error):
-                raise StoreFull(
-                    f"{doing}: no room left on the disk of {self._folder}. What was committed before is intact and "
-                    f"{self.published.name} is as it was. Make room (both files together, and once more the size "
-                    f"of the larger) and repeat the run: repeating is harmless. ({error})"
-                ) from error
-            raise StoreError(
-                f"{doing} in {self._folder} failed: {error}. What was committed before is intact; "
-                "repeat the run, repeating is harmless."
-            ) from error
+            if contents(con, self.published).current:
+                return con
+        except (Damaged, Refused, duckdb.Error):
+            pass
+        con.close()
+        return None
+
+    def _mended(self) -> duckdb.DuckDBPyConnection:
+        """The published file, once it is what the store holds."""
+        with self.turn(), self._explained("publishing the store anew"):
+            con = self._open_current()  # another process may have done it meanwhile
+            if con is None:
+                self._make_sound()
+                self._publish()
+                con = self._open_readable()
+        if con is None:
+            raise StoreError(f"{self.published} was published anew and still can't be read. Repeat the run.")
+        return con
+
+    def _mend_if_damaged(self, error: duckdb.Error) -> None:
+        try:
+            inspect(self.published)
+        except Damaged as fault:
+            with self.turn(), self._explained("publishing the store anew"):
+                self._make_sound()
+                self._publish()
+            raise StoreError(f"{fault}: it was replaced from {self.own.name}. Repeat the run.") from error
+
+    def _explained(self, doing: str) -> AbstractContextManager[None]:
+        return explained(doing, self.folder, _OPEN_PATIENCE_SECONDS)
 
 
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-
-
-def _wal(file: Path) -> Path:
-    return file.with_name(file.name + ".wal")
-
-
-def _in_use(error: BaseException) -> bool:
-    return isinstance(error, duckdb.IOException) and "Could not set lock on file" in str(error)
-
-
-def _disk_full(error: BaseException) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in {28, 122}  # ENOSPC, EDQUOT
-    text = str(error)
-    return (
-        "No space left on device" in text or "Disk quota exceeded" in text or "disk is full" in text.lower()
-    )
+def _patiently(look: Callable[[], T]) -> T:
+    # Our lock keeps our own processes apart; this patience is for a stranger's glance into the file.
+    for attempt in Retrying(
+        retry=retry_if_exception(in_use),
+        stop=stop_after_delay(_OPEN_PATIENCE_SECONDS),
+        wait=wait_random_exponential(multiplier=0.05, max=1),
+        reraise=True,
+    ):
+        with attempt:
+            return look()
+    raise AssertionError("unreachable: tenacity returns or raises")

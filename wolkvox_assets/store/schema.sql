@@ -2,6 +2,14 @@
 -- No primary keys: with one, replacing a day took four times as long and the file was three times
 -- larger; one writer at a time and DELETE + INSERT in one transaction keep rows unique, and a check shows it.
 
+-- One row for each version of these tables that the file went through; the highest is what it is now.
+-- upgraded_at: UTC. upgraded_by: the release that did it. A file without this table is version 1.
+CREATE TABLE IF NOT EXISTS schema_version (
+    version INTEGER NOT NULL,
+    upgraded_at TIMESTAMP NOT NULL,
+    upgraded_by VARCHAR NOT NULL
+);
+
 -- One row for an operation, a window and an agent.
 -- window_start: wall clock. window_start_utc: the same moment in UTC; of an hour that is passed twice, the first pass.
 CREATE TABLE IF NOT EXISTS agent_9_windows (

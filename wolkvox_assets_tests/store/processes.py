@@ -17,7 +17,7 @@ from typing import NoReturn
 import duckdb
 from filelock import FileLock
 
-from wolkvox_assets.store import Store, files
+from wolkvox_assets.store import Store, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.store.tables import content, window
@@ -102,7 +102,7 @@ def die(data_dir: Path, moment: str) -> None:
     if moment == "before the copy":
         files.Store._publish = killed  # type: ignore[method-assign]  # a process of its own, as below
     elif moment == "in the copy":
-        files.shutil.copyfile = half_a_copy  # type: ignore[attr-defined]
+        replacing.shutil.copyfile = half_a_copy  # type: ignore[attr-defined]
     elif moment == "after the copy":
         Path.replace = killed  # type: ignore[method-assign]
     store = Store(data_dir)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.store import Store, files
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
     Glance,
@@ -17,6 +17,7 @@ from wolkvox_assets.store.daily import (
     rebuild_agent_days,
     rebuild_operation_days,
 )
+from wolkvox_assets.store.integrity import schema
 from wolkvox_assets.usage import Usage
 from wolkvox_assets.windows import WallClock
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
@@ -35,7 +36,7 @@ Agents = Mapping[str, Usage]
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """Tables in memory, for properties of the SQL; files are used below."""
     connection = duckdb.connect()
-    connection.execute(files._schema())
+    connection.execute(schema())
     yield connection
     connection.close()
 

@@ -88,6 +88,11 @@ COLUMNS = {
         ("old_value", "INTEGER"),
         ("new_value", "INTEGER"),
     ],
+    "schema_version": [
+        ("version", "INTEGER"),
+        ("upgraded_at", "TIMESTAMP"),
+        ("upgraded_by", "VARCHAR"),
+    ],
     # Not in the design: what the pipeline itself remembers.
     "additivity_proofs": [
         ("operation", "VARCHAR"),
@@ -166,7 +171,7 @@ def test_older_duckdb_can_read_the_files(store: Store, data_dir: Path) -> None:
         data_dir / "wolkvox.duckdb", "SELECT tags FROM duckdb_databases() WHERE database_name = 'wolkvox'"
     )
     assert isinstance(tags, dict)
-    assert tags["storage_version"].startswith("v1.5.0")
+    assert tags["storage_version"].startswith("v1.2.0")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What can go wrong with the files, in words for the person who reads them.
+
+What belongs here: the errors, and telling DuckDB's and the system's apart. What doesn't: mending anything.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EBUSY, EDQUOT, ENOSPC, EXDEV
+from pathlib import Path
+
+import duckdb
+
+from wolkvox_assets.store.disk import LocksUnusable, require_locks
+from wolkvox_assets.store.integrity import Damaged, Refused
+
+
+class StoreError(Exception):
+    """A change could not be stored or published. The message says what was kept and what to do."""
+
+
+class StoreBusy(StoreError):
+    """Somebody else has the store open, or the lock on it, and kept it."""
+
+
+class StoreFull(StoreError):
+    """No room on the disk."""
+
+
+def in_use(error: BaseException) -> bool:
+    """Whether another program has the file open. Raises `LocksUnusable` where it only looks so to DuckDB."""
+    if not (isinstance(error, duckdb.IOException) and "Could not set lock on file" in str(error)):
+        return False
+    # DuckDB says the same where the file system has no locks at all.
+    named = str(error).split('"')
+    require_locks(Path(named[1]).parent if len(named) > 1 else Path())
+    return True
+
+
+@contextmanager
+def explained(doing: str, folder: Path, patience_seconds: float) -> Iterator[None]:
+    """Turns what DuckDB or the system raises inside into a `StoreError`."""
+    try:
+        yield
+    except (duckdb.Error, OSError, LocksUnusable, Damaged, Refused) as error:
+        raise _explained(error, doing, folder, patience_seconds) from error
+
+
+def _explained(error: BaseException, doing: str, folder: Path, patience_seconds: float) -> StoreError:
+    try:
+        busy = in_use(error)
+    except LocksUnusable as locks:
+        error, busy = locks, False
+    if isinstance(error, LocksUnusable | Refused):
+        return StoreError(f"{doing}: {error} Nothing was changed.")
+    if busy:
+        return StoreBusy(
+            f"{doing}: a file in {folder} is open in another program, which kept it for "
+            f"{patience_seconds:.0f} s. Nothing of this change was stored; what was stored before is "
+            f"intact. Close that program, and read {folder / 'wolkvox.duckdb'} instead: it can stay open. ({error})"
+        )
+    if _disk_full(error):
+        return StoreFull(
+            f"{doing}: no room left on the disk of {folder}. What was committed before is intact and "
+            "wolkvox.duckdb is as it was. Make room (both files together, and once more the size "
+            f"of the larger) and repeat the run: repeating is harmless. ({error})"
+        )
+    if isinstance(error, OSError) and error.errno in {EBUSY, EXDEV}:
+        return StoreError(
+            f"{doing}: {error}. What was committed is intact. The file is a mount of its own, and such a file "
+            "can't be replaced: mount its folder instead, then repeat the run."
+        )
+    if isinstance(error, Damaged):
+        return StoreError(
+            f"{doing} in {folder} failed: what was written can't be trusted: {error}. It was not put in place. "
+            "Repeat the run, repeating is harmless; if it stays, look at the disk."
+        )
+    return StoreError(
+        f"{doing} in {folder} failed: {error}. What was committed before is intact; "
+        "repeat the run, repeating is harmless."
+    )
+
+
+def _disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {ENOSPC, EDQUOT}
+    text = str(error)
+    return (
+        "No space left on device" in text or "Disk quota exceeded" in text or "disk is full" in text.lower()
+    )

@@ -1,0 +1,150 @@
+"""How the files are, for `doctor`: looked at, and left as they are.
+
+What belongs here: findings about the two files and their folder. What doesn't: mending them.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from wolkvox_assets.store.disk import LocksUnusable, file_system, is_mount, require_locks
+from wolkvox_assets.store.errors import StoreBusy, StoreError
+from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, inspect
+
+Finding = tuple[bool, str, str]
+"""Whether all is well with it, what it is about, and a line that says what to do."""
+
+# Longer than any commit takes.
+_PATIENCE_SECONDS = 10.0
+
+
+def findings(store: Store) -> Iterator[Finding]:
+    """Everything about the files that a person should know. Changes nothing."""
+    there = next(
+        path for path in (store.folder.absolute(), *store.folder.absolute().parents) if path.exists()
+    )
+    try:
+        require_locks(there)
+    except LocksUnusable as error:
+        yield False, "files", str(error)
+        return
+    except OSError as error:
+        yield False, "files", f"cannot write in {there}: {error}. Mend that, or set WOLKVOX_DATA_DIR."
+        return
+    yield True, "files", f"{store.folder.absolute()} can be written, and has locks ({file_system(there)})"
+    if not (store.own.exists() or store.published.exists()):
+        yield True, "published file", f"{store.published} is not there yet: nothing was stored so far"
+        return
+    yield from _contents(store)
+    yield from _access(store)
+    yield from _replaceable(store.published)
+    for backup in sorted(store.folder.glob("store.duckdb.*")):
+        if ".damaged-" in backup.name or "-backup" in backup.name:
+            yield (
+                True,
+                "files",
+                f"{backup} is an old store that was kept: delete it when you no longer want it",
+            )
+
+
+def _contents(store: Store) -> Iterator[Finding]:
+    try:
+        # Without the lock a change that is just being written would look like damage.
+        if store.lock.exists():
+            with store.turn(_PATIENCE_SECONDS):
+                own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+        else:
+            own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+    except StoreBusy:
+        yield True, "store", f"{store.own} is being written to; ask again later to have it looked at"
+        return
+    except StoreError as error:
+        yield False, "store", str(error)
+        return
+    except duckdb.Error as error:
+        yield False, "store", f"a file in {store.folder} is open in another program: close it. ({error})"
+        return
+    refused = [found for found in (own, published) if isinstance(found, Refused)]
+    if isinstance(own, Contents):
+        yield True, "store", f"{store.own} is whole{_version(own)}"
+        if isinstance(published, Contents) and in_step:
+            yield True, "published file", f"{store.published} is whole, and what the store holds"
+        elif isinstance(published, Refused):
+            yield False, "published file", str(published)
+        else:
+            why = str(published) if isinstance(published, Damaged) else "is not what the store holds now"
+            yield False, "published file", f"{store.published}: {why}. The next run replaces it by itself"
+    elif refused:
+        yield False, "store", str(refused[0])
+    elif isinstance(published, Contents):
+        yield (
+            False,
+            "store",
+            f"{own}. The next run restores it from {store.published}, which is whole, and keeps what lies there",
+        )
+    else:
+        yield (
+            False,
+            "store",
+            (
+                f"{own}, and {published}. Put a backup of one of the two back in its place in {store.folder}; or move "
+                "both away, and everything is asked again"
+            ),
+        )
+
+
+def _look(file: Path) -> Contents | Damaged | Refused:
+    try:
+        return inspect(file)
+    except (Damaged, Refused) as verdict:
+        return verdict
+
+
+def _version(found: Contents) -> str:
+    if found.version == VERSION:
+        return ""
+    return f", of version {found.version}: the next run upgrades it to {VERSION} and keeps the old one"
+
+
+def _access(store: Store) -> Iterator[Finding]:
+    if store.own.exists() and (mode := _mode(store.own)) & 0o077:
+        yield False, "store", f"others may read or write {store.own} ({mode:04o}): chmod 600 {store.own}"
+    if store.published.exists() and (mode := _mode(store.published)) & 0o007:
+        yield (
+            True,
+            "published file",
+            (
+                f"everybody on this machine can read {store.published} ({mode:04o}); if that is not meant: "
+                f"chmod 640 {store.published} (its mode and group are kept)"
+            ),
+        )
+    if store.folder.exists() and (mode := _mode(store.folder)) & 0o002 and not mode & stat.S_ISVTX:
+        yield (
+            False,
+            "files",
+            f"everybody can put files into {store.folder} ({mode:04o}): chmod o-w {store.folder}",
+        )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _replaceable(published: Path) -> Iterator[Finding]:
+    target = published.resolve()
+    if is_mount(published):
+        yield (
+            False,
+            "published file",
+            f"{target} is a mount of its own, and can't be replaced: mount its folder instead",
+        )
+    elif not target.parent.exists() or not os.access(target.parent, os.W_OK | os.X_OK):
+        yield (
+            False,
+            "published file",
+            f"cannot write in {target.parent}, where {published} points to: the published file can't be replaced",
+        )

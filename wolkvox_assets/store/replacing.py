@@ -1,0 +1,237 @@
+"""Putting a checked file in the place of another, so that a kill at any moment leaves a whole one there.
+
+What belongs here: publishing, restoring, making and upgrading a file. What doesn't: when that is right, and
+who has the turn (`files.py`). All of it builds a new file beside the old one, looks at it as at any other
+(`integrity.py`), and renames it. What a killed process left behind is built anew by the next.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+
+from wolkvox_assets.store.disk import flush, make_empty, same_access
+from wolkvox_assets.store.integrity import VERSION, Damaged, inspect, log_of, schema
+
+logger = logging.getLogger(__name__)
+
+# Files that DuckDB 1.2 to 2.0 read. It counts when a file is made: an older file has to be written anew.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.2.0"}
+
+# What leads to each version from the one before, beyond tables that `schema.sql` adds by itself. All steps that
+# are due run in one transaction, in the new file.
+_STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
+    2: lambda _: None  # no table is another; the whole file is written anew in the format of DuckDB 1.2
+}
+
+
+def new_name(file: Path) -> Path:
+    """Where the next `file` is built: in its folder, or renaming would be copying."""
+    return file.with_name(f".{file.name}.new")
+
+
+def publish(own: Path, published: Path) -> None:
+    """Copies `own`, which must be closed, to `published`, or to where that name points.
+
+    Raises `Damaged` where the copy can't be trusted: then nothing was published.
+    """
+    target = published.resolve()
+    new = new_name(target)
+    try:
+        _copy(own, new)
+        same_access(new, target, mode=0o640)
+        _same_time(new, own)
+        # A reader who opened the published file for writing may have left a log that belongs to the old
+        # content; DuckDB would refuse the new one beside it.
+        for file in {published, target}:
+            log_of(file).unlink(missing_ok=True)
+        new.replace(target)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def restore(own: Path, published: Path, fault: str) -> None:
+    """Puts a copy of `published` in the place of `own`, and keeps what lay there.
+
+    Raises `Damaged` where `published` can't be trusted: then nothing was touched.
+    """
+    new = new_name(own)
+    try:
+        _copy(published, new)
+        same_access(new, own if own.exists() else published.resolve())
+        new.chmod(0o600)
+        _same_time(new, published)
+        kept = _set_aside(own)
+        new.replace(own)
+        flush(own.parent)
+    finally:
+        new.unlink(missing_ok=True)
+    logger.warning(
+        "%s: %s was restored from %s. What was stored after that was published is asked again by itself. %s",
+        fault,
+        own,
+        published.name,
+        f"What lay there is kept as {kept}: delete it when you no longer want it." if kept else "",
+    )
+
+
+def create(own: Path) -> None:
+    """Makes an empty store."""
+    new = new_name(own)
+    try:
+        with_schema(_new_database(new), 0)
+        inspect(new)
+        same_access(new, own, mode=0o600)
+        flush(new)
+        new.replace(own)
+        flush(own.parent)
+    finally:
+        _remove(new)
+
+
+def upgrade(own: Path, old_version: int) -> None:
+    """Writes `own`, which must be closed and without a log, anew as `VERSION`, and keeps the old one."""
+    new = new_name(own)
+    try:
+        con = _new_database(new)
+        con.execute(f"ATTACH '{_quoted(own)}' AS old (READ_ONLY)")
+        con.execute(f"COPY FROM DATABASE old TO {_database_of(con)}")
+        con.execute("DETACH old")
+        with_schema(con, old_version)
+        inspect(new)
+        _same_rows(own, new)
+        same_access(new, own)
+        new.chmod(0o600)
+        flush(new)
+        kept = _keep(own, f"v{old_version}-backup")
+        new.replace(own)
+        flush(own.parent)
+    finally:
+        _remove(new)
+    logger.warning(
+        "%s was upgraded from version %d to %d: DuckDB 1.2 and newer can read it now. The old one is kept as %s: "
+        "delete it when you no longer want it.",
+        own,
+        old_version,
+        VERSION,
+        kept,
+    )
+
+
+def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
+    """Brings an open database from `old_version` (0: it is new) to `VERSION` in one transaction, and closes it."""
+    try:
+        con.execute("BEGIN")
+        if old_version:
+            for step in range(old_version + 1, VERSION + 1):
+                _STEPS[step](con)
+        con.execute(schema())
+        if old_version < VERSION:
+            now = datetime.now(UTC).replace(tzinfo=None)
+            con.execute(
+                "INSERT INTO schema_version VALUES (?, ?, ?)",
+                [VERSION, now, f"wolkvox_assets {version('wolkvox-assets')}"],
+            )
+        con.execute("COMMIT")
+        con.execute("CHECKPOINT")
+    finally:
+        con.close()
+
+
+def _copy(source: Path, new: Path) -> None:
+    if not source.exists():
+        raise Damaged(f"{source.name} is missing")
+    make_empty(new)
+    shutil.copyfile(source, new)
+    flush(new)  # the name must never point to a copy that a power cut emptied
+    inspect(new)
+
+
+def _same_time(new: Path, source: Path) -> None:
+    """The two files are in step as long as they have one size and one time of change."""
+    found = source.stat()
+    os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _new_database(new: Path) -> duckdb.DuckDBPyConnection:
+    _remove(new)
+    return duckdb.connect(new, config=CONFIG)
+
+
+def _remove(new: Path) -> None:
+    new.unlink(missing_ok=True)
+    log_of(new).unlink(missing_ok=True)
+
+
+def _set_aside(own: Path) -> str:
+    """Renames the damaged store and its log. Returns the store's new name, empty where there was none."""
+    stamp = f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    name = _free_name(own, stamp)
+    if log_of(own).exists():
+        log_of(own).rename(log_of(name))
+    if not own.exists():
+        return ""
+    own.rename(name)
+    return name.name
+
+
+def _keep(own: Path, suffix: str) -> str:
+    """A second name for what lies at `own`, so that there is a store at every moment. Returns the name."""
+    name = own.with_name(f"{own.name}.{suffix}")
+    if name.exists() and name.samefile(own):
+        return name.name  # a process was killed right after this
+    name = _free_name(own, suffix)
+    try:
+        name.hardlink_to(own)
+    except OSError:  # a file system without hard links
+        with suppress(FileNotFoundError):
+            new_name(name).unlink()
+        shutil.copy2(own, new_name(name))
+        flush(new_name(name))
+        new_name(name).replace(name)
+    name.chmod(0o600)
+    return name.name
+
+
+def _free_name(own: Path, suffix: str) -> Path:
+    """`own` with this suffix; an earlier backup is never overwritten."""
+    name = own.with_name(f"{own.name}.{suffix}")
+    number = 2
+    while name.exists() or log_of(name).exists():
+        name = own.with_name(f"{own.name}.{suffix}-{number}")
+        number += 1
+    return name
+
+
+def _same_rows(old: Path, new: Path) -> None:
+    counts = [_counts(file) for file in (old, new)]
+    for table, rows in counts[0].items():
+        if counts[1].get(table) != rows and table != "schema_version":
+            raise Damaged(f"{new.name} has {counts[1].get(table)} rows in {table}, the old one has {rows}")
+
+
+def _counts(file: Path) -> dict[str, int]:
+    con = duckdb.connect(file, read_only=True)
+    try:
+        names = con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+            " AND schema_name = 'main'"
+        ).fetchall()
+        return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}
+    finally:
+        con.close()
+
+
+def _database_of(con: duckdb.DuckDBPyConnection) -> str:
+    ((name,),) = con.execute("SELECT current_database()").fetchall()
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def _quoted(file: Path) -> str:
+    return str(file).replace("'", "''")
