@@ -4,15 +4,23 @@ What belongs here: looking and telling. What doesn't: changing anything. It make
 operation (`token_info`, which counts against the day's quota).
 """
 
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wolkvox_assets import dagster_doctor
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.resources import WolkvoxResource
-from wolkvox_assets.settings import ConfigurationProblem, Operation, load_settings, unknown_variables
+from wolkvox_assets.settings import (
+    ENV_FILE,
+    ConfigurationProblem,
+    Operation,
+    load_settings,
+    unknown_variables,
+)
 from wolkvox_assets.store import Store
 
 
@@ -40,7 +48,10 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         yield True, f"{operation.name}: settings", f"{where}, history from {operation.start}"
         yield _clock(operation)
         yield _quota(operation)
+    yield from _secrets()
     yield _folder(settings.data_dir)
+    for finding in dagster_doctor.future_ticks():
+        yield False, "Dagster", finding
     yield from _published(settings.data_dir)
 
 
@@ -66,6 +77,16 @@ def _quota(operation: Operation) -> tuple[bool, str, str]:
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
+
+
+def _secrets() -> Iterator[tuple[bool, str, str]]:
+    """Only what others can read is said."""
+    if ENV_FILE.exists() and (mode := ENV_FILE.stat().st_mode) & 0o077:
+        yield (
+            False,
+            "files",
+            f"{ENV_FILE} holds tokens and is open to other users (mode {stat.S_IMODE(mode):o}): chmod 600 {ENV_FILE}",
+        )
 
 
 def _folder(data_dir: Path) -> tuple[bool, str, str]:

@@ -11,6 +11,7 @@ from typing import TypedDict
 import dagster as dg
 import requests
 
+from wolkvox_assets.assets.plain_text import chat, visible
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, OPERATION, PERMANENT
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.executor import end_dead_runs
@@ -156,7 +157,8 @@ def _over(run: dg.DagsterRun, operation: str, wrong: dict[str, _Trouble]) -> lis
             del wrong[key]
             messages.append(
                 f"wolkvox_assets: over. {key} (since {trouble['since']} UTC); run {run.run_id} of "
-                f"{run.job_name} succeeded. What was missed meanwhile is made up by itself."
+                f"{run.job_name} succeeded. Where the schedule and the sensor are on, "
+                "they make up by themselves for what was missed meanwhile."
             )
     return messages
 
@@ -186,12 +188,12 @@ def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         data = event.event_specific_data if event else None
         told = getattr(getattr(data, "user_failure_data", None), "description", None)
         if told:
-            return str(told)[:_TEXT_LENGTH]
+            return visible(str(told))[:_TEXT_LENGTH]
     if CAUSE not in run.tags:
         return (
             "A run has ended without a word: its process was killed, or the machine was restarted. What it had "
-            "committed is stored and published, and the schedule and the sensor do the rest by themselves. Where "
-            "they are off, repeat the run. If it comes again and again: is there memory and disk enough?"
+            "committed is stored and published. Where the schedule and the sensor are on, they do the rest by "
+            "themselves; where they are off, repeat the run. If it comes again, look at memory and disk."
         )
     return "Its log says why."
 
@@ -213,7 +215,7 @@ def _send(context: dg.SensorEvaluationContext, messages: list[str]) -> list[str]
             # `text` is what both Slack's and Teams-compatible receivers take.
             answer = requests.post(
                 webhook.get_secret_value(),
-                json={"text": message},
+                json={"text": chat(message)},
                 timeout=_WEBHOOK_SECONDS,
                 allow_redirects=False,
             )

@@ -108,7 +108,8 @@ class Store:
     def _turn(self) -> Iterator[None]:
         lock = FileLock(self._folder / "store.duckdb.lock")
         with self._explained("taking the store's lock"):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o750, exist_ok=True)
             try:
                 lock.acquire(timeout=_LOCK_PATIENCE_SECONDS, poll_interval=0.02)
             except Timeout:
