@@ -60,3 +60,18 @@ def test_each_asset_has_a_table_name_of_its_own(monkeypatch: pytest.MonkeyPatch)
     names = [spec.metadata["dagster/table_name"] for spec in specs]
     assert len(set(names)) == 6
     assert "data/wolkvox.duckdb.main.agent_9_windows/operation=north" in names
+
+
+def test_settings_to_mend_are_told_by_the_alerts_also_without_an_operation() -> None:
+    definitions = build_definitions(Settings((), ("WOLKVOX_START: is not set",), Path("data")))
+    alerts = definitions.resolve_sensor_def("alerts")
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor, told = None, []
+        for _ in range(2):
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            reason = alerts.evaluate_tick(context)
+            assert "settings: WOLKVOX_START: is not set" in str(reason.skip_message)
+            cursor = reason.cursor
+            told.append(cursor)
+    assert told[0] is not None
+    assert "is not set" in told[0]

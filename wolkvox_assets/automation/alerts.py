@@ -5,6 +5,7 @@ What belongs here: which runs are news, the words, the webhook. What doesn't: wh
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -52,6 +53,9 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
         wrong: dict[str, _Trouble] = state.get("wrong", {})
         seen: list[str] = state.get("seen", [])
         untold: list[str] = state.get("untold", [])
+        for message in _settings_news(state.get("to_mend", []), settings.problems):
+            context.log.warning(message)
+            untold.append(message)
         untold += _forgotten(wrong, names, datetime.now(UTC))
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
@@ -73,11 +77,28 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
             since = max(since, record.update_timestamp.astimezone(UTC))
         seen = [*seen, *(record.dagster_run.run_id for record in records)][-2 * _MOST_RUNS :]
         untold = _send(context, untold)
-        cursor = {"since": since.isoformat(), "wrong": wrong, "seen": seen, "untold": untold}
+        cursor = {
+            "since": since.isoformat(),
+            "wrong": wrong,
+            "seen": seen,
+            "untold": untold,
+            "to_mend": settings.problems,
+        }
         context.update_cursor(json.dumps(cursor))
-        return dg.SkipReason("wrong at the moment: " + (", ".join(sorted(wrong)) or "nothing"))
+        now_wrong = [*(f"settings: {problem}" for problem in settings.problems), *sorted(wrong)]
+        return dg.SkipReason("wrong at the moment: " + (", ".join(now_wrong) or "nothing"))
 
     return alerts
+
+
+def _settings_news(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """What is to be mended in the settings, once, and that it is mended."""
+    news = [
+        f"wolkvox_assets: a setting has to be mended. {problem}" for problem in now if problem not in before
+    ]
+    if before and not now:
+        news.append("wolkvox_assets: over. All settings can be used.")
+    return news
 
 
 class _Trouble(TypedDict):
