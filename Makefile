@@ -2,6 +2,7 @@
 # `python3` (3.11 or newer, with venv) and `make` are all it needs.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PORT ?= 3000
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -25,8 +26,12 @@ demo: $(READY)
 	@$(BIN)/wolkvox-assets demo
 
 # DAGSTER_HOME is this folder, so that this dagster.yaml is in force; what Dagster keeps goes to .dagster/.
+# Dagster would take any other port where this one is in use, and say so once in a long log.
 dev: $(READY)
-	DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster dev
+	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
+		|| { echo "Port $(PORT) is in use, or cannot be used. Choose another: make dev PORT=3001" >&2; exit 1; }
+	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
+	DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster dev --port $(PORT)
 
 test: $(READY)
 	@$(BIN)/python -m pytest

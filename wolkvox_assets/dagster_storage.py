@@ -1,28 +1,51 @@
-"""Dagster's own SQLite storage, whose files one process at a time makes: `dagster.yaml` names it.
+"""Dagster's SQLite storage with what its own lacks: a lock while it makes its files, and an ear for SIGTERM.
 
-What belongs here: that lock. What doesn't: anything about what is stored.
+What belongs here: these two. What doesn't: anything about what is stored.
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
-of them ends in a traceback ("table runs already exists").
+of them ends in a traceback ("table runs already exists"). And before a run begins, Dagster notes each of its
+partitions, for minutes where the range is long, and all that while it only remembers a SIGTERM or Ctrl-C.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
+from dagster._utils.interrupts import check_captured_interrupt
 from filelock import FileLock
 
 
+class _EventLog(SqliteEventLogStorage):
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Raises `DagsterExecutionInterruptedError` where the run that is being prepared is not wanted any more.
+
+        Nothing but the plan of a run can be dropped so: all other events are told, whatever was heard.
+        """
+        if (
+            event.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+            and check_captured_interrupt()
+        ):
+            raise dg.DagsterExecutionInterruptedError
+        super().store_event(event)
+
+
 class SqliteStorage(DagsterSqliteStorage):
-    """`base_dir`: the folder, made where it is not there."""
+    """`base_dir`: the folder, made where it is not there, for this user only: what runs logged stands in it."""
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
     ) -> "SqliteStorage":
         folder = Path(config_value["base_dir"])
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         with FileLock(folder / "storage.lock"):
             return cls.from_local(inst_data=inst_data, **config_value)
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = _EventLog(str(Path(base_dir, "history", "runs")) + "/")

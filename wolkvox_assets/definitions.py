@@ -29,9 +29,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     for operation in settings.operations:
         name = operation.name
         assets.append(build_agent_9_windows(operation, settings, pool=pools[name], sharers=sharers[name]))
-        assets.extend(build_daily_assets(operation))
+        assets.extend(build_daily_assets(operation, settings))
     if settings.problems:
-        assets.append(_to_mend(settings.problems))
+        assets.insert(0, _to_mend(settings.problems))
         for problem in settings.problems:
             # For the command line, which else says only that it knows no such asset.
             dg.get_dagster_logger().warning(f"settings to mend: {problem}")

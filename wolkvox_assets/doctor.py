@@ -4,16 +4,19 @@ What belongs here: looking and telling. What doesn't: changing anything. It make
 operation (`token_info`, which counts against the day's quota).
 """
 
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from wolkvox_assets import dagster_doctor
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import (
+    ENV_FILE,
     ConfigurationProblem,
     Operation,
     Settings,
@@ -57,6 +60,9 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         clocks = Clocks()
         yield _quota(operation, clocks)
         yield _clock(operation, clocks)
+    yield from _secrets()
+    for finding in dagster_doctor.future_ticks():
+        yield False, "Dagster", finding
     store = Store(settings.data_dir)
     yield from examine.findings(store)
     yield from _sources(settings, store)
@@ -95,6 +101,16 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
+
+
+def _secrets() -> Iterator[tuple[bool, str, str]]:
+    """Only what others can read is said."""
+    if ENV_FILE.exists() and (mode := ENV_FILE.stat().st_mode) & 0o077:
+        yield (
+            False,
+            "files",
+            f"{ENV_FILE} holds tokens and is open to other users (mode {stat.S_IMODE(mode):o}): chmod 600 {ENV_FILE}",
+        )
 
 
 def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:

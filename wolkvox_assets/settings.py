@@ -44,11 +44,10 @@ def checked_name(value: str) -> str:
 
 
 def _server(value: str) -> str:
-    if not re.fullmatch(r"[0-9]{4}", value):
-        raise ValueError(
-            "must be the four digits of the server code, as in wv0013: it becomes part of a host name"
-        )
-    return value
+    # People write it as they see it in the address of their own pages.
+    if not (digits := re.fullmatch(r"(?:wv)?([0-9]{4})", value, re.IGNORECASE | re.ASCII)):
+        raise ValueError("must be four digits: 0013 for a server named wv0013")
+    return digits[1]
 
 
 def _token_env(value: str) -> str:
@@ -331,25 +330,33 @@ def _judge(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation |
     try:
         operation = Operation.model_validate(values, strict=strict)
     except ValidationError as error:
-        return None, [
+        wrong = [
             _Wrong(str(one["loc"][0]), one["msg"].removeprefix("Value error, "), one["type"])
             for one in error.errors(include_input=False)
         ]
-    wrong = []
-    try:
-        read_token(operation.name, operation.token_env)
-    except ConfigurationProblem as problem:
-        wrong.append(_Wrong("token_env", str(problem)))
+        if all(one.field != "token_env" for one in wrong):
+            # All that is to be mended is said at once.
+            wrong += _wrong_token(values.get("name", "main"), values.get("token_env", "WOLKVOX_TOKEN"))
+        return None, wrong
+    wrong = _wrong_token(operation.name, operation.token_env)
     today = operation.clock.now(datetime.now(UTC)).date()
     if operation.start > today:
-        future = f"{operation.start} is in the future; today is {today} in {operation.timezone}"
+        future = f"{operation.start} is in the future: today is {today} in {operation.timezone}"
         wrong.append(_Wrong("start", future))
     return None if wrong else operation, wrong
 
 
+def _wrong_token(operation: str, variable: str) -> list[_Wrong]:
+    try:
+        read_token(operation, variable)
+    except ConfigurationProblem as problem:
+        return [_Wrong("token_env", str(problem))]
+    return []
+
+
 def _of_variable(wrong: _Wrong) -> str:
     if wrong.field == "token_env":
-        return wrong.sentence  # names the variable itself
+        return wrong.sentence  # names the variable and the operation itself
     variable = "WOLKVOX_OPERATION" if wrong.field == "name" else f"WOLKVOX_{wrong.field.upper()}"
     return f"{variable}: {'is not set' if wrong.kind == 'missing' else wrong.sentence}"
 
@@ -359,19 +366,24 @@ def _judge_table(table: Table) -> tuple[Operation | None, list[Problem]]:
     values = _with_stand_in({"token_env": None, **table.values, "name": table.name})
     operation, wrong = _judge(values, strict=True)
     problems = []
+    whose = f"operation {table.name}:"
     for field, sentence, kind in wrong:
         if field == "name":
             problems.append(Problem(table.line, f"the operation's name {sentence}"))
         elif field not in table.lines:
             if table.readable:  # else it may stand in a line that could not be read
                 add = operations_file.KEYS[field]
-                problems.append(Problem(table.line, f"this operation has no {field}; add a line like {add}"))
+                problems.append(Problem(table.line, f"{whose} {field} is missing; add a line like {add}"))
         elif kind == "value_error":
-            problems.append(Problem(table.lines[field], f"{field} {sentence}"))
+            problems.append(Problem(table.lines[field], f"{whose} {field} {sentence}"))
         elif kind:
-            problems.append(Problem(table.lines[field], f"{field}: {operations_file.looks_like(field)}"))
+            problems.append(
+                Problem(table.lines[field], f"{whose} {field}: {operations_file.looks_like(field)}")
+            )
+        elif field == "token_env":
+            problems.append(Problem(table.lines[field], sentence))  # names the operation itself
         else:
-            problems.append(Problem(table.lines[field], sentence))
+            problems.append(Problem(table.lines[field], f"{whose} {field} {sentence}"))
     return operation if table.readable else None, problems
 
 

@@ -50,3 +50,28 @@ def test_names_of_assets_jobs_schedules_and_sensors_are_fixed(monkeypatch: pytes
     assert sorted(s.name for s in repository.sensor_defs) == ["alerts", "main_gaps"]
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {"main_live", "main_catch_up", "verify_recent"}
+
+
+def test_each_asset_has_a_table_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster shows assets with one table name as linked to each other."""
+    monkeypatch.setenv("WOLKVOX_TOKEN", "x")
+    operations = tuple(Operation(name=n, server="0013", start=date(2026, 11, 1)) for n in ("north", "south"))
+    specs = build_definitions(Settings(operations, (), Path("data"))).resolve_all_asset_specs()
+    names = [spec.metadata["dagster/table_name"] for spec in specs]
+    assert len(set(names)) == 6
+    assert "data/wolkvox.duckdb.main.agent_9_windows/operation=north" in names
+
+
+def test_settings_to_mend_are_told_by_the_alerts_also_without_an_operation() -> None:
+    definitions = build_definitions(Settings((), ("WOLKVOX_START: is not set",), Path("data")))
+    alerts = definitions.resolve_sensor_def("alerts")
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor, told = None, []
+        for _ in range(2):
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            reason = alerts.evaluate_tick(context)
+            assert "settings: WOLKVOX_START: is not set" in str(reason.skip_message)
+            cursor = reason.cursor
+            told.append(cursor)
+    assert told[0] is not None
+    assert "is not set" in told[0]

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from wolkvox_assets.cli import main
 from wolkvox_assets.simulator import Centre, Simulator
@@ -120,3 +129,56 @@ def test_tokens_of_other_operations_are_no_misspelt_variables(
 ) -> None:
     code, _ = doctor(tmp_path, simulator, monkeypatch, capsys, WOLKVOX_TOKEN_NORTH="x")
     assert code == 0
+
+
+def test_an_env_file_that_others_can_read(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = Path(".env")
+    file.write_text("WOLKVOX_LIVE_DELAY_SECONDS=60\n")
+    file.chmod(0o644)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any("chmod 600 .env" in line for line in lines)
+    file.chmod(0o600)
+    assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+def test_a_sensor_that_waits_for_a_moment_in_the_future(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a clock that was ahead and is set back leaves it."""
+    project = Project(tmp_path, simulator, DAY)
+    monkeypatch.chdir(project.home)
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    for name, value in project.settings.items():
+        monkeypatch.setenv(name, value)
+    later = datetime.now(UTC) + timedelta(hours=6)
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        state = InstigatorState(
+            RemoteInstigatorOrigin(
+                RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "r"), "main_gaps"
+            ),
+            InstigatorType.SENSOR,
+            InstigatorStatus.RUNNING,
+        )
+        instance.add_instigator_state(state)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                "main_gaps",
+                InstigatorType.SENSOR,
+                TickStatus.SKIPPED,
+                later.timestamp(),
+                selector_id=state.selector_id,
+            )
+        )
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any(f"main_gaps starts nothing before {later:%Y-%m-%d %H:%M}" in line for line in lines)

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.answers import QUIRKS
+from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.project import ROOT, Project, files_below
 
@@ -69,6 +71,7 @@ def test_a_day_with_every_quirk_and_every_fault(project: Project) -> None:
         project.simulator.faults.add(kind, every=every)  # type: ignore[arg-type]
     output = project.command("main/agent_9_windows", partition_range=WHOLE_DAY).finish()
     assert "288 of 288 windows stored and published" in output
+    assert "ASSET_MATERIALIZATION" not in output  # not a line on the terminal for each window
     assert_true(project, [DAY])
     assert_well_behaved(project)
     days = project.command(
@@ -161,3 +164,28 @@ def test_a_reader_who_holds_the_file_open_sees_one_state_and_stops_nobody(projec
         project.command("main/agent_9_windows", partition_range=WHOLE_DAY).finish()
         assert reader.execute("SELECT COUNT(*) FROM agent_9_window_log").fetchall() == before == [(13,)]
     assert_true(project, [DAY])
+
+
+HOSTILE = ["![x](http://evil.example/x.png)", "<img src=x>", "a | b", "\x1b[31mred"]
+
+
+def test_names_are_text_in_the_tables_of_the_ui_and_no_window_has_a_line_of_its_own_on_the_terminal(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour = f"{DAY}T10:00...{DAY}T10:55"
+    output = project.command("main/agent_9_windows", partition_range=hour).finish()
+    for name in HOSTILE:
+        project.simulator.centre.add(Use(datetime(2026, 11, 18, 10, 1), name, "hold", 30))
+    output += project.command("main/agent_9_windows", partition_range=hour).finish()
+    assert "ASSET_MATERIALIZATION" not in output
+    assert "\x1b[31m" not in output
+    monkeypatch.chdir(project.home)
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        key = dg.AssetKey(["main", "agent_9_windows"])
+        assert len(instance.get_materialized_partitions(key)) == 12
+        (last,) = instance.fetch_observations(key, limit=1).records
+    observation = last.asset_observation
+    assert observation is not None
+    table = str(observation.metadata["corrections"].value)
+    assert "evil" in table
+    assert not set(table) & set("<>[]!\x1b")

@@ -120,11 +120,25 @@ def test_the_token_may_stand_in_the_env_file(monkeypatch: pytest.MonkeyPatch) ->
 # Where it stands, and the environment beside it
 
 
+def test_a_missing_token_is_told_with_the_other_mistakes_of_its_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("WOLKVOX_TOKEN_NORTH", raising=False)
+    problems = load(NORTH.replace('"0013"', '"13"')).problems
+    assert any("operation north: server must be four digits" in problem for problem in problems)
+    assert any("operation north: no token. Set WOLKVOX_TOKEN_NORTH" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("written", ["wv0013", "WV0013"])
+def test_a_server_as_its_address_has_it(written: str) -> None:
+    assert load(NORTH.replace("0013", written)).operations[0].server == "0013"
+
+
 def test_another_file_can_be_named(monkeypatch: pytest.MonkeyPatch, project_root: Path) -> None:
     (project_root / "ours.toml").write_text(NORTH.replace("0013", "13"), "utf-8")
     monkeypatch.setenv("WOLKVOX_OPERATIONS", "ours.toml")
     (problem,) = load(SOUTH).problems
-    assert problem.startswith("ours.toml, line 2: server must be the four digits")
+    assert problem.startswith("ours.toml, line 2: operation north: server must be four digits")
 
 
 def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +284,7 @@ WRONG = [
     (HEADER, "[operations.north]", f"[{TOKEN}]", "only [operations.NAME]"),
     (HEADER, "[operations.north]", '[operations.north] server = "0013"', "only [operations.NAME]"),
     # server
-    (HEADER, 'server = "0013"', "", 'has no server; add a line like server = "0013"'),
+    (HEADER, 'server = "0013"', "", 'server is missing; add a line like server = "0013"'),
     (SERVER, '"0013"', "0013", 'text in quotes like this: server = "0013"'),
     (SERVER, '"0013"', "1300", 'text in quotes like this: server = "0013"'),
     (SERVER, '"0013"', '["0013"]', 'text in quotes like this: server = "0013"'),
@@ -279,10 +293,10 @@ WRONG = [
     (SERVER, '"0013"', "", 'text in quotes like this: server = "0013"'),
     (SERVER, '"0013"', "9" * 5000, 'text in quotes like this: server = "0013"'),
     (SERVER, '"0013"', "[" * 20000, 'text in quotes like this: server = "0013"'),
-    (SERVER, '"0013"', f'"{TOKEN}"', "server must be the four digits"),
+    (SERVER, '"0013"', f'"{TOKEN}"', "server must be four digits"),
     (SERVER, "server =", "server.code =", 'text in quotes like this: server = "0013"'),
     # token_env
-    (HEADER, 'token_env = "WOLKVOX_TOKEN_NORTH"', "", "has no token_env; add a line like token_env"),
+    (HEADER, 'token_env = "WOLKVOX_TOKEN_NORTH"', "", "token_env is missing; add a line like token_env"),
     (TOKEN_ENV, "WOLKVOX_TOKEN_NORTH", "WOLKVOX_TOKEN_NONE", "no token. Set WOLKVOX_TOKEN_NONE"),
     (TOKEN_ENV, "WOLKVOX_TOKEN_NORTH", TOKEN, "must be the name of an environment variable"),
     (TOKEN_ENV, '"WOLKVOX_TOKEN_NORTH"', TOKEN, "must be text in quotes like this: token_env"),
@@ -304,14 +318,14 @@ WRONG = [
     (ZONE, '"America/Bogota"', "America/Bogota", "must be text in quotes like this: timezone"),
     (ZONE, '"America/Bogota"', "-5", "must be text in quotes like this: timezone"),
     # start
-    (HEADER, "start = 2026-01-01", "", "has no start; add a line like start = 2026-11-01"),
+    (HEADER, "start = 2026-01-01", "", "start is missing; add a line like start = 2026-11-01"),
     (START, "2026-01-01", "2026-02-30", "must look like this: start = 2026-11-01"),
     (START, "2026-01-01", "01/02/2026", "must look like this: start = 2026-11-01"),
     (START, "2026-01-01", '"01/02/2026"', "start must be a day such as 2026-11-01"),
     (START, "2026-01-01", "2026", "start must be a day such as 2026-11-01"),
     (START, "2026-01-01", "true", "start must be a day such as 2026-11-01"),
     (START, "2026-01-01", "2026-01-01T00:00:00Z", "start must be a day such as 2026-11-01"),
-    (START, "2026-01-01", "2126-01-01", "2126-01-01 is in the future; today is "),
+    (START, "2026-01-01", "2126-01-01", "start 2126-01-01 is in the future: today is "),
     # other keys
     (START + 1, "", "quota_reserve = 2", "quota_reserve must be a number from 0 to 1"),
     (START + 1, "", "quota_reserve = nan", "quota_reserve must be a number from 0 to 1"),

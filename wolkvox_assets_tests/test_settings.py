@@ -311,7 +311,7 @@ def test_a_wrong_webhook_is_told_at_once_and_not_shown(wrong: str, settings_of: 
 WRONG = [
     *(
         ("WOLKVOX_SERVER", wrong)
-        for wrong in ("wv0013", "13", "00131", "0013.evil.example", "00 3", "٠٠١٣", "0013\n")
+        for wrong in ("wv013", "wv 0013", "13", "00131", "0013.evil.example", "00 3", "٠٠١٣", "0013\n")
     ),
     *(("WOLKVOX_OPERATION", wrong) for wrong in ("north-1", "a/b", "español", "a b", "main\n", "../x")),
     *(

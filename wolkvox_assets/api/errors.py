@@ -133,7 +133,7 @@ class LockUnusable(Permanent):
     """The lock between processes cannot be taken safely, so nothing was sent."""
 
     happened = "The lock that keeps two processes from using the token at once cannot be taken."
-    remedy = "Nothing was sent. Make the directory usable (or remove it: it is made anew) and start again."
+    remedy = "Nothing was sent. Mend that, or set TMPDIR to another folder for all that uses the token; start again."
 
 
 class UnknownReport(Permanent):
@@ -202,7 +202,10 @@ class AnswerUnreadable(Permanent):
     """
 
     happened = "The answer cannot be read; nothing of it was kept."
-    remedy = "The report's format may have changed: compare the body in api_requests with the contract."
+    remedy = (
+        "The report's format may have changed: look at the answer (column body of api_requests in the published "
+        "file) and compare it with the vendor's documentation of this report."
+    )
 
     def __init__(self, detail: str = "", *, agent: str | None = None, column: str | None = None) -> None:
         super().__init__(detail)
@@ -214,7 +217,9 @@ class UnexpectedStatus(Permanent):
     """A status, or a code inside a 200, that is in no table."""
 
     happened = "The server answers with something nobody has described."
-    remedy = "Look at the body in api_requests; if it explains nothing, ask Wolkvox."
+    remedy = (
+        "Look at the answer (column body of api_requests in the published file). Ask Wolkvox what it means."
+    )
 
 
 class QuotaUsedUp(WolkvoxError):
@@ -254,8 +259,8 @@ class ConnectionFailed(Transient):
 
     happened = "No answer from the server."
     remedy = (
-        "Check the network and the server code. allow-list? Wolkvox lets in only the addresses "
-        "on the operation's allow-list: is this machine's outside address on it?"
+        "Check the network and the server code. Wolkvox lets in only the addresses on the operation's allow-list: "
+        "see that this machine's public IP address is on it."
     )
 
 
@@ -282,7 +287,10 @@ class RowsMissing(ServerFault):
     """Fewer rows than its own `msg` says: cut off on the way [?]; or a server whose count is another's."""
 
     happened = "The answer lacks rows that it says it has; nothing of it was kept."
-    remedy = "Compare the body in api_requests with the report; if it stays, report it to Wolkvox with this message."
+    remedy = (
+        "If it stays, compare the answer (column body of api_requests in the published file) with the same report "
+        "in Wolkvox's own pages, and report it to Wolkvox with this message."
+    )
 
 
 @dataclass(frozen=True, slots=True)

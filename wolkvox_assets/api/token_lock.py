@@ -3,15 +3,16 @@
 What belongs here: where the lock lies, and taking it. What doesn't: threads of one process that share a
 client (`client.py` has a lock for them), and Dagster's pool.
 
-The lock is the operating system's (`flock`), so a process that dies gives it back, however it dies. It
-lies in the machine's temporary directory, not in the project's, so that two projects, DAGSTER_HOMEs or
-data directories that use one token share it. It does not reach over to another machine, container, user
-or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
+The lock is the operating system's (`flock`), so a process that dies gives it back, however it dies. It lies
+in the machine's temporary directory (or, where that name is taken, in the user's home), not in the project's, so
+that two projects, DAGSTER_HOMEs or data directories that use one token share it. It does not reach over to
+another machine, container, user or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
 """
 
 import hashlib
 import logging
 import os
+import pwd
 import stat
 import tempfile
 import time
@@ -89,20 +90,51 @@ class TokenLock:
 
 
 def _directory() -> Path:
-    """`wolkvox-assets-<uid>` in the temporary directory, which anyone may write to: so it is looked at closely.
+    """`wolkvox-assets-<uid>` in the temporary directory; where another user has taken that name, the state folder
+    of our home.
+
+    All processes of a user must come to the same one, so no variable that differs between a login and cron
+    (`HOME`, `XDG_RUNTIME_DIR`) has a say, and what one finds taken all find taken: only its owner can give it up.
+    """
+    first = Path(tempfile.gettempdir()) / f"wolkvox-assets-{os.getuid()}"
+    try:
+        if first.lstat().st_uid == os.getuid():
+            return _checked(first)
+    except FileNotFoundError:
+        return _checked(first)
+    except OSError as error:
+        raise LockUnusable(f"{first}: {error}.") from error
+    try:
+        second = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".local" / "state" / "wolkvox-assets"
+        second.parent.mkdir(parents=True, exist_ok=True)
+        return _checked(second)
+    except (
+        KeyError,
+        OSError,
+        LockUnusable,
+    ) as error:  # KeyError: a user without an entry, as in some containers
+        raise LockUnusable(
+            f"{first} belongs to another user, who alone can remove it, and the folder in its place cannot be "
+            f"used either ({error}). Set TMPDIR to a folder of your own, for all that uses this token."
+        ) from None
+
+
+def _checked(path: Path) -> Path:
+    """The directory, made where it is not there. Anyone may write beside it, so it is looked at closely.
 
     Who owns the directory decides what the lock file is: a link to any file of ours, or no lock at all.
     """
-    path = Path(tempfile.gettempdir()) / f"wolkvox-assets-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
         raise LockUnusable(f"{path}: {error}.") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise LockUnusable(f"{path} is not a directory (a link does not count).")
+        raise LockUnusable(f"{path} is not a directory (a link does not count). Remove it: it is made anew.")
     if found.st_uid != os.getuid():
         raise LockUnusable(f"{path} belongs to user {found.st_uid}, not to us ({os.getuid()}).")
     if found.st_mode & 0o022:
-        raise LockUnusable(f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):o}).")
+        raise LockUnusable(
+            f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):o}). Remove it: it is made anew."
+        )
     return path

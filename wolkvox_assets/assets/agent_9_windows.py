@@ -15,7 +15,7 @@ import dagster as dg
 from wolkvox_assets.assets.keep_fresh import Meanwhile
 from wolkvox_assets.assets.partitions import window_partitions, windows_key
 from wolkvox_assets.assets.synchronise import make_windows_true
-from wolkvox_assets.assets.tables import AGENT_9_WINDOWS
+from wolkvox_assets.assets.tables import AGENT_9_WINDOWS, table_name
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
 
@@ -59,7 +59,10 @@ def build_agent_9_windows(
         kinds={"duckdb", "wolkvox"},
         code_version="2",
         description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
-        metadata={"dagster/table_name": "agent_9_windows", "dagster/column_schema": AGENT_9_WINDOWS},
+        metadata={
+            "dagster/table_name": table_name(settings, operation, "agent_9_windows"),
+            "dagster/column_schema": AGENT_9_WINDOWS,
+        },
     )
     def agent_9_windows(
         context: dg.AssetExecutionContext, config: WindowsConfig

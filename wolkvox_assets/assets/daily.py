@@ -14,9 +14,9 @@ import dagster as dg
 
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import day_partitions
-from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY
+from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY, table_name
 from wolkvox_assets.resources import StoreResource
-from wolkvox_assets.settings import Operation
+from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import sources
 from wolkvox_assets.store.daily import (
     NOTHING_EVER,
@@ -43,7 +43,7 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 """
 
 
-def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
+def build_daily_assets(operation: Operation, settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
     windows = dg.AssetKey([operation.name, "agent_9_windows"])
 
@@ -58,7 +58,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         code_version="1",
         description=_AGENT_DESCRIPTION,
         metadata={
-            "dagster/table_name": "agent_hold_mute_daily",
+            "dagster/table_name": table_name(settings, operation, "agent_hold_mute_daily"),
             "dagster/column_schema": AGENT_HOLD_MUTE_DAILY,
         },
     )
@@ -81,7 +81,7 @@ def build_daily_assets(operation: Operation) -> list[dg.AssetsDefinition]:
         code_version="1",
         description=_OPERATION_DESCRIPTION,
         metadata={
-            "dagster/table_name": "operation_hold_mute_daily",
+            "dagster/table_name": table_name(settings, operation, "operation_hold_mute_daily"),
             "dagster/column_schema": OPERATION_HOLD_MUTE_DAILY,
         },
     )

@@ -10,14 +10,15 @@ import dagster as dg
 
 from wolkvox_assets.api import Transient, WolkvoxError
 from wolkvox_assets.assets.live_schedule import live_job_name
+from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.sync import BadAnswers
 
 _KEPT = (
-    "Every window fetched before is stored, marked as materialised and published. The schedule and the sensor go on "
-    "by themselves; where they are off, repeat the run for the rest."
+    "Every window fetched before is stored, marked as materialised and published. Where the schedule and the sensor "
+    "are on, they ask for the rest by themselves; where they are off, repeat the run."
 )
 
 
@@ -43,14 +44,16 @@ def failures_explained(
             _tag(context, operation, bad.first, EVERYTHING if everything else THESE_WINDOWS)
         failure = dg.Failure if bad.given_up else SomeWindowsFailed
         raise failure(
-            description=f"{bad} {_KEPT}", metadata=_metadata(operation, bad.first), allow_retries=False
+            description=f"{visible(str(bad))} {_KEPT}",
+            metadata=_metadata(operation, bad.first),
+            allow_retries=False,
         ) from bad
     except WolkvoxError as error:
         permanent = not isinstance(error, Transient)
         if tag:
             _tag(context, operation, error, EVERYTHING if permanent else None)
         raise dg.Failure(
-            description=f"{error} {_KEPT}",
+            description=f"{visible(str(error))} {_KEPT}",
             metadata=_metadata(operation, error),
             allow_retries=not permanent,
         ) from error
@@ -72,7 +75,7 @@ def _metadata(operation: str, error: Exception) -> dict[str, str]:
             "date_ini": error.date_ini or "",
             "date_end": error.date_end or "",
             "http_status": str(error.status),
-            "msg": error.msg or "",
+            "msg": visible(error.msg or ""),
         }
     return about
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.assets.plain_text import markdown, visible
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
@@ -54,16 +55,16 @@ class Progress:
         for asked, note in batch.notes:
             # An oddity of the server is in every answer: the first of each kind is told, the rest counted.
             if not self._notes[note.kind]:
-                self._log.warning(f"{asked}: {note.text}")
+                self._log.warning(f"{asked}: {visible(note.text)}")
             self._notes[note.kind] += 1
         for discard in batch.discarded:
             forgotten = sum(len(stretch) for stretch in discard.ranges)
             self._log.warning(
-                f"{discard.reason} {forgotten} derived windows are forgotten and asked one by one, and so is "
+                f"{visible(discard.reason)} {forgotten} derived windows are forgotten and asked one by one, and so is "
                 "everything from now on until the answers are seen to add up again."
             )
         for verdict in batch.verdicts:
-            (self._log.info if verdict.holds else self._log.warning)(verdict.evidence)
+            (self._log.info if verdict.holds else self._log.warning)(visible(verdict.evidence))
         if batch.superseded:
             self._log.warning(
                 f"{len(batch.superseded)} answers were not stored: another run has stored newer ones for these windows "
@@ -71,7 +72,7 @@ class Progress:
             )
         for total_row in batch.total_rows:
             what = "no total row" if total_row.name is None else f"the total row {total_row.name!r}, left out"
-            self._log.info(f"It is decided that this server adds {what}. {total_row.evidence}")
+            self._log.info(visible(f"It is decided that this server adds {what}. {total_row.evidence}"))
             self._total_row = total_row
         if batch.forgotten:
             self._log.warning(
@@ -79,7 +80,7 @@ class Progress:
                 f"again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
             )
         for remark in batch.remarks:
-            (self._log.warning if remark.warning else self._log.info)(remark.text)
+            (self._log.warning if remark.warning else self._log.info)(visible(remark.text))
         spent = time.monotonic() - self._began
         left = self._of - self._done
         to_go = timedelta(seconds=round(spent / self._done * left)) if self._done else "unknown"
@@ -117,6 +118,7 @@ class Progress:
         words = (
             stop.summary() if isinstance(stop, QuotaUsedUp) else f"operation {self._operation.name}: {stop}."
         )
+        words = visible(words)
         self._left = (
             f"{words} Stopped with {self._of - self._done} of {self._of} "
             f"windows left to do; what was done is stored and marked. It can go on at "
@@ -143,10 +145,10 @@ class Progress:
         }
         if self._verdict is not None:
             found["additivity"] = "holds" if self._verdict.holds else "does not hold"
-            found["additivity_evidence"] = self._verdict.evidence
+            found["additivity_evidence"] = visible(self._verdict.evidence)
         if self._total_row is not None:
-            found["total_row"] = "none" if self._total_row.name is None else repr(self._total_row.name)
-            found["total_row_evidence"] = self._total_row.evidence
+            found["total_row"] = "none" if self._total_row.name is None else visible(self._total_row.name)
+            found["total_row_evidence"] = visible(self._total_row.evidence)
         if self._nothing_ever is not None:
             found["nothing_ever"] = self._nothing_ever
         if self._left is not None:
@@ -160,7 +162,7 @@ def corrections_table(corrections: Sequence[Correction]) -> dg.MetadataValue:
     """What changed of known windows, for a person: window, agent, column, old and new number."""
     lines = ["| window | agent | column | old | new |", "|---|---|---|---|---|"]
     lines += [
-        f"| {c.window_start:%Y-%m-%d %H:%M} | {c.agent_name.replace('|', chr(92) + '|')} | {c.column_name} "
+        f"| {c.window_start:%Y-%m-%d %H:%M} | {markdown(c.agent_name)} | {c.column_name} "
         f"| {c.old_value} | {c.new_value} |"
         for c in corrections[:_CORRECTIONS_SHOWN]
     ]

@@ -17,6 +17,7 @@ from wolkvox_assets.api import QuotaUsedUp, RetryPolicy
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
+from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
@@ -144,7 +145,7 @@ def _trust(context: Context, operation: Operation, store: Store, now: datetime) 
     if verdict is not None and trust is Trust.FAILED:
         context.log.warning(
             f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
-            f"by itself; tried again {duties.FAILED_FOR.days} days after that. {verdict.evidence}"
+            f"by itself; tried again {duties.FAILED_FOR.days} days after that. {visible(verdict.evidence)}"
         )
     return trust
 

@@ -4,7 +4,11 @@ What belongs here: words for people. What doesn't: the tables themselves (`store
 the two together).
 """
 
+from pathlib import PurePath
+
 import dagster as dg
+
+from wolkvox_assets.settings import Operation, Settings
 
 _OPERATION = dg.TableColumn("operation", "VARCHAR", description="Name of the operation (contact centre).")
 _LOCAL_DATE = dg.TableColumn("local_date", "DATE", description="Day on the operation's wall clock.")
@@ -26,6 +30,14 @@ def _totals(kind: str) -> list[dg.TableColumn]:
             description="Seconds of both, as the API says it: hold + mute, where the API keeps to that.",
         ),
     ]
+
+
+def table_name(settings: Settings, operation: Operation, table: str) -> str:
+    """The table in the published file, and the operation whose rows of it an asset is: `dagster/table_name`.
+
+    Dagster takes assets with one table name for one and the same thing.
+    """
+    return f"{PurePath(settings.data_dir, 'wolkvox.duckdb')}.main.{table}/operation={operation.name}"
 
 
 AGENT_9_WINDOWS = dg.TableSchema(

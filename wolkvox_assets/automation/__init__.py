@@ -26,6 +26,6 @@ def build_automation(
         job, sensor = build_gaps(operation, settings, pools[operation.name], sharers[operation.name])
         jobs.append(job)
         sensors.append(sensor)
-    if settings.operations:
+    if settings.operations or settings.problems:
         sensors.append(build_alerts(settings))
     return dg.Definitions(jobs=jobs, schedules=schedules, sensors=sensors)

@@ -5,12 +5,14 @@ What belongs here: which runs are news, the words, the webhook. What doesn't: wh
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import dagster as dg
 import requests
 
+from wolkvox_assets.assets.plain_text import chat, visible
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, OPERATION, PERMANENT
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.executor import end_dead_runs
@@ -53,6 +55,9 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
         wrong: dict[str, _Trouble] = state.get("wrong", {})
         seen: list[str] = state.get("seen", [])
         untold: list[str] = state.get("untold", [])
+        for message in _settings_news(state.get("to_mend", []), settings.problems):
+            context.log.warning(message)
+            untold.append(message)
         untold += _forgotten(wrong, names, now)
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
@@ -74,11 +79,28 @@ def build_alerts(settings: Settings) -> dg.SensorDefinition:
             since = max(since, record.update_timestamp.astimezone(UTC))
         seen = [*seen, *(record.dagster_run.run_id for record in records)][-2 * _MOST_RUNS :]
         untold = _send(context, untold)
-        cursor = {"since": since.isoformat(), "wrong": wrong, "seen": seen, "untold": untold}
+        cursor = {
+            "since": since.isoformat(),
+            "wrong": wrong,
+            "seen": seen,
+            "untold": untold,
+            "to_mend": settings.problems,
+        }
         context.update_cursor(json.dumps(cursor))
-        return dg.SkipReason("wrong at the moment: " + (", ".join(sorted(wrong)) or "nothing"))
+        now_wrong = [*(f"settings: {problem}" for problem in settings.problems), *sorted(wrong)]
+        return dg.SkipReason("wrong at the moment: " + (", ".join(now_wrong) or "nothing"))
 
     return alerts
+
+
+def _settings_news(before: Sequence[str], now: Sequence[str]) -> list[str]:
+    """What is to be mended in the settings, once, and that it is mended."""
+    news = [
+        f"wolkvox_assets: a setting has to be mended. {problem}" for problem in now if problem not in before
+    ]
+    if before and not now:
+        news.append("wolkvox_assets: over. All settings can be used.")
+    return news
 
 
 class _Trouble(TypedDict):
@@ -158,7 +180,8 @@ def _over(run: dg.DagsterRun, operation: str, wrong: dict[str, _Trouble]) -> lis
             del wrong[key]
             messages.append(
                 f"wolkvox_assets: over. {key} (since {trouble['since']} UTC); run {run.run_id} of "
-                f"{run.job_name} succeeded. What was missed meanwhile is made up by itself."
+                f"{run.job_name} succeeded. Where the schedule and the sensor are on, "
+                "they make up by themselves for what was missed meanwhile."
             )
     return messages
 
@@ -188,12 +211,12 @@ def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         data = event.event_specific_data if event else None
         told = getattr(getattr(data, "user_failure_data", None), "description", None)
         if told:
-            return str(told)[:_TEXT_LENGTH]
+            return visible(str(told))[:_TEXT_LENGTH]
     if CAUSE not in run.tags:
         return (
             "A run has ended without a word: its process was killed, or the machine was restarted. What it had "
-            "committed is stored and published, and the schedule and the sensor do the rest by themselves. Where "
-            "they are off, repeat the run. If it comes again and again: is there memory and disk enough?"
+            "committed is stored and published. Where the schedule and the sensor are on, they do the rest by "
+            "themselves; where they are off, repeat the run. If it comes again, look at memory and disk."
         )
     return "Its log says why."
 
@@ -215,7 +238,7 @@ def _send(context: dg.SensorEvaluationContext, messages: list[str]) -> list[str]
             # `text` is what both Slack's and Teams-compatible receivers take.
             answer = requests.post(
                 webhook.get_secret_value(),
-                json={"text": message},
+                json={"text": chat(message)},
                 timeout=_WEBHOOK_SECONDS,
                 allow_redirects=False,
             )

@@ -110,7 +110,9 @@ def build_gaps(
             if not unmarked:
                 context.update_cursor(now.isoformat())
         if not missing:
-            return dg.SkipReason("every window of the history is known")
+            return dg.SkipReason(
+                "every window is known from the first day of the history up to those that the live schedule asks for"
+            )
         ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
         tag = json.dumps(ranges)[:_TAG_LENGTH]
         if tag == _asked_last(context.instance, operation, now):
@@ -145,7 +147,7 @@ def _reason_to_wait(
         again = ended_at(stopped) + _PAUSE_WHEN_STOPPED
         if lately(ended_at(stopped), now, _PAUSE_WHEN_STOPPED):
             return (
-                f"run {stopped.dagster_run.run_id} was stopped by somebody: it goes on by itself after "
+                f"run {stopped.dagster_run.run_id} was stopped by somebody: this sensor starts it again after "
                 f"{again:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
             )
     # While live windows can't be had, history can't either: one job that tries is enough. One window that can't

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import duckdb
 
 from wolkvox_assets.store.agent_9 import naive_utc
-from wolkvox_assets.store.files import Store, StoreError
+from wolkvox_assets.store.errors import StoreError
+from wolkvox_assets.store.files import Store
 from wolkvox_assets.windows import WallClock
 
 _SOURCES = "operation_sources"

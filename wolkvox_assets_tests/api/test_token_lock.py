@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
@@ -171,15 +172,36 @@ def test_a_directory_others_can_write_to_is_refused() -> None:
         pass
 
 
-def test_a_directory_of_someone_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def somebody_else_took_the_name(monkeypatch: pytest.MonkeyPatch, our_home: Path) -> None:
+    """`lstat` of our name shows another owner; the state folder is one of our own."""
     directory().mkdir(mode=0o700)
-    path, us = directory(), os.getuid()
-    path.rename(path.with_name(f"wolkvox-assets-{us + 1}"))
-    monkeypatch.setattr(os, "getuid", lambda: us + 1)
-    with (
-        pytest.raises(LockUnusable, match=f"belongs to user {us}"),
-        TokenLock(SecretStr(TOKEN), "north").held(),
-    ):
+    taken, lstat = directory(), Path.lstat
+
+    def seen(path: Path) -> os.stat_result:
+        found = lstat(path)
+        return os.stat_result((*found[:4], found.st_uid + 1, *found[5:])) if path == taken else found
+
+    monkeypatch.setattr(Path, "lstat", seen)
+    entry = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd((*entry[:5], str(our_home), *entry[6:])))
+
+
+def test_where_another_user_took_the_name_the_lock_lies_in_our_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    somebody_else_took_the_name(monkeypatch, tmp_path / "home")
+    with TokenLock(SecretStr(TOKEN), "north").held():
+        (lock,) = (tmp_path / "home" / ".local" / "state" / "wolkvox-assets").iterdir()
+        assert lock.suffix == ".lock"
+    assert list(directory().iterdir()) == []
+
+
+def test_without_a_home_as_well_the_message_names_what_can_be_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("")
+    somebody_else_took_the_name(monkeypatch, tmp_path / "home")
+    with pytest.raises(LockUnusable, match="Set TMPDIR"), TokenLock(SecretStr(TOKEN), "north").held():
         pass
 
 
