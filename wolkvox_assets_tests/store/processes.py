@@ -17,6 +17,7 @@ from typing import NoReturn
 import duckdb
 from filelock import FileLock
 
+from wolkvox_assets.clocks import uptime_ns
 from wolkvox_assets.store import Store, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.usage import Usage
@@ -36,7 +37,7 @@ def batch_of(round_number: int, first: int = 0) -> list[WindowContent]:
                 f"Agent {a}": Usage(round_number, a, n, a + n)
                 for a in range(agents_of(round_number, first + batch * BATCH + n))
             },
-        )
+        )._replace(uptime_ns=uptime_ns())
         for n in range(BATCH)
     ]
 
