@@ -29,6 +29,7 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from wolkvox_assets.api.errors import (
+    EMPTY_RANGE,
     AnswerTooLarge,
     AnswerUnreadable,
     Asked,
@@ -42,6 +43,7 @@ from wolkvox_assets.api.errors import (
     TooSlow,
     Transient,
     WolkvoxError,
+    outcome_in,
     outcome_of,
 )
 from wolkvox_assets.api.parsing import (
@@ -415,6 +417,8 @@ def _judge(reply: _Reply) -> Envelope:
         if reply.envelope.code is None:
             raise AnswerUnreadable("The body has no usable 'code'.")
         if reply.envelope.code == 200:
+            if reply.envelope.error is not None:
+                return _despite_code_200(reply.envelope, reply.envelope.error)
             return reply.envelope
         # Some servers answer HTTP 200 with the error only in the body [?].
         status = reply.envelope.code
@@ -422,6 +426,18 @@ def _judge(reply: _Reply) -> Envelope:
     if outcome is None:
         return Envelope(code=status, msg=msg, data=[])
     raise outcome
+
+
+def _despite_code_200(envelope: Envelope, error: str) -> Envelope:
+    """Some servers say 200 and report an error beside it [?]: it counts, whatever `data` holds.
+
+    Only the words for an empty range, with no rows beside them, are no error here either.
+    """
+    words = {" ".join(text.casefold().split()) for text in (error, envelope.msg or "")}
+    if words <= {"not found", EMPTY_RANGE} and EMPTY_RANGE in words and not envelope.records:
+        return Envelope(code=404, msg=envelope.msg, data=[])
+    outcome = outcome_in(error) or outcome_in(envelope.msg) or ServerFault
+    raise outcome(f"It reports an error inside a 200: {error!r}.")
 
 
 def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:

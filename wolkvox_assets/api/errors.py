@@ -306,6 +306,8 @@ class Rule:
     outcome: type[WolkvoxError] | None
 
 
+EMPTY_RANGE = "validate dates entered"
+
 # The first that fits counts.
 ERROR_TABLE = (
     Rule(400, "the api you want to consult does not exist", UnknownReport),
@@ -316,7 +318,7 @@ ERROR_TABLE = (
     Rule(403, "exceeds the limit of simultaneous requests", TooManyAtOnce),
     Rule(403, "", Unavailable),
     # Reads like a bad request and is not one: a Sunday, a holiday, 3 a.m. [F]
-    Rule(404, "validate dates entered", None),
+    Rule(404, EMPTY_RANGE, None),
     Rule(404, "", NotFound),
     # Not Wolkvox's: what proxies and web servers say when one should come back later.
     Rule(504, "", TooSlow),
@@ -333,3 +335,9 @@ def outcome_of(status: int, msg: str | None) -> type[WolkvoxError] | None:
         if rule.status == status and rule.says in said:
             return rule.outcome
     return ServerFault if 500 <= status <= 599 else UnexpectedStatus
+
+
+def outcome_in(text: str | None) -> type[WolkvoxError] | None:
+    """The error that this text alone tells, where no status does; `None` where it tells none."""
+    said = " ".join((text or "").casefold().split())
+    return next((rule.outcome for rule in ERROR_TABLE if rule.says and rule.says in said), None)

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
 
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
 from wolkvox_assets.usage import NOTHING, Usage, add_up
@@ -67,12 +67,14 @@ class Quota:
 
     `limit`: requests a day, all tokens of the operation together. `used_today`: by this token.
     `used_today_all_tokens`: by all of them. `available`: a number where it is one, else the server's text.
+    `hours_to_restart`: to when the count begins anew, where the server says it.
     """
 
     limit: int
     used_today: int
     used_today_all_tokens: int
     available: int | str
+    hours_to_restart: float | None = None
 
 
 # --- the envelope: code, msg, data ---
@@ -103,26 +105,55 @@ def _text(value: object) -> str | None:
     return text.encode("utf-8", "replace").decode()[:1000]
 
 
+def _error(value: object) -> str | None:
+    """The text of an error; None where there is none, which can come as the text "null" [D+]."""
+    if value is None or value is False or value in ([], {}) or (type(value) in (int, float) and value == 0):
+        return None
+    text = _text(value) or ""
+    return None if text.strip().casefold() in {"", "null", "none", "false"} else text
+
+
 class Envelope(BaseModel):
     """What each body is: also that of an error, so everything may be missing here."""
 
     code: Annotated[int | None, BeforeValidator(_code)] = None
+    error: Annotated[str | None, BeforeValidator(_error)] = None
     msg: Annotated[str | None, BeforeValidator(_text)] = None
     data: Any = None
 
     @property
     def records(self) -> int | None:
-        return len(self.data) if isinstance(self.data, list) else None
+        rows = self._listed()
+        return None if rows is None else len(rows)
 
     def rows(self) -> list[object]:
         """`data`, which an answer must have."""
-        if not isinstance(self.data, list):
+        rows = self._listed()
+        if rows is None:
             raise AnswerUnreadable(f"'data' is no list but {_shown(self.data)}.")
-        if len(self.data) >= MAX_RECORDS:
+        if len(rows) >= MAX_RECORDS:
             raise AnswerTooLarge(
-                f"It has {len(self.data)} records, the limit is {MAX_RECORDS}: some may be missing."
+                f"It has {len(rows)} records, the limit is {MAX_RECORDS}: some may be missing."
             )
-        return self.data
+        return rows
+
+    def _listed(self) -> list[object] | None:
+        """`data` as a list. PHP writes an empty list, one row, or a list with gaps as other things [D+]."""
+        if isinstance(self.data, list):
+            return self.data
+        if self.data is None or self.data == {}:
+            return [] if _claimed(self.msg) == 0 else None
+        if not isinstance(self.data, dict):
+            return None
+        if all(re.fullmatch(r"[0-9]{1,9}", key) for key in self.data):
+            return [self.data[key] for key in sorted(self.data, key=int)]
+        return [self.data] if self.data.keys() & {"agent_name", "token_limit"} else None
+
+
+def _claimed(msg: str | None) -> int | None:
+    """N, where `msg` is like 'N records were found'."""
+    said = re.match(r"\s*([0-9]{1,9})\s+(?:records?|registros?)\b", msg or "", re.IGNORECASE)
+    return int(said[1]) if said else None
 
 
 def open_envelope(text: str) -> Envelope:
@@ -144,19 +175,18 @@ def open_envelope(text: str) -> Envelope:
 
 
 def seconds_of(value: object) -> int:
-    """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]), `MM:SS`, plain seconds, blank or null [?].
+    """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]), `MM:SS`, plain seconds as text or number, all with a
+    fraction of zeros or none; blank, null or "-" for nothing [?][D+].
 
     Raises `ValueError` for everything else.
     """
-    if value is None:
+    if is_nothing(value):
         return 0
-    text = _string(value).strip()
-    if not text:
-        return 0
+    text = _digits(value)
     if re.fullmatch(r"[0-9]+", text):
         return _fitting(_number(text))
     # Over an hour's worth of minutes is taken in MM:SS, where they are the largest unit, and not in HH:MM:SS.
-    parts = re.fullmatch(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])", text)
+    parts = re.fullmatch(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])(?:\.0+)?", text)
     if not parts:
         raise ValueError("is no duration (HH:MM:SS, MM:SS or seconds)")
     hours, minutes, only_minutes, seconds = parts.groups(default="0")
@@ -164,21 +194,36 @@ def seconds_of(value: object) -> int:
 
 
 def count_of(value: object) -> int:
-    """A whole number in ASCII digits. Raises `ValueError` for everything else, blank and null too."""
-    text = _string(value).strip()
+    """A whole number, as a number or in ASCII digits. Raises `ValueError` for everything else, blank and null too."""
+    text = _digits(value)
     if not re.fullmatch(r"[0-9]+", text):
         raise ValueError("is no whole number")
     return _fitting(_number(text))
 
 
+def is_nothing(value: object) -> bool:
+    """Whether it stands for no value: null, blank, "-" [D+]."""
+    return value is None or (isinstance(value, str) and value.strip() in {"", "-"})
+
+
+def _digits(value: object) -> str:
+    """A number or a text as text; a number with a fraction, and true and false, are neither."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(min(value, _LARGEST + 1))
+    return _string(value).strip()
+
+
 def name_of(value: object) -> str:
-    """Stripped, inner blanks folded, Unicode NFC, else as it comes; null is blank.
+    """Stripped, inner blanks folded, Unicode NFC, else as it comes; null is blank, a whole number is its digits.
 
     Raises `ValueError` for what is no text, or no text that can be stored.
     """
     if value is None:
         return ""
-    name = " ".join(unicodedata.normalize("NFC", _string(value)).split())
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _string(value)
+    name = " ".join(unicodedata.normalize("NFC", text).split())
     if any("\ud800" <= character <= "\udfff" for character in name):
         raise ValueError("is half a character (a lone surrogate)")
     return name
@@ -212,6 +257,16 @@ class _Row(BaseModel):
     hold_time: _Seconds
     mute_time: _Seconds
     total_time: _Seconds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_count_of_nothing(cls, row: Any) -> Any:
+        """A count that stands for no value is 0 where all durations are nothing, too; else it is an error."""
+        if isinstance(row, dict) and "count" in row and is_nothing(row["count"]):
+            durations = [row.get(column, ...) for column in ("hold_time", "mute_time", "total_time")]
+            if all(is_nothing(duration) for duration in durations):
+                return {**row, "count": 0}
+        return row
 
     @property
     def usage(self) -> Usage:
@@ -301,10 +356,9 @@ def _differing_totals(rows: list[_Row]) -> list[Note]:
 
 def _checked_against_msg(msg: str | None, found: list[_Row]) -> list[Note]:
     """Holds 'N records were found' against the rows; a total row may be counted in it or not."""
-    said = re.match(r"\s*([0-9]{1,9})\s+(?:records?|registros?)\b", msg or "", re.IGNORECASE)
-    if not said:
+    claimed, rows = _claimed(msg), len(found)
+    if claimed is None:
         return []
-    claimed, rows = int(said[1]), len(found)
     if rows < claimed:
         raise RowsMissing(f"It has {rows} of {claimed}.")
     if claimed == rows or (claimed == rows - 1 and _one_adds_up(found)):
@@ -331,12 +385,19 @@ def _number_or_text(value: object) -> int | str:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else text.strip()
 
 
+def _hours(value: object) -> float | None:
+    """Advice: what can't be read is not there."""
+    text = (_text(value) or "").strip()
+    return float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) else None
+
+
 class _QuotaRow(BaseModel):
     token_limit: _Count
     token_use_today: _Count
     all_token_today: _Count
     # The contract does not say whether it is a number, and nothing depends on it.
     available_consumption_options: Annotated[int | str, BeforeValidator(_number_or_text)] = ""
+    hours_to_restart_count: Annotated[float | None, BeforeValidator(_hours)] = None
 
 
 def read_token_info(envelope: Envelope) -> Quota:
@@ -350,4 +411,5 @@ def read_token_info(envelope: Envelope) -> Quota:
         used_today=row.token_use_today,
         used_today_all_tokens=row.all_token_today,
         available=row.available_consumption_options,
+        hours_to_restart=row.hours_to_restart_count,
     )

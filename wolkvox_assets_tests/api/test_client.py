@@ -167,6 +167,83 @@ def test_each_row_of_the_table(
         assert part in str(caught.value)
 
 
+def with_error(error: object, *rows: object, msg: object = "OK", code: object = 200) -> Reply:
+    return Reply(body=json.dumps({"code": code, "error": error, "msg": msg, "data": list(rows)}).encode())
+
+
+@pytest.mark.parametrize("error", [None, False, 0, "", " ", [], {}, "null", " NULL ", "False", "none"])
+def test_an_error_that_is_none_is_none(
+    error: object, server: ScriptedServer, make_client: MakeClient
+) -> None:
+    server.script = [with_error(error), with_error(error, row(), code="200")]
+    asking = make_client()
+    assert asking.agent_9(WINDOW).agents == {}
+    assert asking.agent_9(WINDOW).agents == ANA
+
+
+@pytest.mark.parametrize("rows", [[], [row()]])
+@pytest.mark.parametrize("code", [200, "200"])
+@pytest.mark.parametrize(
+    ("error", "msg", "outcome"),
+    [
+        ("INTERNAL SERVER ERROR", "OK", ServerFault),
+        ("INTERNAL SERVER ERROR", "0 records were found", ServerFault),
+        ("INTERNAL SERVER ERROR", None, ServerFault),
+        ("INTERNAL SERVER ERROR", "Validate dates entered", ServerFault),
+        ("0", "OK", ServerFault),
+        (1, "OK", ServerFault),
+        (True, "OK", ServerFault),
+        ({"code": 500}, "OK", ServerFault),
+        (["x\ud800"], "OK", ServerFault),
+        ("TOKEN LIMIT EXCEEDED", "OK", QuotaUsedUp),
+        ("FORBIDDEN", " token  limit exceeded", QuotaUsedUp),
+        ("please validate token.", None, TokenRefused),
+        ("FORBIDDEN", "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)", TooManyAtOnce),
+    ],
+)
+def test_an_error_beside_code_200_is_an_error(
+    error: object,
+    msg: object,
+    outcome: type[WolkvoxError],
+    code: object,
+    rows: list[object],
+    server: ScriptedServer,
+    make_client: MakeClient,
+) -> None:
+    server.script = [with_error(error, *rows, msg=msg, code=code)]
+    with pytest.raises(outcome, match="reports an error inside a 200") as caught:
+        make_client(retry=RetryPolicy(attempts=2)).agent_9(WINDOW)
+    assert type(caught.value) is outcome
+    assert len(server.seen) == (2 if issubclass(outcome, Transient) else 1)
+    if isinstance(error, str):
+        assert repr(error) in str(caught.value)
+
+
+@pytest.mark.parametrize("error", ["NOT FOUND", "Validate dates entered"])
+def test_nothing_in_the_range_may_be_called_an_error(
+    error: str, server: ScriptedServer, make_client: MakeClient
+) -> None:
+    said = {"error": error, "msg": "Validate dates entered"}
+    server.script = [
+        Reply(404, json.dumps({"code": "404", **said}).encode()),
+        Reply(200, json.dumps({"code": "404", **said}).encode()),
+        Reply(200, json.dumps({"code": "200", **said}).encode()),
+        with_error(error, row(), msg="Validate dates entered"),
+    ]
+    asking = make_client(retry=RetryPolicy(attempts=1))
+    for _ in range(3):
+        assert asking.agent_9(WINDOW).agents == {}
+    with pytest.raises(ServerFault, match="inside a 200"):
+        asking.agent_9(WINDOW)
+
+
+def test_an_error_beside_the_quota_is_no_quota(server: ScriptedServer, make_client: MakeClient) -> None:
+    quota = {"token_limit": "5000", "token_use_today": "1", "all_token_today": "2"}
+    server.script = [with_error("INTERNAL", quota)]
+    with pytest.raises(ServerFault, match="'INTERNAL'"):
+        make_client(retry=RetryPolicy(attempts=1)).token_info()
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500, 502])
 def test_a_web_page_is_the_servers_fault_whatever_its_status(
     status: int, server: ScriptedServer, make_client: MakeClient

@@ -97,7 +97,7 @@ def test_durations_that_are_taken(text: str | None, seconds: int) -> None:
             "1_000",
             "NaN",
             "null",
-            "-",
+            "--",
             ":",
             "::",
         ),
@@ -115,7 +115,24 @@ def test_durations_that_are_taken(text: str | None, seconds: int) -> None:
         ),
         *("12 : 05", "00:00:01\n00", "00:00:01s", "5 s", "1 day", "１２", "٠٠:٠٠:٠٥", "²", "00：00：05"),
         *(str(INT_MAX + 1), "596523:14:08", "9" * 5000, "9" * 5000 + ":00:00", "9" * 5000 + ":00"),
-        *(5, 0, -1, 1.5, float("nan"), True, False, [], ["5"], {}, {"seconds": 5}),
+        *(
+            "00:00:05.5",
+            "00:00:05.",
+            "5.0",
+            -1,
+            1.5,
+            INT_MAX + 1,
+            10**30,
+            1e30,
+            float("inf"),
+            float("nan"),
+            True,
+            False,
+            [],
+            ["5"],
+            {},
+            {"seconds": 5},
+        ),
     ],
 )
 def test_durations_that_are_refused(value: object) -> None:
@@ -136,14 +153,33 @@ def test_a_zero_is_never_made_up(text: str) -> None:
         seconds = seconds_of(text)
     except ValueError:
         return
-    assert seconds > 0 or not text.strip(" 0:")
+    assert seconds > 0 or text.strip() == "-" or not text.strip(" 0:.")
 
 
 # --- counts and names ---
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", None, "-1", "1.0", "+1", "1_0", "٢", "²", "a", 2, True, [], str(INT_MAX + 1)]
+    "value",
+    [
+        "",
+        " ",
+        None,
+        "-1",
+        "1.0",
+        "+1",
+        "1_0",
+        "٢",
+        "²",
+        "a",
+        "-",
+        2.5,
+        -2,
+        True,
+        [],
+        str(INT_MAX + 1),
+        10**30,
+    ],
 )
 def test_counts_that_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="is "):
@@ -151,7 +187,72 @@ def test_counts_that_are_refused(value: object) -> None:
 
 
 def test_counts_that_are_taken() -> None:
-    assert [count_of(t) for t in ("0", " 12 ", "007", str(INT_MAX))] == [0, 12, 7, INT_MAX]
+    assert [count_of(t) for t in ("0", " 12 ", "007", str(INT_MAX), 3, 3.0, 0)] == [
+        0,
+        12,
+        7,
+        INT_MAX,
+        3,
+        3,
+        0,
+    ]
+
+
+def test_numbers_in_place_of_texts_and_words_for_nothing_are_read() -> None:
+    """What one change of the server's PHP would turn the answers into."""
+    assert [seconds_of(t) for t in (5, 0, 5.0, "-", " - ", "00:00:50.000000", "1:05.0")] == [
+        5,
+        0,
+        5,
+        0,
+        0,
+        50,
+        65,
+    ]
+    row = {"agent_name": 123, "count": 3, "hold_time": 30, "mute_time": "-", "total_time": 30.0}
+    assert read(row).agents == {"123": Usage(3, 30, 0, 30)}
+
+
+@pytest.mark.parametrize("nothing", ["-", "", " ", None])
+def test_a_count_of_nothing_is_zero_where_all_durations_are_nothing_too(nothing: object) -> None:
+    row = {"agent_name": "Ana", "count": nothing, "hold_time": "-", "mute_time": None, "total_time": ""}
+    assert read(row).agents == {"Ana": Usage(0, 0, 0, 0)}
+    for column in ("hold_time", "mute_time", "total_time"):
+        for value in ("00:00:05", "00:00:00"):
+            with pytest.raises(AnswerUnreadable, match="'count'"):
+                read(row | {column: value})
+
+
+@pytest.mark.parametrize(
+    ("data", "msg", "rows"),
+    [
+        (None, "0 records were found", []),
+        ({}, " 0 records were found", []),
+        ({"0": {"a": 1}, "10": {"a": 3}, "2": {"a": 2}}, "", [{"a": 1}, {"a": 2}, {"a": 3}]),
+        ({"agent_name": "Ana"}, "", [{"agent_name": "Ana"}]),
+        ({"token_limit": 5}, "", [{"token_limit": 5}]),
+    ],
+)
+def test_other_ways_to_write_a_list_of_rows(data: object, msg: str, rows: list[object]) -> None:
+    envelope = Envelope(code=200, msg=msg, data=data)
+    assert envelope.rows() == rows
+    assert envelope.records == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "msg"),
+    [
+        (None, "OK"),
+        (None, "1 records were found"),
+        ({}, None),
+        ({"x": 1}, "0 records were found"),
+        ("", ""),
+        (0, ""),
+    ],
+)
+def test_what_is_no_list_of_rows(data: object, msg: str | None) -> None:
+    with pytest.raises(AnswerUnreadable, match="'data' is no list"):
+        Envelope(code=200, msg=msg, data=data).rows()
 
 
 def test_names() -> None:
@@ -159,7 +260,7 @@ def test_names() -> None:
     assert name_of("JOSÉ") == "JOSÉ"
     assert name_of(unicodedata.normalize("NFD", "Ñandú")) == "Ñandú"
     assert name_of(None) == name_of(" ") == ""
-    refused: list[object] = [5, True, ["Ana"], {}, "Ana \ud83d"]
+    refused: list[object] = [5.0, True, ["Ana"], {}, "Ana \ud83d"]
     for wrong in refused:
         with pytest.raises(ValueError, match="is "):
             name_of(wrong)
@@ -196,12 +297,12 @@ def test_a_missing_column_is_named(column: str) -> None:
     ("column", "value", "shown"),
     [
         ("hold_time", "-00:00:05", "'-00:00:05'"),
-        ("mute_time", 5, "5"),
+        ("mute_time", 5.5, "5.5"),
         ("total_time", True, "True"),
         ("total_time", float("nan"), "nan"),
         ("count", "1.5", "'1.5'"),
         ("count", None, "None"),
-        ("agent_name", 7, "7"),
+        ("agent_name", 7.5, "7.5"),
         ("agent_name", "x\ud800", r"'x\\ud800'"),
     ],
 )
@@ -414,8 +515,25 @@ def test_what_is_available_may_be_text(came: object, kept: object) -> None:
     assert quota(QUOTA | {"available_consumption_options": came}).available == kept
 
 
+def test_a_quota_of_numbers_and_the_hours_to_its_restart() -> None:
+    numbers = {
+        "token_limit": 5000,
+        "token_use_today": 12,
+        "all_token_today": 40.0,
+        "hours_to_restart_count": 7,
+    }
+    found = read_token_info(Envelope(code=200, data=numbers))
+    assert (found.limit, found.used_today, found.used_today_all_tokens, found.hours_to_restart) == (
+        5000,
+        12,
+        40,
+        7,
+    )
+    assert quota(QUOTA | {"hours_to_restart_count": "soon"}).hours_to_restart is None
+
+
 @pytest.mark.parametrize("column", ["token_limit", "token_use_today", "all_token_today"])
-@pytest.mark.parametrize("value", ["", None, "-1", "many", 5, "1,000"])
+@pytest.mark.parametrize("value", ["", None, "-1", "many", 5.5, True, "1,000"])
 def test_a_wrong_quota_is_no_number(column: str, value: object) -> None:
     with pytest.raises(AnswerUnreadable) as caught:
         quota(QUOTA | {column: value})
