@@ -28,6 +28,7 @@ from pydantic import SecretStr
 from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from wolkvox_assets.api.deadline import Deadline, watched
 from wolkvox_assets.api.errors import (
     EMPTY_RANGE,
     AnswerTooLarge,
@@ -306,33 +307,33 @@ class WolkvoxClient:
         server_time: datetime | None = None
         body = bytearray()
         failure: WolkvoxError | None = None
-        try:
-            response = self._session.get(
-                f"{self._base_url}/api/v2/{page}.php",
-                params=params,
-                timeout=(min(CONNECT_SECONDS, time_left), min(READ_SECONDS, time_left)),
-                proxies=self._proxies,
-                stream=True,
-                allow_redirects=False,
-            )
-            with closing(response):
-                status = response.status_code
-                retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
-                location = response.headers.get("Location", "")
-                server_time = http_date(response.headers.get("Date"))
-                # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
-                while chunk := response.raw.read1(64 * 1024, decode_content=True):
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        failure = AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
-                        break
-                    if self._clock() - started > min(ANSWER_SECONDS, time_left):
-                        failure = TooSlow(
-                            f"The answer was not complete after {self._clock() - started:.0f} s."
-                        )
-                        break
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
-            failure = self._connection_error(problem, status)
+        with Deadline(min(ANSWER_SECONDS, time_left)) as deadline:
+            try:
+                response = self._session.get(
+                    f"{self._base_url}/api/v2/{page}.php",
+                    params=params,
+                    timeout=(min(CONNECT_SECONDS, time_left), min(READ_SECONDS, time_left)),
+                    proxies=self._proxies,
+                    stream=True,
+                    allow_redirects=False,
+                )
+                with closing(response):
+                    status = response.status_code
+                    retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
+                    location = response.headers.get("Location", "")
+                    server_time = http_date(response.headers.get("Date"))
+                    # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
+                    while chunk := response.raw.read1(64 * 1024, decode_content=True):
+                        body += chunk
+                        if len(body) > MAX_ANSWER_BYTES:
+                            failure = AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
+                            break
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
+                failure = self._connection_error(problem, status)
+        if deadline.is_over:
+            # Whatever it looks like: an answer without a length ends just so.
+            late = TimedOut if status is None else TooSlow
+            failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
         return self._reply(status, bytes(body), retry_after, location, server_time, failure)
 
     def _connection_error(self, problem: Exception, status: int | None) -> WolkvoxError:
@@ -514,8 +515,9 @@ class _NoAuth(AuthBase):
 
 
 def _session(server: str, token: SecretStr) -> requests.Session:
-    """One session with keep-alive. The adapter's default of no retries of its own is meant."""
+    """One session with keep-alive."""
     session = _NoRedirects()
+    watched(session)
     session.auth = _NoAuth()
     session.headers.update(
         {
