@@ -8,7 +8,7 @@ enough while there is plenty.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import (
     AnswerUnreadable,
@@ -30,8 +30,8 @@ _FEW = 300  # windows: a day, or less
 _LOOK_AGAIN_AT_LEAST = 50  # requests
 _SURE_FOR = timedelta(minutes=1)
 _UNKNOWN_FOR = timedelta(hours=6)
-# Clocks differ, and a server may be slow to begin its count anew.
-_DAY_IS_YOUNG = timedelta(minutes=15)
+# Of each hour: a day's count begins anew on the hour, and clocks differ.
+_LOOKED_AT_MINUTE = 5
 
 
 class ReserveReached(Exception):
@@ -153,13 +153,11 @@ class QuotaGuard:
         return self._reading
 
 
-def goes_on_at(clock: WallClock, stopped_at: datetime) -> datetime:
-    """When asking may go on, the quota having been found used up at that moment (both aware; the result in UTC).
+def goes_on_at(stopped_at: datetime) -> datetime:
+    """When the quota is looked at again, having been found used up at that moment (both aware; the result in UTC).
 
-    That is when the operation's next day begins; but what is said of a day that has just begun may still be
-    about yesterday, and is believed for a moment only.
+    Once an hour: which time zone's day the server counts is not known [?], nor how late it begins its count anew. It
+    costs a request or two, and whoever waited for one certain midnight could wait a day too long.
     """
-    today = clock.start_utc(datetime.combine(clock.now(stopped_at).date(), time()))
-    if stopped_at < today + _DAY_IS_YOUNG:
-        return today + _DAY_IS_YOUNG
-    return clock.start_utc(datetime.combine(clock.now(stopped_at).date() + timedelta(days=1), time()))
+    turn = stopped_at.astimezone(UTC).replace(minute=_LOOKED_AT_MINUTE, second=0, microsecond=0)
+    return turn if stopped_at < turn else turn + timedelta(hours=1)

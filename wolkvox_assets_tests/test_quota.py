@@ -1,7 +1,7 @@
 """The reserve of the day's quota is never touched, and looking at the quota is done sparingly."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -238,18 +238,35 @@ def test_a_server_that_cannot_say_is_not_asked_again_by_each_run() -> None:
     assert server.looks == 0
 
 
-def test_after_a_used_up_quota_it_goes_on_at_the_operations_midnight() -> None:
-    assert goes_on_at(BOGOTA, NOON) == datetime(2026, 11, 17, 5, tzinfo=UTC)
-    assert goes_on_at(BOGOTA, datetime(2026, 11, 17, 4, 59, tzinfo=UTC)) == datetime(
-        2026, 11, 17, 5, tzinfo=UTC
-    )
-    santiago = WallClock("America/Santiago")
-    before = datetime(2026, 9, 6, 3, 0, tzinfo=UTC)  # 23:00; the next day begins at 01:00, which is 04:00 UTC
-    assert goes_on_at(santiago, before) == datetime(2026, 9, 6, 4, 0, tzinfo=UTC)
+@pytest.mark.parametrize(
+    ("stopped", "again"),
+    [((4, 59), (5, 5)), ((5, 0), (5, 5)), ((5, 5), (6, 5)), ((12, 30), (13, 5)), ((23, 6), (24, 5))],
+)
+def test_a_used_up_quota_is_looked_at_once_an_hour(stopped: tuple[int, int], again: tuple[int, int]) -> None:
+    """Whatever day the server counts, and however late it begins its count anew."""
+    day = datetime(2026, 11, 17, tzinfo=UTC)
+    at = day + stopped[0] * HOUR + stopped[1] * MINUTE
+    turn = day + again[0] * HOUR + again[1] * MINUTE
+    assert goes_on_at(at) == turn
+    assert goes_on_at(at.astimezone(timezone(timedelta(hours=-5)))) == turn
 
 
-@pytest.mark.parametrize("minutes", [0, 1, 14])
-def test_what_is_said_just_after_midnight_may_be_about_yesterday(minutes: int) -> None:
-    midnight = datetime(2026, 11, 17, 5, tzinfo=UTC)
-    assert goes_on_at(BOGOTA, midnight + minutes * MINUTE) == midnight + 15 * MINUTE
-    assert goes_on_at(BOGOTA, midnight + 15 * MINUTE) == midnight + 24 * HOUR
+@pytest.mark.parametrize("reset", [0, 1, 5, 19], ids=lambda hour: f"{hour} h UTC")
+def test_a_count_that_begins_anew_at_any_hour_is_used_within_the_hour(reset: int) -> None:
+    """The operation's midnight is 5:00 UTC: an hour late, or another time zone's day."""
+    now = datetime(2026, 11, 16, 18, tzinfo=UTC)
+    server = Server(1000, used=1000, now=now)
+    begins = now.replace(hour=reset) + (timedelta(days=1) if reset <= 18 else timedelta())
+    looks = 0
+    while server.now < begins + timedelta(minutes=6):
+        guard = server.guard()
+        with pytest.raises(ReserveReached):
+            guard.check(server.read)
+        looks += 1
+        server.now = goes_on_at(server.now)
+        if server.now >= begins:
+            server.used = 0
+            break
+    assert server.now < begins + HOUR
+    server.guard().check(server.read)
+    assert looks <= 24

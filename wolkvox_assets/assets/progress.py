@@ -121,10 +121,10 @@ class Progress:
         words = visible(words)
         self._left = (
             f"{words} Stopped with {self._of - self._done} of {self._of} "
-            f"windows left to do; what was done is stored and marked. It can go on at "
+            f"windows left to do; what was done is stored and marked. It is tried again within the hour, from "
             f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
-            f"({turn:%Y-%m-%d %H:%M} UTC); the sensor {self._operation.name}_gaps sees to that, or repeat the run "
-            "then."
+            f"({turn:%Y-%m-%d %H:%M} UTC); where the sensor {self._operation.name}_gaps is on, by itself; else repeat "
+            "the run."
         )
         self._log.warning(self._left)
 

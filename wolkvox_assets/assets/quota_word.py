@@ -28,7 +28,7 @@ def leave_word(
     live_goes_on: bool,
 ) -> datetime:
     """Tag the run, which may serve several operations. Returns when asking may go on (aware)."""
-    turn = goes_on_at(operation.clock, stopped_at)
+    turn = goes_on_at(stopped_at)
     tag = _history(operation) if live_goes_on else _everything(operation)
     instance.add_run_tags(run_id, {tag: turn.isoformat()})
     return turn
@@ -38,7 +38,7 @@ def quota_waits(
     instance: dg.DagsterInstance, operation: Operation, now: datetime, *, live: bool
 ) -> datetime | None:
     """When asking may go on (aware), if the quota is used up at `now`: for live windows, or for all others."""
-    turn = goes_on_at(operation.clock, now)
+    turn = goes_on_at(now)
     for tag in [_everything(operation)] if live else [_everything(operation), _history(operation)]:
         if instance.get_runs(filters=dg.RunsFilter(tags={tag: turn.isoformat()}), limit=1):
             return turn

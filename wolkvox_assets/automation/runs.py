@@ -119,7 +119,8 @@ def pause(
     live = job_name == live_job_name(operation.name)
     if (turn := quota_waits(instance, operation, now, live=live)) is not None:
         return (
-            f"the day's quota of {operation.name} is used up; it goes on by itself after {turn.isoformat()}"
+            f"the day's quota of {operation.name} is used up; it is looked at once an hour, "
+            f"again after {turn.isoformat()}"
         )
     jobs = {
         name: _ended_lately(instance, name, now)

@@ -24,12 +24,12 @@ def remainder(whole: Agents, whole_range: Range, part: Agents, part_range: Range
         before = rest.get(name)
         if before is None:
             raise Disagreement(
-                f"{part_range} has {name} with {told(usage)}, but {whole_range} around it doesn't"
+                f"{part_range} has {name!r} with {told(usage)}, but {whole_range} around it doesn't"
             )
         left = before.minus(usage)
         if min(left) < 0:
             raise Disagreement(
-                f"{part_range} has {told(usage)} for {name}, but {whole_range} around it only {told(before)}"
+                f"{part_range} has {told(usage)} for {name!r}, but {whole_range} around it only {told(before)}"
             )
         if left == NOTHING:
             del rest[name]
@@ -42,7 +42,7 @@ def difference(one: Agents, other: Agents) -> str:
     """In plain words, the first agent on whom two unlike answers differ, and how many others there are."""
     names = sorted(n for n in one.keys() | other.keys() if one.get(n, NOTHING) != other.get(n, NOTHING))
     name, more = names[0], len(names) - 1
-    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {name}"
+    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {name!r}"
     return words + (f" (and {more} more)" if more else "")
 
 

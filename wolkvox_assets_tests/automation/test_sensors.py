@@ -515,7 +515,7 @@ def test_one_live_run_at_a_time(location: Location) -> None:
 # Quota
 
 
-def test_a_used_up_quota_ends_the_day_and_the_next_goes_on(
+def test_a_used_up_quota_waits_and_is_looked_at_again_within_the_hour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     with Simulator(Centre(12), daily_limit=1000) as simulator:
@@ -524,7 +524,7 @@ def test_a_used_up_quota_ends_the_day_and_the_next_goes_on(
             simulator.api.operations[0].spend(1000, datetime.now(UTC))  # by someone else
             assert location.execute(LIVE).success  # nothing is wrong
             assert simulator.counters.requests <= 2
-            turn = goes_on_at(location.operation.clock, datetime.now(UTC))
+            turn = goes_on_at(datetime.now(UTC))
             for _ in range(3):
                 assert f"after {turn.isoformat()}" in location.schedule().skipped
                 assert f"after {turn.isoformat()}" in location.sensor().skipped

@@ -238,6 +238,6 @@ def test_remainder() -> None:
 def test_difference_names_the_first_and_counts_the_others() -> None:
     words = difference({"Ana": ANA, "Eva": ANA}, {"Luz": ANA, "Eva": ANA})
     assert words == (
-        "2 uses (10 s hold, 5 s mute, 15 s in all) against 0 uses (0 s hold, 0 s mute, 0 s in all) for Ana"
+        "2 uses (10 s hold, 5 s mute, 15 s in all) against 0 uses (0 s hold, 0 s mute, 0 s in all) for 'Ana'"
         " (and 1 more)"
     )
