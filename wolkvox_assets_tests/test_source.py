@@ -78,7 +78,7 @@ def why(result: dg.ExecuteInProcessResult) -> str:
 def everything(project: Project) -> dict[str, list[tuple[object, ...]]]:
     """All rows of all tables."""
     tables = [str(row[0]) for row in project.query("SELECT table_name FROM duckdb_tables()")]
-    return {table: sorted(project.query(f"FROM {table}"), key=repr) for table in tables}
+    return {t: sorted(project.query(f"FROM {t}"), key=repr) for t in tables if t != "schema_version"}
 
 
 def test_another_server_is_refused_before_it_is_asked(
@@ -273,7 +273,7 @@ def test_an_installation_without_sources_is_taken_over_with_a_word(
     project: Project, real: Simulator, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with project.store.transaction() as con:
-        con.execute("DROP TABLE operation_sources")
+        con.execute("DELETE FROM operation_sources")
     code, said = say(project, "doctor")
     assert code == 0
     assert "the next run records it" in said

