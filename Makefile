@@ -5,6 +5,10 @@ PYTHON ?= python3
 PORT ?= 3000
 BIN := .venv/bin
 READY := .venv/ready
+# Other versions of DuckDB than the project's own: the tests read the published file with each. A file with the
+# hashes of a version is its place in the list.
+PINS := wolkvox_assets_tests/store/duckdb
+DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
 .PHONY: help setup demo dev test lint bench lock
 
@@ -33,8 +37,15 @@ dev: $(READY)
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster dev --port $(PORT)
 
-test: $(READY)
+test: $(READY) $(DUCKDBS)
 	@$(BIN)/python -m pytest
+
+.duckdb/%/ready: $(PINS)-%.txt $(READY)
+	@echo "installing DuckDB $* in .duckdb/$*, for the tests …"
+	@rm -rf .duckdb/$*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--only-binary :all: --target .duckdb/$* -r $<
+	@touch $@
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
@@ -48,3 +59,8 @@ bench: $(READY)
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+	for version in $(patsubst $(PINS)-%.txt,%,$(wildcard $(PINS)-*.txt)); do \
+		echo "duckdb==$$version" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-deps --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet \
+			-o $(PINS)-$$version.txt || exit; \
+	done
