@@ -19,6 +19,7 @@ from wolkvox_assets.api import (
     UnexpectedStatus,
     UnknownReport,
 )
+from wolkvox_assets.clocks import FUTURE_AFTER
 from wolkvox_assets.store.verdicts import QuotaReading
 from wolkvox_assets.windows import WallClock
 
@@ -115,7 +116,8 @@ class QuotaGuard:
         if self._another_day(self._reading):
             self._kept = None
             return True
-        if now - self._reading.read_at > self._good_for:
+        age = now - self._reading.read_at
+        if age > self._good_for or age < -FUTURE_AFTER:  # or a clock was ahead when it was read
             return True
         return self._since >= max(_LOOK_AGAIN_AT_LEAST, (self._left() + self._since) // 4)
 

@@ -270,3 +270,11 @@ def test_a_count_that_begins_anew_at_any_hour_is_used_within_the_hour(reset: int
     assert server.now < begins + HOUR
     server.guard().check(server.read)
     assert looks <= 24
+
+
+def test_a_reading_of_the_future_is_not_believed() -> None:
+    """A clock was ahead when it was read: by it the reserve would be touched for hours."""
+    server = Server(1000, used=790)
+    guard = server.guard(known=(QuotaReading(NOON + 3 * HOUR, 1000, 0), 0))
+    assert server.ask(guard) <= 10
+    assert server.looks > 0

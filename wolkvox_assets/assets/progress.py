@@ -81,9 +81,10 @@ class Progress:
             )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(visible(remark.text))
+        if not self._done:
+            return  # only what was learned before the first window
         spent = time.monotonic() - self._began
-        left = self._of - self._done
-        to_go = timedelta(seconds=round(spent / self._done * left)) if self._done else "unknown"
+        to_go = timedelta(seconds=round(spent / self._done * (self._of - self._done)))
         self._log.info(
             f"{self._done} of {self._of} windows stored and published, {self._requests} requests made, "
             f"{self._saved} saved, {spent:.0f} s; about {to_go} to go"

@@ -6,6 +6,7 @@ What belongs here: locks, mounts, modes and owners. What doesn't: what stands in
 import fcntl
 import logging
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -59,8 +60,8 @@ def _mounts() -> list[tuple[Path, str]]:
     found = []
     for line in lines:
         before, _, after = line.partition(" - ")
-        # Blanks and the like stand there as \040.
-        where = before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+        # Blanks and the like stand there as \040; all else, accents too, as it is.
+        where = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
         found.append((Path(where), after.split()[0]))
     return found
 

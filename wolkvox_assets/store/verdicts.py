@@ -56,13 +56,13 @@ def record_quota(
 
 
 def latest_quota(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[QuotaReading, int] | None:
-    """The latest reading, and how many requests of ours were made since; None where there was none.
+    """The reading stored last, and how many requests of ours were made since; None where there was none.
 
     Of all operations: those that share a quota can't be told apart here, and who counts too many looks again.
     """
     row = con.execute(
         "SELECT read_at, daily_limit, used_today FROM quota_readings WHERE operation = ?"
-        " ORDER BY read_at DESC LIMIT 1",
+        " ORDER BY rowid DESC LIMIT 1",
         [operation],
     ).fetchone()
     if row is None:
