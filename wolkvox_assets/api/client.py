@@ -131,7 +131,8 @@ class WolkvoxClient:
     `operation`: its name, for messages. `server`: four digits. `token`: printable ASCII without blanks.
     `base_url`: a stand-in in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
     with a `RequestRecord` after each request, also a failed one; what it raises is not caught. `retry`:
-    see `RetryPolicy`. `clock`, `sleep` (both in seconds), `now` (aware), `jitter` (0 to 1): for tests.
+    see `RetryPolicy`. `urgent`: by the urgent lane of the token's lock, before all who are not. `clock`, `sleep` (both
+    in seconds), `now` (aware), `jitter` (0 to 1): for tests.
 
     Raises `SettingsRefused` (a `ValueError`) where a setting cannot be right.
     """
@@ -145,6 +146,7 @@ class WolkvoxClient:
         base_url: str | None = None,
         on_request: Callable[[RequestRecord], None] | None = None,
         retry: RetryPolicy | None = None,
+        urgent: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -160,7 +162,7 @@ class WolkvoxClient:
         self._policy = retry or RetryPolicy()
         self._clock, self._sleep, self._now, self._jitter = clock, sleep, now, jitter
         self._threads_take_turns = threading.Lock()
-        self._token_lock = TokenLock(token, operation, sleep)
+        self._token_lock = TokenLock(token, operation, sleep, urgent=urgent)
         self._columns_noted: set[str] = set()
         self._session = _session(server, token)
 

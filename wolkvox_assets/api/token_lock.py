@@ -1,12 +1,16 @@
 """The lock between processes: whoever holds it may send one request with the token.
 
 What belongs here: where the lock lies, and taking it. What doesn't: threads of one process that share a
-client (`client.py` has a lock for them), and Dagster's pool.
+client (`client.py` has a lock for them), and Dagster's pools.
 
-The lock is the operating system's (`flock`), so a process that dies gives it back, however it dies. It lies
-in the machine's temporary directory (or, where that name is taken, in the user's home), not in the project's, so
-that two projects, DAGSTER_HOMEs or data directories that use one token share it. It does not reach over to
-another machine, container, user or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
+It has two lanes. Whoever is urgent takes the urgent lane and then the lock. Whoever is patient takes the lock only
+while nobody is in the urgent lane, and looks once more when it has it: so an urgent request waits for the one that is
+in flight and for no other, however many patient processes there are.
+
+Both are the operating system's (`flock`), so a process that dies gives them back, however it dies. They lie in the
+machine's temporary directory (or, where that name is taken, in the user's home), not in the project's, so that two
+projects, DAGSTER_HOMEs or data directories that use one token share them. They do not reach over to another machine,
+container, user or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
 """
 
 import hashlib
@@ -17,7 +21,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,60 +37,88 @@ SAY_SO_AFTER_SECONDS = 30.0
 
 # Not secret: it only keeps our digests from being those of anyone else's table.
 _SALT = b"wolkvox-assets token lock"
-_ROUNDS = 200_000  # about 0.1 s, once for each client
+_ROUNDS = 20_000  # about 10 ms: a run for forty operations has forty tokens
 
 
 class TokenLock:
     """The lock of one token. Makes its directory when it is first taken.
 
     `waiting_for`: who waits, in log lines (the operation's name). `sleep` (seconds): how to wait; what it raises
-    ends the waiting.
+    ends the waiting. `urgent`: by the urgent lane.
     """
 
     def __init__(
-        self, token: SecretStr, waiting_for: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        token: SecretStr,
+        waiting_for: str,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        urgent: bool = False,
     ) -> None:
         # A plain digest could be checked against guessed tokens quickly; this one cannot.
         digest = hashlib.pbkdf2_hmac("sha256", token.get_secret_value().encode(), _SALT, _ROUNDS)
-        self._file_name = f"{digest.hex()[:32]}.lock"
-        self._waiting_for = waiting_for
-        self._sleep = sleep
+        self._name = digest.hex()[:32]
+        self._waiting_for, self._sleep, self._urgent = waiting_for, sleep, urgent
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Holds the lock. Waits as long as it takes, and says so every 30 s.
 
-        Raises `LockUnusable` where the directory or the file cannot be used or trusted.
+        Raises `LockUnusable` where the directory or a file cannot be used or trusted.
         """
-        path = _directory() / self._file_name
-        # A new object each time: one that was made before a fork does not work after it.
-        lock = FileLock(path)
-        began = said = time.monotonic()
-        taken = False
-        while not taken:
-            try:
-                lock.acquire(timeout=0)
-                # Cleaners of temporary directories remove files nobody touched for days, also locked ones; then
-                # the next process would lock another file of the same name.
-                os.utime(path)
-                taken = True
-            except Timeout:
-                if time.monotonic() - said >= SAY_SO_AFTER_SECONDS:
-                    said = time.monotonic()
-                    logger.info(
-                        "Operation %r has waited %.0f s for its turn: another process uses the token (lock %s).",
-                        self._waiting_for,
-                        said - began,
-                        path,
-                    )
-                self._sleep(POLL_SECONDS)
-            except OSError as error:
-                lock.release()
-                raise LockUnusable(f"{path}: {error}.") from error
-        try:
+        directory = _directory()
+        with ExitStack() as taken:
+            # New objects each time: one that was made before a fork does not work after it.
+            lane = FileLock(directory / f"{self._name}.urgent")
+            lock = FileLock(directory / f"{self._name}.lock")
+            if self._urgent:
+                self._wait_for(taken, lambda: _taken(lane), lane)
+                self._wait_for(taken, lambda: _taken(lock), lock)
+            else:
+                self._wait_for(taken, lambda: _free(lane) and _taken(lock) and _free(lane), lock)
             yield
-        finally:
-            lock.release()
+
+    def _wait_for(self, taken: ExitStack, attempt: Callable[[], bool], lock: FileLock) -> None:
+        """Repeats `attempt` to take `lock` until it is true; `taken` then lets go of it in the end."""
+        began = said = time.monotonic()
+        while True:
+            try:
+                with ExitStack() as attempted:
+                    attempted.callback(lock.release)
+                    if attempt():
+                        taken.push(attempted.pop_all())
+                        return
+            except OSError as error:
+                raise LockUnusable(f"{lock.lock_file}: {error}.") from error
+            if time.monotonic() - said >= SAY_SO_AFTER_SECONDS:
+                said = time.monotonic()
+                logger.info(
+                    "Operation %r has waited %.0f s for its turn: another process uses the token (lock %s).",
+                    self._waiting_for,
+                    said - began,
+                    lock.lock_file,
+                )
+            self._sleep(POLL_SECONDS)
+
+
+def _taken(lock: FileLock) -> bool:
+    """Whether it could be taken just now."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    # Cleaners of temporary directories remove files nobody touched for days, also locked ones; then the next
+    # process would lock another file of the same name.
+    os.utime(lock.lock_file)
+    return True
+
+
+def _free(lane: FileLock) -> bool:
+    """Whether nobody is in it."""
+    if not _taken(lane):
+        return False
+    lane.release()
+    return True
 
 
 def _directory() -> Path:

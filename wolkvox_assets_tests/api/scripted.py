@@ -62,6 +62,8 @@ class Seen:
     path: str
     headers: Message
     connection: tuple[str, int]
+    at: float
+    """When it came (monotonic seconds)."""
 
 
 class ScriptedServer:
@@ -113,7 +115,7 @@ class ScriptedServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         with self._lock:
-            self.seen.append(Seen(handler.path, handler.headers, handler.client_address))
+            self.seen.append(Seen(handler.path, handler.headers, handler.client_address, time.monotonic()))
             reply = self.script[min(len(self.seen), len(self.script)) - 1]
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)

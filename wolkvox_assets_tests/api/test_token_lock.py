@@ -128,7 +128,7 @@ def test_a_killed_holder_lets_go_and_waiting_is_said(
 def test_the_file_tells_nothing_of_the_token() -> None:
     with TokenLock(SecretStr(TOKEN), "north").held(), TokenLock(SecretStr("token-two"), "north").held():
         files = list(directory().iterdir())
-    assert len(files) == 2
+    assert len(files) == 4  # a lock and its urgent lane for each
     quick_to_guess = [
         hashlib.new(name, TOKEN.encode()).hexdigest()[:16] for name in ("md5", "sha1", "sha256")
     ]
@@ -143,11 +143,12 @@ def test_the_file_is_touched_so_that_cleaners_leave_it() -> None:
     lock = TokenLock(SecretStr(TOKEN), "north")
     with lock.held():
         pass
-    (file,) = directory().iterdir()
-    os.utime(file, (0, 0))
+    files = list(directory().iterdir())
+    for file in files:
+        os.utime(file, (0, 0))
     with lock.held():
         pass
-    assert file.stat().st_mtime > 0
+    assert [file for file in files if file.stat().st_mtime == 0] == []
 
 
 def test_a_link_in_the_directorys_place_is_refused(tmp_path: Path) -> None:
@@ -191,8 +192,8 @@ def test_where_another_user_took_the_name_the_lock_lies_in_our_home(
 ) -> None:
     somebody_else_took_the_name(monkeypatch, tmp_path / "home")
     with TokenLock(SecretStr(TOKEN), "north").held():
-        (lock,) = (tmp_path / "home" / ".local" / "state" / "wolkvox-assets").iterdir()
-        assert lock.suffix == ".lock"
+        lie_there = (tmp_path / "home" / ".local" / "state" / "wolkvox-assets").iterdir()
+        assert {file.suffix for file in lie_there} == {".lock", ".urgent"}
     assert list(directory().iterdir()) == []
 
 
