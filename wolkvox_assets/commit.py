@@ -5,14 +5,16 @@ SQL (`store/`).
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
 from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.api import RequestRecord
+from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import (
@@ -135,24 +137,43 @@ def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
     return any(r.start <= window < r.end for r in ranges)
 
 
-def commit(store: Store, operation: Operation, batch: Batch, run_id: str, now: datetime) -> float:
-    """All of it, with the totals of its days, or nothing; returns the seconds it took. `now`: aware."""
-    began, name = time.monotonic(), operation.name
+class Handed(NamedTuple):
+    """What one operation has for a commit. `clocks`: tell when that is."""
+
+    operation: Operation
+    clocks: Clocks
+    batch: Batch
+
+
+def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
+    """All of it, with the totals of its days, or nothing; returns the seconds it took.
+
+    Several operations at once cost hardly more than one: what a commit takes is copying the file.
+    """
+    began = time.monotonic()
     with store.transaction() as con:
-        # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
-        claim(con, name, operation.source)
-        _store_windows(con, name, batch, run_id, now)
-        days = batch.touched() | _store_total_rows(con, name, batch, run_id) | days_to_rejudge(con, name)
-        # What a clock that was ahead has left says that it is known, until its day is counted anew.
-        days |= days_of_the_future(con, name, now)
-        expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-        batch.days = rebuild_days(con, name, expected, now)
-        for verdict in batch.verdicts:
-            record_verdict(con, name, verdict, run_id=run_id)
-        for reading in batch.quota:
-            record_quota(con, name, reading, run_id=run_id)
-        record_requests(con, name, batch.requests, run_id=run_id, now=now)
+        for operation, clocks, batch in handed:
+            _store(con, operation, batch, run_id, clocks.now())
     return time.monotonic() - began
+
+
+def _store(
+    con: duckdb.DuckDBPyConnection, operation: Operation, batch: Batch, run_id: str, now: datetime
+) -> None:
+    name = operation.name
+    # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
+    claim(con, name, operation.source)
+    _store_windows(con, name, batch, run_id, now)
+    days = batch.touched() | _store_total_rows(con, name, batch, run_id) | days_to_rejudge(con, name)
+    # What a clock that was ahead has left says that it is known, until its day is counted anew.
+    days |= days_of_the_future(con, name, now)
+    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+    batch.days = rebuild_days(con, name, expected, now)
+    for verdict in batch.verdicts:
+        record_verdict(con, name, verdict, run_id=run_id)
+    for reading in batch.quota:
+        record_quota(con, name, reading, run_id=run_id)
+    record_requests(con, name, batch.requests, run_id=run_id, now=now)
 
 
 def _store_windows(

@@ -7,9 +7,8 @@ import warnings
 
 import dagster as dg
 
-from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets, build_verify_recent
+from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets
 from wolkvox_assets.automation import build_automation
-from wolkvox_assets.executor import one_at_a_time
 from wolkvox_assets.resources import build_resources
 from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
 
@@ -21,14 +20,9 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `(
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Fresh definitions for these settings: the code location's, and each test's own."""
     pools = _pools(settings.operations)
-    sharers = {
-        name: tuple(operation for operation in settings.operations if pools[operation.name] == pool)
-        for name, pool in pools.items()
-    }
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     for operation in settings.operations:
-        name = operation.name
-        assets.append(build_agent_9_windows(operation, settings, pool=pools[name], sharers=sharers[name]))
+        assets.append(build_agent_9_windows(operation, settings, pools[operation.name]))
         assets.extend(build_daily_assets(operation, settings))
     if settings.problems:
         assets.insert(0, _to_mend(settings.problems))
@@ -37,11 +31,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             dg.get_dagster_logger().warning(f"settings to mend: {problem}")
     ours = dg.Definitions(
         assets=assets,
-        jobs=[build_verify_recent(settings, pools, sharers)] if settings.operations else [],
         resources=build_resources(settings),
-        executor=one_at_a_time,
+        # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
+        executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(ours, build_automation(settings, pools, sharers))
+    return dg.Definitions.merge(ours, build_automation(settings, pools))
 
 
 @dg.definitions

@@ -14,6 +14,7 @@ import duckdb
 from wolkvox_assets import dagster_doctor
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
+from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import (
     ENV_FILE,
@@ -90,11 +91,12 @@ def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
 def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     what = f"{operation.name}: token, quota"
     try:
-        with WolkvoxResource.of(operation).open_client(
+        wanted = Client(
             lambda seen: clocks.heard(seen.server_time, seen.requested_at),
             time.sleep,
             RetryPolicy(attempts=3, deadline_seconds=30),
-        ) as client:
+        )
+        with WolkvoxResource.of(operation).open_client(wanted) as client:
             quota = client.token_info()
     except QuotaUsedUp as error:
         return True, what, str(error)  # nothing to mend

@@ -140,15 +140,16 @@ def gaps(
     *,
     most: int,
     since: date = date.min,
+    before: date = date.max,
 ) -> list[Range]:
     """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
 
     `holes`: the stretches of a range without a known window, newest first; hours that the clock skips may
-    be in it. `since`: none before this day.
+    be in it. `since`: none before this day. `before`: only such as lie before it.
     """
     clock = operation.clock
     start = datetime.combine(max(operation.start, since), datetime.min.time())
-    end = clock.now(_floor(now - LIVE_FOR))
+    end = min(clock.now(_floor(now - LIVE_FOR)), datetime.combine(before, datetime.min.time()))
     found: list[Range] = []
     left = most
     for hole in holes(Range(start, end)) if start < end else []:

@@ -1,55 +1,22 @@
-"""From requests to the published file: fetch in a thread, commit in batches, tell what was committed.
+"""From what threads fetch to the published file: committed in batches, and told.
 
-What belongs here: the pace of commits, and that nothing fetched is lost when something breaks. What
-doesn't: which requests to make (`sync/`), how one is made (`api/`), what a commit is (`store/`), and
-telling Dagster (`assets/`).
+What belongs here: the threads, the pace of commits, and that nothing fetched is lost when something breaks. What
+doesn't: asking (`fetching.py`), what a commit is (`commit.py`), telling Dagster (`orchestration/`).
 
-Fetching has a thread of its own because what follows it, committing and marking, costs about 16 ms a
-window in Dagster's event log: done in turn it would double the time of a day of windows.
+Fetching has threads of its own because what follows it, committing and marking, would double the time of a day of
+windows if it were done in turn.
 """
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
-from datetime import datetime
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import NamedTuple
 
-from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
-from wolkvox_assets.api import Note as AnswerNote
-from wolkvox_assets.clocks import Clocks, uptime_ns
-from wolkvox_assets.commit import Batch, Checked, commit
-from wolkvox_assets.quota import QuotaGuard, ReserveReached
+from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.commit import Batch, Handed, commit
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
-from wolkvox_assets.store.agent_9 import (
-    WindowContent,
-)
-from wolkvox_assets.store.sources import claim_before_asking
-from wolkvox_assets.store.total_rows import key_of
-from wolkvox_assets.store.verdicts import (
-    QuotaReading,
-    Verdict,
-    latest_quota,
-    quota_asked_in_vain_at,
-)
-from wolkvox_assets.sync import (
-    Ask,
-    AskBriefly,
-    Audited,
-    Discard,
-    Known,
-    KnownEmpty,
-    LeftOut,
-    Note,
-    Proof,
-    Source,
-    Step,
-    Verified,
-)
-from wolkvox_assets.total_row import AnswerInDoubt, Judge
-from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import WINDOW, Range
 
 # A commit copies the whole file: a twentieth of the time at most goes into it, but nobody waits longer
 # than 15 s, nor does a batch grow past a day of windows.
@@ -62,82 +29,159 @@ _MOST_WAITING = 1000  # fetched and not yet taken over
 # nothing after it, so a run that ends earlier leaves nothing behind but that.
 _REQUEST_PATIENCE_SECONDS = 70.0
 
-OpenClient = Callable[
-    [Callable[[RequestRecord], None], Callable[[float], None]], AbstractContextManager[WolkvoxClient]
-]
-"""Opens a client, given where to report each request and how to wait between two tries."""
 
-Plan = Callable[[Ask, AskBriefly], Iterator[Step]]
-"""Yields what it comes to know, given a way to ask, and one with little patience."""
+class _Stopped(BaseException):
+    """The consumer has gone: end the thread. No `Exception`, so that nothing on the way takes it for a fault."""
 
 
-def load(
-    operation: Operation,
-    plan: Plan,
-    *,
-    windows: int,
-    open_client: OpenClient,
-    store: Store,
-    run_id: str,
-    clocks: Clocks,
-    judge: Judge,
-    held_back: Callable[[], int] | None = None,
-    gate: threading.Event | None = None,
-) -> Generator[Batch, None, None]:
-    """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
+class _Item(NamedTuple):
+    operation: Operation
+    clocks: Clocks
+    content: object
 
-    What was fetched before an error is committed and yielded first, then the error is raised: whatever the
-    client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`; of these `OtherSource` before
-    anything was asked, where what is stored of the operation came from elsewhere. Close the generator
-    (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `judge`: tells the agents of
-    an answer; what it can't tell yet raises `AnswerInDoubt` from `Ask`. `held_back`: how many requests of the day's
-    quota are left to live windows. `gate`: no question is begun while it is not set.
+
+class _Ended(NamedTuple):
+    """A thread has ended. `error`: what it raised."""
+
+    error: BaseException | None
+
+
+class Handover:
+    """What a fetching thread can do with its consumer."""
+
+    def __init__(self) -> None:
+        self.items: queue.SimpleQueue[_Item | _Ended | threading.Event] = queue.SimpleQueue()
+        self.stopped = threading.Event()
+
+    def put(self, operation: Operation, clocks: Clocks, content: object) -> None:
+        """Hand over what `Batch.add` takes. Waits while too much is waiting: memory must not grow."""
+        while self.items.qsize() > _MOST_WAITING:
+            self.wait(0.05)
+        self.items.put(_Item(operation, clocks, content))
+
+    def settle(self) -> None:
+        """Come back when all that was handed over is committed and published."""
+        committed = threading.Event()
+        self.items.put(committed)
+        while not committed.wait(0.05):
+            self.wait(0)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep; ends the thread when the run is stopped."""
+        if self.stopped.wait(seconds):
+            raise _Stopped
+
+
+Fetcher = Callable[[Handover], None]
+"""What a thread does."""
+
+
+def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[dict[str, Batch], None, None]:
+    """Run each of the fetchers in a thread, and yield what each commit stored and published, by operation.
+
+    What was fetched before an error is committed and yielded first, then the error is raised: what a fetcher raised,
+    or `StoreError`. Close the generator (`contextlib.closing`) to stop early. A commit for which a fetcher has waited
+    is yielded also where there was nothing to store.
     """
-    remark = claim_before_asking(store, operation.name, operation.source)
-    if remark is not None:
-        yield Batch(remarks=[Note(remark)])
-    batch, pace = Batch(), _SHORTEST_PACE_SECONDS
-    began = time.monotonic()
-    due = began + pace
-
-    with store.reading() as con:
-        quota = latest_quota(con, operation.name) if con else None
-        in_vain_at = quota_asked_in_vain_at(con, operation.name) if con else None
-    guard = QuotaGuard(
-        operation.clock,
-        operation.quota_reserve,
-        quota,
-        in_vain_at=in_vain_at,
-        windows=windows,
-        held_back=held_back,
-    )
-    fetching = _Fetching(operation, plan, open_client, guard, clocks, gate, judge)
+    handover = Handover()
+    threads = [threading.Thread(target=_run, args=(fetcher, handover), daemon=True) for fetcher in fetchers]
+    for thread in threads:
+        thread.start()
+    loading = _Loading(store, run_id, handover)
     try:
-        while not fetching.has_ended():
-            item = fetching.next(wait_until=due)
-            if item is not None:
-                batch.add(item)
-            if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
-                if batch:
-                    # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-                    took = commit(store, operation, batch, run_id, clocks.now())
-                    finished, batch = batch, Batch()
-                    pace = _pace(took, time.monotonic() - began)
-                    yield finished
-                due = time.monotonic() + pace
-        fetching.raise_its_error()
+        yield from loading.commits(len(threads))
     except StoreError:
-        raise  # what could not be stored a moment ago can't be now: the run is to be repeated
+        raise  # what could not be stored a moment ago cannot be now: the run is to be repeated
     except BaseException:
         # Stopped from outside (a terminated run): what was fetched so far is kept all the same.
-        fetching.stop()
-        for item in fetching.rest():
-            batch.add(item)
-        if batch:
-            commit(store, operation, batch, run_id, clocks.now())
+        _stop(threads, handover)
+        loading.commit_the_rest()
         raise
     finally:
-        fetching.stop()
+        _stop(threads, handover)
+
+
+def _run(fetcher: Fetcher, handover: Handover) -> None:
+    try:
+        fetcher(handover)
+    except _Stopped:
+        return
+    except BaseException as error:  # noqa: BLE001  # handed over whole, raised by the consumer
+        handover.items.put(_Ended(error))
+    else:
+        handover.items.put(_Ended(None))
+
+
+def _stop(threads: Sequence[threading.Thread], handover: Handover) -> None:
+    handover.stopped.set()
+    until = time.monotonic() + _REQUEST_PATIENCE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+
+
+class _Loading:
+    """What was handed over and is not committed yet, and when it will be."""
+
+    def __init__(self, store: Store, run_id: str, handover: Handover) -> None:
+        self._store, self._run_id, self._handover = store, run_id, handover
+        self._pending: dict[str, Handed] = {}
+        self._began = time.monotonic()
+        self._pace = _SHORTEST_PACE_SECONDS
+
+    def commits(self, running: int) -> Iterator[dict[str, Batch]]:
+        """Until so many threads have ended; then raises the first error that one of them ended with."""
+        errors: list[BaseException] = []
+        due = self._began + self._pace
+        while running:
+            waits: threading.Event | None = None
+            match self._next(due):
+                case _Item() as item:
+                    self._add(item)
+                case _Ended(error=error):
+                    running -= 1
+                    errors += [error] if error is not None else []
+                case threading.Event() as waits:
+                    pass
+            if waits or not running or self._must_be_stored() or time.monotonic() >= due:
+                stored = self._commit()
+                if stored or waits:
+                    yield stored
+                if waits:
+                    waits.set()
+                due = time.monotonic() + self._pace
+        for error in errors:
+            raise error
+
+    def commit_the_rest(self) -> None:
+        while not self._handover.items.empty():
+            if isinstance(item := self._handover.items.get_nowait(), _Item):
+                self._add(item)
+        self._commit()
+
+    def _next(self, due: float) -> "_Item | _Ended | threading.Event | None":
+        """What came next, or None where nothing came in time (monotonic seconds)."""
+        try:
+            return self._handover.items.get(timeout=max(0.0, due - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    def _add(self, item: _Item) -> None:
+        name = item.operation.name
+        if name not in self._pending:
+            self._pending[name] = Handed(item.operation, item.clocks, Batch())
+        self._pending[name].batch.add(item.content)
+
+    def _must_be_stored(self) -> bool:
+        return any(handed.batch.must_be_stored for handed in self._pending.values())
+
+    def _commit(self) -> dict[str, Batch]:
+        if not self._pending:
+            return {}
+        # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
+        took = commit(self._store, list(self._pending.values()), self._run_id)
+        stored, self._pending = self._pending, {}
+        self._pace = _pace(took, time.monotonic() - self._began)
+        return {name: handed.batch for name, handed in stored.items()}
 
 
 def _pace(took: float, elapsed: float) -> float:
@@ -145,157 +189,3 @@ def _pace(took: float, elapsed: float) -> float:
     # A short run commits often, so that little is left to do at its end.
     wanted = min(took * _PACE_PER_COMMIT, elapsed / 4)
     return min(max(wanted, _SHORTEST_PACE_SECONDS), _LONGEST_PACE_SECONDS)
-
-
-class _Stopped(BaseException):
-    """The consumer has gone: end the thread. No `Exception`, so that nothing on the way takes it for a fault."""
-
-
-class _Fetching:
-    """The thread that asks. `next` and `rest` hand over what it came to know, in order."""
-
-    def __init__(
-        self,
-        operation: Operation,
-        plan: Plan,
-        open_client: OpenClient,
-        guard: QuotaGuard,
-        clocks: Clocks,
-        gate: threading.Event | None,
-        judge: Judge,
-    ) -> None:
-        self._items: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._end = object()
-        self._error: BaseException | None = None
-        self._stop = threading.Event()
-        self._operation, self._plan, self._open_client = operation, plan, open_client
-        self._guard, self._clocks, self._gate, self._judge = guard, clocks, gate, judge
-        self._client: WolkvoxClient | None = None
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name=f"fetch {operation.name}", daemon=True)
-        self._thread.start()
-
-    def next(self, *, wait_until: float) -> object | None:
-        """What came next, or None where nothing came in time (monotonic seconds) or it has ended."""
-        try:
-            item = self._items.get(timeout=max(0.0, wait_until - time.monotonic()))
-        except queue.Empty:
-            return None
-        self._ended = item is self._end
-        return None if self._ended else item
-
-    def has_ended(self) -> bool:
-        """Whether all has been handed over."""
-        return self._ended
-
-    def rest(self) -> Iterator[object]:
-        """What is left after `stop`."""
-        while not self._items.empty():
-            item = self._items.get_nowait()
-            if item is not self._end:
-                yield item
-
-    def raise_its_error(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        if not self._stop.is_set():
-            self._stop.set()
-            self._thread.join(_REQUEST_PATIENCE_SECONDS)
-
-    def _put(self, item: object) -> None:
-        # When commits are slower than the API, memory must not grow.
-        while self._items.qsize() > _MOST_WAITING:
-            self._wait(0.05)
-        self._items.put(item)
-
-    def _wait(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise _Stopped
-
-    def _run(self) -> None:
-        try:
-            with self._open_client(self._record, self._wait) as self._client:
-                for step in self._plan(self._ask, self._ask_briefly):
-                    self._take(step)
-        except _Stopped:
-            return
-        except BaseException as error:  # noqa: BLE001  # handed over whole, raised by the consumer
-            self._error = error
-        self._items.put(self._end)
-
-    def _ask_briefly(self, asked: Range, requests: int) -> Agents:
-        return self._ask(asked, requests)
-
-    def _ask(self, asked: Range, requests: int | None = None) -> Agents:
-        self._wait(0)
-        while self._gate is not None and not self._gate.wait(0.1):
-            self._wait(0)
-        self._check_quota()
-        assert self._client is not None  # noqa: S101  # a plan asks while it is carried out
-        answer: Answer = self._client.agent_9(asked, requests=requests)
-        self._clocks.must_be_over(self._operation.clock.end_utc(asked.end - WINDOW))
-        for note in answer.notes:
-            self._put((asked, note))
-        return self._agents(asked, answer)
-
-    def _agents(self, asked: Range, answer: Answer) -> Agents:
-        try:
-            agents, remarks = self._judge.agents_of(key_of(asked), answer.rows)
-        except AnswerInDoubt as doubt:
-            raise AnswerInDoubt(f"operation {self._operation.name!r}, agent_9, {asked}: {doubt}") from None
-        finally:
-            while self._judge.new:
-                self._put(self._judge.new.pop(0))
-        for remark in remarks:
-            self._put((asked, AnswerNote(remark.kind, remark.text)))
-        return agents
-
-    def _check_quota(self) -> None:
-        try:
-            reading = self._guard.check(self._token_info)
-        except ReserveReached as stop:
-            self._put_reading(stop.new)
-            raise
-        self._put_reading(reading)
-
-    def _put_reading(self, reading: QuotaReading | None) -> None:
-        if reading is not None:
-            self._put(reading)
-
-    def _token_info(self) -> Quota:
-        assert self._client is not None  # noqa: S101  # only asked on the way to a request
-        return self._client.token_info()
-
-    def _record(self, request: RequestRecord) -> None:
-        self._guard.spent()
-        self._clocks.heard(request.server_time, request.requested_at)
-        self._items.put(request)
-
-    def _take(self, step: Step) -> None:
-        match step:
-            case Known(window=window, agents=agents, source=source):
-                self._put(self._content(window, agents, source))
-            case KnownEmpty(range=stretch, source=source):
-                for window in stretch.windows():
-                    self._put(self._content(window, {}, source))
-            case Verified(range=stretch, asked=asked):
-                self._put(Checked(stretch, self._clocks.now(), asked))
-            case Discard() | LeftOut():
-                self._put(step)
-            case Proof(holds=holds, evidence=evidence):
-                self._put(Verdict(self._clocks.now(), holds, evidence))
-            case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
-                self._put(
-                    Note(
-                        f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
-                        f"(seed {seed})"
-                    )
-                )
-            case Note():
-                self._put(step)
-
-    def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
-        start_utc = self._operation.clock.start_utc(window)
-        return WindowContent(window, start_utc, agents, str(source), self._clocks.now(), uptime_ns())

@@ -12,8 +12,8 @@ from threading import Event
 import dagster as dg
 import pytest
 from filelock import FileLock
-
 from wolkvox_assets.executor import end_dead_runs, one_at_a_time
+
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.project import Project
 

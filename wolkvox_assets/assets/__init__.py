@@ -6,6 +6,5 @@ What belongs here: Dagster's side of them: keys, partitions, metadata, marks. Wh
 
 from wolkvox_assets.assets.agent_9_windows import build_agent_9_windows
 from wolkvox_assets.assets.daily import build_daily_assets
-from wolkvox_assets.assets.verify_recent import build_verify_recent
 
-__all__ = ["build_agent_9_windows", "build_daily_assets", "build_verify_recent"]
+__all__ = ["build_agent_9_windows", "build_daily_assets"]

@@ -25,9 +25,12 @@ _CORRECTIONS_SHOWN = 100
 
 
 class Progress:
-    """How many windows of how many, how long to go, and what was noted on the way."""
+    """How many windows of how many, how long to go, and what was noted on the way.
 
-    def __init__(self, log: dg.DagsterLogManager, operation: Operation, windows: int) -> None:
+    `windows`: how many the run is for; None where that is not known before (a tick).
+    """
+
+    def __init__(self, log: dg.DagsterLogManager, operation: Operation, windows: int | None = None) -> None:
         self._log = log
         self._operation = operation
         self._of = windows
@@ -38,9 +41,14 @@ class Progress:
         self._verdict: Verdict | None = None
         self._total_row: TotalRow | None = None
         self._nothing_ever: str | None = None
-        self._left: str | None = None
+        self.left_to_do: str | None = None
         self._began = time.monotonic()
         self.corrections: list[Correction] = []
+
+    @property
+    def windows(self) -> frozenset[datetime]:
+        """Those that are done."""
+        return frozenset(self._sources)
 
     @property
     def _done(self) -> int:
@@ -81,8 +89,8 @@ class Progress:
             )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(visible(remark.text))
-        if not self._done:
-            return  # only what was learned before the first window
+        if not self._done or self._of is None:
+            return  # only what was learned before the first window, or nobody knows how many there will be
         spent = time.monotonic() - self._began
         to_go = timedelta(seconds=round(spent / self._done * (self._of - self._done)))
         self._log.info(
@@ -120,14 +128,18 @@ class Progress:
             stop.summary() if isinstance(stop, QuotaUsedUp) else f"operation {self._operation.name}: {stop}."
         )
         words = visible(words)
-        self._left = (
-            f"{words} Stopped with {self._of - self._done} of {self._of} "
-            f"windows left to do; what was done is stored and marked. It is tried again within the hour, from "
+        left = (
+            f"{self._done} windows done"
+            if self._of is None
+            else f"{self._of - self._done} of {self._of} windows left to do"
+        )
+        self.left_to_do = (
+            f"{words} Stopped with {left}; what was done is stored and marked. It is tried again within the hour, from "
             f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
             f"({turn:%Y-%m-%d %H:%M} UTC); where the sensor {self._operation.name}_gaps is on, by itself; else repeat "
             "the run."
         )
-        self._log.warning(self._left)
+        self._log.warning(self.left_to_do)
 
     def summary(self) -> dict[str, dg.MetadataValue | int | float | str]:
         counts = Counter(self._sources.values())
@@ -152,8 +164,8 @@ class Progress:
             found["total_row_evidence"] = visible(self._total_row.evidence)
         if self._nothing_ever is not None:
             found["nothing_ever"] = self._nothing_ever
-        if self._left is not None:
-            found["left_to_do"] = self._left
+        if self.left_to_do is not None:
+            found["left_to_do"] = self.left_to_do
         if self.corrections:
             found["corrections"] = corrections_table(self.corrections)
         return found

@@ -1,38 +1,26 @@
-"""Gaps and history: windows that are not known, or not marked, found and asked for as ranges, newest first.
+"""History: windows that are not known, or not marked, found and asked for as ranges, newest first.
 
-What belongs here: the sensor that finds them and the job that fills them. What doesn't: what a gap is
-(`duties.py`, `store/gaps.py`), how windows are made true (`assets/synchronise.py`).
+What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`duties.py`,
+`store/gaps.py`), the gaps of the last days (the tick fills them).
 
 History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
 itself, the newest first.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from wolkvox_assets import duties
-from wolkvox_assets.assets.keep_fresh import GAP_RETRIES, Meanwhile
-from wolkvox_assets.assets.live_schedule import live_job_name
+from wolkvox_assets import dead_runs, duties
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import OPERATION, PERMANENT, THESE_WINDOWS
-from wolkvox_assets.assets.synchronise import make_windows_true
-from wolkvox_assets.automation.runs import (
-    ACCESS,
-    access,
-    ended_at,
-    gaps_job_name,
-    lately,
-    pause,
-    under_way,
-)
-from wolkvox_assets.executor import end_dead_runs
-from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets.assets.run_tags import OPERATION, WORK
+from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline.attempts import lately
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import holes, verified
 from wolkvox_assets.windows import WINDOW, Range
@@ -43,165 +31,137 @@ _MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
-# Longer than any pause between live runs: if none came within it, their schedule is off.
-_LIVE_TRIES_WITHIN = timedelta(hours=1)
 # Whoever stops a run wants it to stay so for a while.
 _PAUSE_WHEN_STOPPED = timedelta(hours=1)
+# Killed, or nothing could be stored: it may be the memory or the disk.
+_PAUSE_WHEN_DIED = timedelta(minutes=10)
+_THE_SAME_AGAIN_AFTER = timedelta(hours=1)
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
-class CatchUpConfig(dg.Config):
-    """`ranges`: pairs of wall-clock times, `[start, end)`, such as `["2026-11-16T08:00", "2026-11-16T09:00"]`."""
-
-    ranges: list[list[str]]
+def sensor_name(operation: Operation) -> str:
+    return f"{operation.name}_gaps"
 
 
-def build_gaps(
-    operation: Operation, settings: Settings, pool: str, sharers: tuple[Operation, ...]
-) -> tuple[dg.JobDefinition, dg.SensorDefinition]:
-    """The job `<operation>_catch_up` and the sensor that starts it."""
-    store = Store(settings.data_dir)
-
-    @dg.op(
-        name=f"{operation.name}_fill",
-        pool=pool,
-        required_resource_keys={"store", *(wolkvox_key(sharer) for sharer in sharers)},
-        description="Makes ranges of windows true; newest first, live windows before all.",
-    )
-    def fill(context: dg.OpExecutionContext, config: CatchUpConfig) -> None:
-        ranges = [Range(*map(datetime.fromisoformat, pair)) for pair in config.ranges]
-        windows = [w for r in ranges for w in r.windows() if operation.clock.shows(w)]
-        meanwhile = Meanwhile(context, settings, sharers, operation, windows)
-        make_windows_true(
-            context,
-            operation,
-            windows,
-            between=meanwhile.serve,
-            held_back=meanwhile.held_back,
-            retry=GAP_RETRIES,
-        )
-
-    @dg.job(
-        name=gaps_job_name(operation),
-        tags={OPERATION: operation.name, "dagster/max_retries": "0"},
-        description=f"Fills gaps in the windows of {operation.name}, and loads its history.",
-    )
-    def catch_up() -> None:
-        fill()
+def build_gaps(operation: Operation, settings: Settings) -> dg.SensorDefinition:
+    """The sensor `<operation>_gaps`, which starts runs of `<operation>/agent_9_windows`."""
+    store, asset = Store(settings.data_dir), windows_key(operation)
 
     @dg.sensor(
-        name=f"{operation.name}_gaps",
-        job=catch_up,
+        name=sensor_name(operation),
+        asset_selection=[asset],
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING
         if settings.automation
         else dg.DefaultSensorStatus.STOPPED,
-        description="Finds windows that are not known, or not marked as materialised, and asks for them.",
+        description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
+        "them.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = datetime.now(UTC)
-        end_dead_runs(context.instance)
+        dead_runs.end_dead_runs(context.instance)
         reason = _reason_to_wait(context.instance, store, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
         missing = _unknown(store, operation, now)
         if not missing and _marks_are_due(context.cursor, now):
-            unmarked = _unmarked(context.instance, store, operation, now)
-            missing += unmarked
-            if not unmarked:
+            missing = _unmarked(context.instance, store, operation, now)
+            if not missing:
                 context.update_cursor(now.isoformat())
         if not missing:
             return dg.SkipReason(
-                "every window is known from the first day of the history up to those that the live schedule asks for"
+                f"every window of {operation.name} is known from the first day of its history up to the last "
+                f"{duties.RECENT_DAYS} days, which the live schedule keeps"
             )
-        ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
-        tag = json.dumps(ranges)[:_TAG_LENGTH]
-        if tag == _asked_last(context.instance, operation, now):
+        config = _config(asset, missing)
+        last = _last_run(context.instance, operation)
+        if last is not None and _has_just_done(last, config, now):
             return dg.SkipReason(
-                f"the last run of {gaps_job_name(operation)} was for these very windows and left them as they are; "
-                "look at its log. They are tried again when it is an hour old."
+                f"run {last.dagster_run.run_id} was for these very windows and left them as they are; look at its log. "
+                "They are tried again when it is an hour old."
             )
         context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
         return dg.RunRequest(
-            run_config=dg.RunConfig(ops={f"{operation.name}_fill": CatchUpConfig(ranges=ranges)}),
-            tags={_RANGES: tag, ACCESS: access(operation, store)},
+            asset_selection=[asset],
+            run_config=config,
+            tags={OPERATION: operation.name, WORK: str(Work.HISTORY), "dagster/max_retries": "0"},
         )
 
-    return catch_up, gaps
+    return gaps
 
 
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_RANGES = "wolkvox/ranges"
-_TAG_LENGTH = 2000
+def _config(asset: dg.AssetKey, missing: Sequence[Range]) -> dict[str, object]:
+    ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
+    return {"ops": {asset.to_python_identifier(): {"config": {"ranges": ranges}}}}
 
 
 def _reason_to_wait(
     instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime
 ) -> str | None:
-    for run in under_way(instance, operation):
-        return f"run {run.run_id} has not ended yet"
-    reason = pause(instance, store, operation, gaps_job_name(operation), now)
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        if windows_key(operation) in (run.asset_selection or ()):
+            return f"run {run.run_id} has not ended yet"
+    reason = pauses.reason_to_wait(store, operation, Work.HISTORY, now)
     if reason is not None:
         return reason
-    stopped = _last_run(instance, gaps_job_name(operation), *_ENDED, dg.DagsterRunStatus.CANCELED)
-    if stopped is not None and stopped.dagster_run.status is dg.DagsterRunStatus.CANCELED:
-        again = ended_at(stopped) + _PAUSE_WHEN_STOPPED
-        if lately(ended_at(stopped), now, _PAUSE_WHEN_STOPPED):
-            return (
-                f"run {stopped.dagster_run.run_id} was stopped by somebody: this sensor starts it again after "
-                f"{again:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
-            )
-    # While live windows can't be had, history can't either: one job that tries is enough. One window that can't
-    # be read says nothing of others.
-    live = _last_run(instance, live_job_name(operation.name), *_ENDED)
-    if live is None or not _failed(live) or not lately(ended_at(live), now, _LIVE_TRIES_WITHIN):
+    last = _last_run(instance, operation)
+    if last is None:
         return None
-    if live.dagster_run.tags.get(PERMANENT) == THESE_WINDOWS:
-        return None
-    return f"live run {live.dagster_run.run_id} failed: gaps wait until live windows can be had again"
+    run, ended = last.dagster_run, _ended_at(last)
+    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, _PAUSE_WHEN_STOPPED):
+        return (
+            f"run {run.run_id} was stopped by somebody: this sensor starts it again after "
+            f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
+        )
+    # What a run could report of itself is among the pauses already.
+    told = {attempt.run_id for attempt in pauses.open_failures(store, operation)}
+    died = run.status is dg.DagsterRunStatus.FAILURE and run.run_id not in told
+    if died and lately(ended, now, _PAUSE_WHEN_DIED):
+        return (
+            f"run {run.run_id} died, or could not store anything: the next one starts after "
+            f"{ended + _PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+        )
+    return None
 
 
-def _failed(record: dg.RunRecord) -> bool:
-    return record.dagster_run.status is dg.DagsterRunStatus.FAILURE
-
-
-def _last_run(
-    instance: dg.DagsterInstance, job_name: str, *statuses: dg.DagsterRunStatus
-) -> dg.RunRecord | None:
-    filters = dg.RunsFilter(job_name=job_name, statuses=list(statuses))
+def _last_run(instance: dg.DagsterInstance, operation: Operation) -> dg.RunRecord | None:
+    """The last that this sensor has started."""
+    filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
     return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
 
 
+def _ended_at(record: dg.RunRecord) -> datetime:
+    """When this run, which has ended, ended (aware)."""
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+
+
+def _has_just_done(last: dg.RunRecord, config: dict[str, object], now: datetime) -> bool:
+    run = last.dagster_run
+    return (
+        run.status is dg.DagsterRunStatus.SUCCESS
+        and run.run_config == config
+        and lately(_ended_at(last), now, _THE_SAME_AGAIN_AFTER)
+    )
+
+
 def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
-    """Gaps of the last days; history where there are none. A window that can't be had stays a gap, and rests: nothing
-    else waits for it."""
+    """Gaps before the last days. A window that cannot be had stays a gap, and rests: nothing else waits for it."""
     with store.reading() as con:
         left_out = resting(con, operation.name, now) if con else set()
-        for since in [duties.recent(operation, now), operation.start]:
-            found = duties.gaps(
-                operation,
-                lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
-                now,
-                most=_MOST_WINDOWS,
-                since=since,
-            )
-            if found:
-                return found
-    return []
-
-
-def _asked_last(instance: dg.DagsterInstance, operation: Operation, now: datetime) -> str | None:
-    """What the last run was for, where it succeeded within the hour."""
-    records = instance.get_run_records(
-        filters=dg.RunsFilter(
-            job_name=gaps_job_name(operation),
-            statuses=[dg.DagsterRunStatus.SUCCESS],
-            created_after=now - timedelta(hours=1),
-        ),
-        limit=1,
-    )
-    if not records or not lately(records[0].create_timestamp.astimezone(UTC), now, timedelta(hours=1)):
-        return None
-    return records[0].dagster_run.tags.get(_RANGES)
+        return duties.gaps(
+            operation,
+            lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
+            now,
+            most=_MOST_WINDOWS,
+            before=duties.recent(operation, now),
+        )
 
 
 def _marks_are_due(cursor: str | None, now: datetime) -> bool:

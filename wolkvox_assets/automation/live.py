@@ -1,57 +1,62 @@
-"""Every five minutes: the windows that have just closed, hours that settled, days that closed.
+"""Every five minutes, for all operations: the windows that have just closed, what is due to be verified, recent gaps.
 
-What belongs here: the job and its schedule. What doesn't: what the run does (`assets/keep_fresh.py`).
+What belongs here: the job `live`, its schedule, and telling Dagster what a tick did. What doesn't: what is done in a
+tick (`pipeline/tick.py`).
 
-The schedule needs no catch-up: each run looks for all that is due, so a missed tick is made up by the next.
+One run for all operations: starting a process takes a second of CPU and 110 MB before it does anything. The schedule
+needs no catch-up: each tick looks for all that is due, so a missed one is made up by the next.
 """
 
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from math import ceil
 
 import dagster as dg
 
-from wolkvox_assets.assets.keep_fresh import keep_fresh
-from wolkvox_assets.assets.live_schedule import live_job_name, live_schedule_name
-from wolkvox_assets.assets.run_tags import OPERATION
-from wolkvox_assets.automation.runs import (
-    ACCESS,
-    access,
-    pause,
-    serving_run,
-    under_way,
-)
-from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets import dead_runs
+from wolkvox_assets.assets.failures import as_failure
+from wolkvox_assets.assets.marks import Marks
+from wolkvox_assets.assets.progress import Progress
+from wolkvox_assets.assets.run_tags import WORK
+from wolkvox_assets.assets.runs import finish, remember_failure
+from wolkvox_assets.commit import Batch
+from wolkvox_assets.pipeline.pauses import remember_success
+from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.pipeline.tick import Tick, next_tick
+from wolkvox_assets.quota import goes_on_at
+from wolkvox_assets.resources import site_of, wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
-from wolkvox_assets.store import Store
+from wolkvox_assets.store import StoreError
+from wolkvox_assets.store.attempts import Work
+
+LIVE = "live"
+_WAITING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+]
 
 
 def build_live(
-    operation: Operation, settings: Settings, pool: str, sharers: tuple[Operation, ...]
-) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
-    """The job `<operation>_live` and its schedule. `sharers`: the operations with the same token."""
-    store = Store(settings.data_dir)
-
-    @dg.op(
-        name=f"{operation.name}_keep_fresh",
-        pool=pool,
-        required_resource_keys={"store", wolkvox_key(operation)},
-        description="Asks new windows, verifies hours that settled and days that closed, rebuilds totals.",
-    )
-    def keep_fresh_op(context: dg.OpExecutionContext) -> None:
-        keep_fresh(context, operation, settings.live_delay, sharers)
+    settings: Settings, pools: dict[str, str]
+) -> tuple[dg.JobDefinition, dg.ScheduleDefinition, dg.ResourceDefinition]:
+    """The job `live`, its schedule, and the resource `tick` of its ops. `pools`: of each operation, by token."""
+    ops = [_build_op(operation, pools[operation.name]) for operation in settings.operations]
 
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(
-        name=live_job_name(operation.name),
-        tags={OPERATION: operation.name, "dagster/max_retries": "0", "dagster/priority": "10"},
-        description=f"Keeps the windows and totals of {operation.name} fresh: what is due now.",
+        name=LIVE,
+        tags={WORK: str(Work.LIVE), "dagster/max_retries": "0", "dagster/priority": "10"},
+        description="What is due now of every operation: windows that have just closed, verification, recent gaps.",
     )
     def live() -> None:
-        keep_fresh_op()
+        for op in ops:
+            op()
 
     @dg.schedule(
-        name=live_schedule_name(operation),
+        name=f"{LIVE}_schedule",
         job=live,
         cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
         execution_timezone="UTC",
@@ -60,22 +65,95 @@ def build_live(
         else dg.DefaultScheduleStatus.STOPPED,
         description="Each five minutes, once the windows that closed have had a moment.",
     )
-    def schedule(
-        context: dg.ScheduleEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now = datetime.now(UTC)
-        for run in under_way(context.instance, operation):
-            if run.job_name == live_job_name(operation.name):
-                yield dg.SkipReason(f"run {run.run_id} of this job has not ended yet")
-                return
-        serving = serving_run(context.instance, sharers, operation, now)
-        if serving is not None:
-            yield dg.SkipReason(f"run {serving} has the token, and does what is due meanwhile")
-            return
-        reason = pause(context.instance, store, operation, live_job_name(operation.name), now)
-        if reason is not None:
-            yield dg.SkipReason(reason)
-            return
-        yield dg.RunRequest(tags={ACCESS: access(operation, store)})
+    def live_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        # One that is under way ends about now, and the next one follows it. A second in the queue is one too many.
+        waiting = context.instance.get_runs(filters=dg.RunsFilter(job_name=LIVE, statuses=_WAITING), limit=1)
+        if waiting:
+            return dg.SkipReason(f"run {waiting[0].run_id} of this job has not started yet")
+        return dg.RunRequest()
 
-    return live, schedule
+    return live, live_schedule, _tick_resource(settings, pools)
+
+
+class _LiveRun:
+    """The tick of this run, and what its commits stored of each operation."""
+
+    def __init__(self, tick: Tick, sites: Sequence[Site]) -> None:
+        self._tick = tick
+        self.sites = {site.operation.name: site for site in sites}
+        self.stored: dict[str, list[Batch]] = defaultdict(list)
+
+    def follow(self, context: dg.OpExecutionContext, operation: str) -> None:
+        """Until all is done for this operation; marks what was stored meanwhile, of any operation."""
+        marks = {name: Marks(context, site.operation) for name, site in self.sites.items()}
+        for stored in self._tick.commits(operation):
+            for name, batch in stored.items():
+                marks[name].set(batch)
+                self.stored[name].append(batch)
+
+    def tell(self, context: dg.OpExecutionContext, operation: str) -> None:
+        """What the tick did for this operation. Raises `dg.Failure` where something could not be done."""
+        site, outcome = self.sites[operation], self._tick.outcomes[operation]
+        if outcome.waits is not None:
+            context.log.info(outcome.waits)
+        progress = Progress(context.log, site.operation)
+        for batch in self.stored[operation]:
+            progress.tell(batch)
+        if outcome.stopped is not None:
+            progress.stopped(outcome.stopped, goes_on_at(outcome.stopped.at or datetime.now(UTC)))
+        if self.stored[operation]:
+            finish(context, site, progress)
+        for work in outcome.succeeded:
+            if work not in {failed.work for failed in outcome.failed}:
+                remember_success(site.store, site.operation, work)
+        for failed in outcome.failed:
+            remember_failure(context, site, failed.work, failed.error)
+            if failed.work is Work.LIVE:
+                Marks(context, site.operation).failed(sorted(set(failed.windows) - progress.windows))
+        for failed in outcome.failed:
+            raise as_failure(failed.error, operation, failed.work) from failed.error
+
+
+def _build_op(operation: Operation, pool: str) -> dg.OpDefinition:
+    @dg.op(
+        name=f"{operation.name}_live",
+        pool=f"{pool}_live",
+        required_resource_keys={"tick"},
+        description=f"What is due now of {operation.name}.",
+    )
+    def live_op(context: dg.OpExecutionContext) -> None:
+        run: _LiveRun = context.resources.tick
+        try:
+            run.follow(context, operation.name)
+        except StoreError as error:
+            raise as_failure(error, operation.name, Work.LIVE) from error
+        run.tell(context, operation.name)
+
+    return live_op
+
+
+def _tick_resource(settings: Settings, pools: dict[str, str]) -> dg.ResourceDefinition:
+    @dg.resource(
+        required_resource_keys={"store", *(wolkvox_key(operation) for operation in settings.operations)},
+        description="The tick of a live run: one for all of its ops, whose requests overlap.",
+    )
+    def tick(context: dg.InitResourceContext) -> Iterator[_LiveRun]:
+        run, instance = context.run, context.instance
+        assert run is not None  # noqa: S101  # a resource of a run
+        assert instance is not None  # noqa: S101
+        dead_runs.show_alive(instance, run.run_id)
+        groups: dict[str, list[Site]] = {}
+        for operation in settings.operations:
+            # A run can be for some of the ops only: one that is started again from its failures.
+            if run.step_keys_to_execute is None or f"{operation.name}_live" in run.step_keys_to_execute:
+                site = site_of(operation, settings, context.resources, run.run_id)
+                groups.setdefault(pools[operation.name], []).append(site)
+        now = datetime.now(UTC)
+        until = time.monotonic() + (next_tick(now, settings.live_delay) - now).total_seconds()
+        tick = Tick(list(groups.values()), settings.live_delay, until)
+        try:
+            yield _LiveRun(tick, [site for group in groups.values() for site in group])
+        finally:
+            tick.close()
+
+    return tick

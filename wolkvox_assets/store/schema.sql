@@ -161,3 +161,17 @@ CREATE TABLE IF NOT EXISTS agent_9_left_out (
     tried_at TIMESTAMP NOT NULL,
     reason VARCHAR NOT NULL
 );
+
+-- One row for each piece of work that failed, as long as none of its kind has succeeded since. work: live, recent,
+-- history, range. ended_at: UTC. scope: temporary, windows (these cannot be had), operation (nothing works until
+-- somebody changes something). access: a digest of token and source, to see that somebody did.
+CREATE TABLE IF NOT EXISTS failed_attempts (
+    operation VARCHAR NOT NULL,
+    work VARCHAR NOT NULL,
+    ended_at TIMESTAMP NOT NULL,
+    scope VARCHAR NOT NULL,
+    error VARCHAR NOT NULL,
+    message VARCHAR NOT NULL,
+    access VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL
+);

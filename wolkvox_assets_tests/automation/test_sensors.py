@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
+from wolkvox_assets.assets.live_schedule import with_live_windows
+from wolkvox_assets.assets.quota_word import leave_word
 
 from wolkvox_assets import duties
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
-from wolkvox_assets.assets.live_schedule import with_live_windows
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
 from wolkvox_assets.cli import main

@@ -1,0 +1,39 @@
+"""What is news: the difference between what is wrong now and what was told.
+
+What belongs here: that, as pure functions. What doesn't: finding out what is wrong, sending.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+
+class Trouble(NamedTuple):
+    """A cause of failures that is not over. `since`: aware. `words`: what happened and what to do."""
+
+    since: datetime
+    words: str
+
+
+def news(told: Mapping[str, str], now: Mapping[str, Trouble]) -> tuple[list[str], dict[str, str]]:
+    """The messages, and what is told from then on.
+
+    `told`: since when (as text) each cause is known to be wrong. `now`: what is wrong, by cause.
+    """
+    messages = [
+        f"wolkvox_assets: trouble since {_text(trouble.since)}. {trouble.words} ({cause}) No further message comes for "
+        "this cause until it is over."
+        for cause, trouble in now.items()
+        if cause not in told
+    ]
+    messages += [
+        f"wolkvox_assets: over. {cause} (since {since}). Where the schedule and the sensor are on, they make up by "
+        "themselves for what was missed meanwhile."
+        for cause, since in told.items()
+        if cause not in now
+    ]
+    return messages, {cause: told.get(cause) or _text(trouble.since) for cause, trouble in now.items()}
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

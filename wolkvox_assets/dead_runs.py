@@ -1,0 +1,87 @@
+"""Telling living runs from dead ones.
+
+What belongs here: that. What doesn't: what a run does.
+
+Dagster notices when a run that its daemon started is killed (`run_monitoring` in dagster.yaml). A run that was started
+on the command line and killed stays STARTED for ever, and holds its place in the pool. So each run holds a lock on a
+file of its own for as long as its process lives, which the operating system lets go whatever happens, and the sensors
+look at the others'.
+"""
+
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_KEPT_SECONDS = 86_400.0
+_HELD: list[FileLock] = []  # by this process
+
+
+def show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Whoever looks from now on sees that this run lives. Only runs that have shown it are ever judged."""
+    _forget_old(_folder(instance))
+    lock = FileLock(_lock_file(instance, run_id))
+    # Held until the process ends, not only until the run's work is done: Dagster notes after that how the run ended,
+    # and whoever looked in between would take it for dead.
+    with suppress(Timeout):  # the run has two steps, or was started anew within its process
+        lock.acquire(timeout=0)
+        _HELD.append(lock)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report runs of this machine whose process has died as failed, and free their places. Returns their ids."""
+    ended = []
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        file = _lock_file(instance, run.run_id)
+        if not file.exists():
+            continue
+        try:
+            with FileLock(file, timeout=0):
+                # It may have ended in the usual way since it was looked up.
+                now = instance.get_run_by_id(run.run_id)
+                if now is not None and now.status in _UNDER_WAY:
+                    _end(instance, now)
+                    ended.append(run.run_id)
+            file.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    return ended
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    instance.report_run_failed(
+        run,
+        "The process of this run died without reporting (killed, or the machine was restarted). What it had committed "
+        "is stored and published; its place in the pool is free again. Repeat the run.",
+    )
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove the lock files of runs that have ended long ago."""
+    before = time.time() - _KEPT_SECONDS
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError, Timeout):
+            if file.stat().st_mtime < before:
+                with FileLock(file, timeout=0):
+                    file.unlink()
+
+
+def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
+    # Its name tells the machine: a lock on another machine's disk says nothing here.
+    return _folder(instance) / f"{run_id}.{socket.gethostname()}"
+
+
+def _folder(instance: dg.DagsterInstance) -> Path:
+    """Beside what the instance stores on this machine."""
+    folder = Path(instance.storage_directory(), "alive")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,94 @@
+"""Whether work on an operation has to wait, and why: after failures, and for the day's quota.
+
+What belongs here: reading what is stored, and the words. What doesn't: the rules (`attempts.py`, `quota.py`).
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import duckdb
+
+from wolkvox_assets.pipeline.attempts import scope_of, waits_until
+from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
+from wolkvox_assets.store import Store, sources
+from wolkvox_assets.store.attempts import (
+    FailedAttempt,
+    FailureScope,
+    Work,
+    failed_attempts,
+    forget_attempts,
+    record_attempt,
+)
+
+
+def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime) -> str | None:
+    """Why this work should not be tried at `now` (aware), or None where it may be."""
+    failed = open_failures(store, operation)
+    until = waits_until(failed, work, now)
+    if until is None:
+        return None
+    last = failed[-1]
+    return (
+        f"operation {operation.name}: {len(failed)} attempts in a row failed, the last ({last.work}) with {last.error} "
+        f"in run {last.run_id}. Next try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token or its "
+        "source is changed, or a run by hand succeeds."
+    )
+
+
+def open_failures(store: Store, operation: Operation) -> list[FailedAttempt]:
+    """What failed and has not succeeded since; nothing of what token or source were to blame for, once they are
+    others.
+    """
+    with store.reading() as con:
+        failed = failed_attempts(con, operation.name) if con else []
+        if all(attempt.scope is not FailureScope.OPERATION for attempt in failed):
+            return failed
+        now = _access(con, operation)
+    return [a for a in failed if a.scope is not FailureScope.OPERATION or a.access == now]
+
+
+def remember_failure(site: Site, work: Work, error: Exception) -> None:
+    """Store that this work failed, for the pauses and the alerts; nothing where that is no matter of the operation."""
+    scope = scope_of(error, work)
+    if scope is None:
+        return
+    with site.store.transaction() as con:
+        failed = FailedAttempt(
+            work,
+            datetime.now(UTC),
+            scope,
+            type(error).__name__,
+            str(error),
+            _access(con, site.operation),
+            site.run_id,
+        )
+        record_attempt(con, site.operation.name, failed)
+
+
+def remember_success(store: Store, operation: Operation, work: Work) -> None:
+    """This work has succeeded: nothing waits for it any more."""
+    with store.reading() as con:
+        failed = failed_attempts(con, operation.name) if con else []
+    if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
+        with store.transaction() as con:
+            forget_attempts(con, operation.name, work)
+
+
+def _access(con: duckdb.DuckDBPyConnection | None, operation: Operation) -> str:
+    """Changes when the operation's token or source does, or when stored data of another source is out of the way: what
+    was refused before may work then.
+    """
+    try:
+        token = read_token(operation.name, operation.token_env).get_secret_value()
+    except ConfigurationProblem:
+        token = ""
+    in_the_way = sources.objection(con, operation.name, operation.source) if con else None
+    return _digest(f"{token} {operation.source} {in_the_way}")
+
+
+@lru_cache(maxsize=64)
+def _digest(text: str) -> str:
+    # Slow (0.1 s) and short: no help to whoever guesses at a token.
+    return hashlib.pbkdf2_hmac("sha256", text.encode(), b"wolkvox-assets access", 200_000).hex()[:8]

@@ -1,0 +1,116 @@
+"""Making windows of one operation equal to the API's answers, within a fetching thread.
+
+What belongs here: putting together what that takes: the plan, what is known of the API, the quota. What doesn't:
+each of those, and why these windows (`tick.py`, `orchestration/`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from wolkvox_assets import duties
+from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient
+from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.fetching import Fetch
+from wolkvox_assets.loading import Handover
+from wolkvox_assets.pipeline.attempts import POLICIES
+from wolkvox_assets.plan import WindowsPlan, read_judge
+from wolkvox_assets.quota import QuotaGuard
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.sources import claim_before_asking
+from wolkvox_assets.store.verdicts import latest_quota, latest_verdict, quota_asked_in_vain_at
+from wolkvox_assets.sync import Note, Trust
+
+
+@dataclass(frozen=True)
+class Client:
+    """How a client is to be opened. `sleep` (seconds): how it waits between two tries."""
+
+    on_request: Callable[[RequestRecord], None]
+    sleep: Callable[[float], None]
+    retry: RetryPolicy
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all work on one operation needs.
+
+    `held_back`: how many requests of the day's quota are left to live windows.
+    """
+
+    operation: Operation
+    store: Store
+    run_id: str
+    open_client: Callable[[Client], WolkvoxClient]
+    held_back: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Windows to be made true, and why. `direct`: each by a request of its own. `until` (monotonic seconds): no request
+    after it. `clocks`: what was heard of the server's a moment ago.
+    """
+
+    windows: list[datetime]
+    work: Work
+    clocks: Clocks
+    direct: bool = False
+    until: float = float("inf")
+
+
+def reconcile(site: Site, task: Task, handover: Handover) -> None:
+    """Make these windows (wall clock), which are over, equal to the API's answers.
+
+    Raises what the client raises (`WolkvoxError`), `BadAnswers`, `ReserveReached`, `TimeIsUp`, or `StoreError`; of
+    these `OtherSource` before anything was asked, where what is stored of the operation came from elsewhere.
+    """
+    operation, store, policy = site.operation, site.store, POLICIES[task.work]
+    remark = claim_before_asking(store, operation.name, operation.source)
+    now = task.clocks.now()
+    with store.reading() as con:
+        verdict = latest_verdict(con, operation.name) if con else None
+    plan = WindowsPlan(
+        operation,
+        store,
+        trust=duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now),
+        judge=read_judge(operation, store),
+        seed=int(site.run_id[:8], 16),
+        direct=task.direct,
+        give_up_after=policy.give_up_after,
+    )
+    fetch = Fetch(operation, task.clocks, plan.judge, _guard(site, task), handover, task.until)
+    if remark is not None:
+        fetch.put(Note(remark))
+    if verdict is not None and plan.trust is Trust.FAILED:
+        fetch.put(
+            Note(
+                f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
+                f"by itself; tried again {duties.FAILED_FOR.days} days after that. {verdict.evidence}",
+                warning=True,
+            )
+        )
+    fetch.run(
+        partial(plan.reconcile, task.windows, now),
+        lambda on_request: site.open_client(
+            Client(on_request, handover.wait, policy.client, urgent=policy.urgent)
+        ),
+    )
+
+
+def _guard(site: Site, task: Task) -> QuotaGuard:
+    name = site.operation.name
+    with site.store.reading() as con:
+        quota = latest_quota(con, name) if con else None
+        in_vain_at = quota_asked_in_vain_at(con, name) if con else None
+    return QuotaGuard(
+        site.operation.clock,
+        site.operation.quota_reserve,
+        quota,
+        in_vain_at=in_vain_at,
+        windows=len(task.windows),
+        held_back=None if task.work is Work.LIVE else site.held_back,
+    )

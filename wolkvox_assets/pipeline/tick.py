@@ -1,0 +1,190 @@
+"""A tick: for each operation the windows that have just closed, then what is due to be verified, then recent gaps.
+
+What belongs here: the order, and when it stops. What doesn't: what is due (`duties.py`), how windows are made true
+(`reconcile.py`), Dagster.
+
+Requests with one token take turns, so each token has a thread, which serves its operations. All that arrives is
+committed together, whosever it is. What a tick does not get done the next one finds due again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from wolkvox_assets import duties
+from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.commit import Batch
+from wolkvox_assets.fetching import TimeIsUp
+from wolkvox_assets.loading import Handover, load
+from wolkvox_assets.pipeline.pauses import reason_to_wait
+from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
+from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.evidence import resting
+from wolkvox_assets.store.gaps import days_known, holes, verified
+from wolkvox_assets.store.verdicts import latest_verdict
+from wolkvox_assets.sync import BadAnswers
+from wolkvox_assets.windows import Range
+
+# Gaps of a tick: more than it gets done at the pace of a slow server.
+_MOST_GAPS = 3 * 288
+
+
+class Failed(NamedTuple):
+    """What one kind of work failed with, and the windows it was for."""
+
+    work: Work
+    error: Exception
+    windows: list[datetime]
+
+
+@dataclass
+class Outcome:
+    """What became of one operation in a tick.
+
+    `waits`: why nothing was asked. `stopped`: why asking ended
+    early. `succeeded`: the work that was done.
+    """
+
+    waits: str | None = None
+    failed: list[Failed] = field(default_factory=list)
+    stopped: ReserveReached | QuotaUsedUp | None = None
+    succeeded: list[Work] = field(default_factory=list)
+    done: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more may be asked. Windows that cannot be had keep nothing else waiting."""
+        return (
+            self.waits is None
+            and self.stopped is None
+            and all(isinstance(failed.error, BadAnswers) for failed in self.failed)
+        )
+
+
+class Tick:
+    """One tick for groups of operations, each with one token.
+
+    `delay`: how long after its end a window is first asked. `until` (monotonic seconds): nothing is asked after it.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Site]], delay: timedelta, until: float) -> None:
+        self._delay, self._until = delay, until
+        self.outcomes: Mapping[str, Outcome] = {site.operation.name: Outcome() for g in groups for site in g}
+        self._clocks = {name: Clocks() for name in self.outcomes}
+        first = groups[0][0]
+        self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
+        self._error: Exception | None = None
+
+    def commits(self, operation: str) -> Iterator[dict[str, Batch]]:
+        """What each commit stored, of any operation, until all is done for this one.
+
+        Raises `StoreError`, again for each operation.
+        """
+        while not self.outcomes[operation].done:
+            if self._error is not None:
+                raise self._error
+            try:
+                stored = next(self._commits)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._error = error
+                raise
+            yield stored
+
+    def close(self) -> None:
+        """Stop; what was fetched is committed."""
+        self._commits.close()
+
+    def _serve(self, group: Sequence[Site], handover: Handover) -> None:
+        for site in group:
+            self._do(site, Work.LIVE, self._live, handover)
+        # Only now: what has just been stored may complete an hour.
+        handover.settle()
+        for site in group:
+            for due in (self._to_verify, self._gaps):
+                self._do(site, Work.RECENT, due, handover)
+            self.outcomes[site.operation.name].done = True
+            handover.settle()
+
+    def _do(
+        self,
+        site: Site,
+        work: Work,
+        due: Callable[[Site, datetime], list[datetime]],
+        handover: Handover,
+    ) -> None:
+        outcome, windows = self.outcomes[site.operation.name], list[datetime]()
+        clocks = self._clocks[site.operation.name]
+        if not outcome.goes_on:
+            return
+        try:
+            outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now())
+            if outcome.waits is not None:
+                return
+            windows = due(site, clocks.now())
+            if windows:
+                reconcile(site, Task(windows, work, clocks, until=self._until), handover)
+        except TimeIsUp:
+            return
+        except (ReserveReached, QuotaUsedUp) as stop:
+            outcome.stopped = stop
+        except Exception as error:  # noqa: BLE001  # one operation's: it keeps nothing from the others
+            outcome.failed.append(Failed(work, error, windows))
+        else:
+            outcome.succeeded += [work] if windows else []
+
+    def _live(self, site: Site, now: datetime) -> list[datetime]:
+        windows = duties.live_windows(site.operation, _known(site, now), now, self._delay)
+        return _but_resting(site, windows, now)
+
+    def _to_verify(self, site: Site, now: datetime) -> list[datetime]:
+        name = site.operation.name
+        with site.store.reading() as con:
+            verdict = latest_verdict(con, name) if con else None
+            days = days_known(con, name, site.operation.start, now) if con else {}
+        trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
+        return _but_resting(site, duties.to_verify(site.operation, _known(site, now), days, trust, now), now)
+
+    def _gaps(self, site: Site, now: datetime) -> list[datetime]:
+        found = recent_gaps(site, now)
+        return [window for stretch in found for window in stretch.windows()]
+
+
+def recent_gaps(site: Site, now: datetime) -> list[Range]:
+    with site.store.reading() as con:
+        left_out = resting(con, site.operation.name, now) if con else set()
+        return duties.gaps(
+            site.operation,
+            lambda r: holes(con, site.operation.name, r.start, r.end, now, left_out) if con else [r],
+            now,
+            most=_MOST_GAPS,
+            since=duties.recent(site.operation, now),
+        )
+
+
+def _known(site: Site, now: datetime) -> Callable[[Range], dict[datetime, datetime]]:
+    """The known windows of a range, and when each was verified (UTC, naive)."""
+
+    def known(asked: Range) -> dict[datetime, datetime]:
+        with site.store.reading() as con:
+            return verified(con, site.operation.name, asked.start, asked.end, now) if con else {}
+
+    return known
+
+
+def _but_resting(site: Site, windows: list[datetime], now: datetime) -> list[datetime]:
+    if not windows:
+        return []
+    with site.store.reading() as con:
+        left_out = resting(con, site.operation.name, now) if con else set()
+    return [window for window in windows if window not in left_out]
+
+
+def next_tick(now: datetime, delay: timedelta) -> datetime:
+    """When the next tick is due after `now` (aware)."""
+    return duties.next_live(now.astimezone(UTC), delay)
