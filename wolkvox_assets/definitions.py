@@ -9,21 +9,22 @@ import dagster as dg
 
 from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets
 from wolkvox_assets.automation import build_automation
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.resources import build_resources
-from wolkvox_assets.settings import Operation, Settings, load_settings, read_token
+from wolkvox_assets.settings import load_settings
 
 # `backfill_policy` is marked beta in every 1.x so far, and Dagster itself passes `owners` on when it copies a
 # sensor; each process would say so several times an operation.
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `(backfill_policy|owners)`")
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Fresh definitions for these settings: the code location's, and each test's own."""
-    pools = _pools(settings.operations)
+def build_definitions(location: CodeLocation) -> dg.Definitions:
+    """Fresh definitions: the code location's, and each test's own."""
+    settings = location.settings
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
     for operation in settings.operations:
-        assets.append(build_agent_9_windows(operation, settings, pools[operation.name]))
-        assets.extend(build_daily_assets(operation, settings))
+        assets.append(build_agent_9_windows(location, operation))
+        assets.extend(build_daily_assets(location, operation))
     if settings.problems:
         assets.insert(0, _to_mend(settings.problems))
         for problem in settings.problems:
@@ -35,23 +36,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(ours, build_automation(settings, pools))
+    return dg.Definitions.merge(ours, build_automation(location))
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_definitions(load_settings())
-
-
-def _pools(operations: tuple[Operation, ...]) -> dict[str, str]:
-    """The pool of each operation: those with one token share one, named after the first of them."""
-    by_token: dict[str, str] = {}
-    return {
-        operation.name: by_token.setdefault(
-            read_token(operation.name, operation.token_env).get_secret_value(), f"wolkvox_{operation.name}"
-        )
-        for operation in operations
-    }
+    return build_definitions(CodeLocation(load_settings()))
 
 
 def _to_mend(problems: tuple[str, ...]) -> dg.AssetSpec:

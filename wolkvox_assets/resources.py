@@ -3,16 +3,13 @@
 What belongs here: turning settings into things that assets use. What doesn't: what assets do with them.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from wolkvox_assets import duties
 from wolkvox_assets.api import WolkvoxClient
-from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.settings import Operation, Settings, read_token
 from wolkvox_assets.store import Store
 
@@ -65,27 +62,6 @@ class StoreResource(dg.ConfigurableResource[None]):
 def wolkvox_key(operation: Operation) -> str:
     """The resource key of this operation's client."""
     return f"wolkvox_{operation.name}"
-
-
-def site_of(operation: Operation, settings: Settings, resources: Any, run_id: str) -> Site:
-    """What work on this operation needs. `resources`: Dagster's, of the run."""
-    store: StoreResource = resources.store
-    wolkvox: WolkvoxResource = getattr(resources, wolkvox_key(operation))
-
-    def held_back() -> int:
-        if not settings.automation:
-            return 0
-        now = datetime.now(UTC)
-        return sum(
-            duties.live_need(other, now) for other in settings.operations if _one_quota(other, operation)
-        )
-
-    return Site(operation, store.store, run_id, wolkvox.open_client, held_back)
-
-
-def _one_quota(one: Operation, other: Operation) -> bool:
-    """A server counts all its tokens together [D]."""
-    return (one.source.address, one.source.server) == (other.source.address, other.source.server)
 
 
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource[object] | DuckDBResource]:

@@ -19,8 +19,9 @@ from wolkvox_assets.assets.partitions import window_partitions, windows_key
 from wolkvox_assets.assets.run_tags import WORK
 from wolkvox_assets.assets.runs import run_over
 from wolkvox_assets.assets.tables import AGENT_9_WINDOWS, table_name
-from wolkvox_assets.resources import site_of, wolkvox_key
-from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.location import CodeLocation
+from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.windows import Range
 
@@ -52,14 +53,14 @@ class WindowsConfig(dg.Config):
     ranges: list[list[str]] = pydantic.Field(default=[])
 
 
-def build_agent_9_windows(operation: Operation, settings: Settings, pool: str) -> dg.AssetsDefinition:
-    """The asset `<operation>/agent_9_windows`. `pool`: the queue of all long work with the same token."""
+def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
+    """The asset `<operation>/agent_9_windows`."""
 
     @dg.asset(
         key=windows_key(operation),
         partitions_def=window_partitions(operation),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=pool,
+        pool=location.pool(operation),
         output_required=False,
         required_resource_keys={"store", wolkvox_key(operation)},
         group_name=operation.name,
@@ -67,7 +68,7 @@ def build_agent_9_windows(operation: Operation, settings: Settings, pool: str) -
         code_version="2",
         description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
         metadata={
-            "dagster/table_name": table_name(settings, operation, "agent_9_windows"),
+            "dagster/table_name": table_name(location.settings, operation, "agent_9_windows"),
             "dagster/column_schema": AGENT_9_WINDOWS,
         },
     )
@@ -76,7 +77,7 @@ def build_agent_9_windows(operation: Operation, settings: Settings, pool: str) -
     ) -> Iterator[dg.Output[None]]:
         run_over(
             context,
-            site_of(operation, settings, context.resources, context.run.run_id),
+            location.site(operation, context.resources, context.run.run_id),
             _windows(context, operation, config.ranges),
             Work.HISTORY if context.run.tags.get(WORK) == Work.HISTORY else Work.RANGE,
             direct=config.direct,

@@ -8,7 +8,7 @@ changes windows rebuilds the totals of their days in the same commit (`loading.p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
@@ -16,7 +16,8 @@ from wolkvox_assets.assets.failures import as_failure
 from wolkvox_assets.assets.marks import mark_days
 from wolkvox_assets.assets.partitions import day_partitions, windows_key
 from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY, table_name
-from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.location import CodeLocation
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
 from wolkvox_assets.store.daily import NOTHING_EVER, Glance, rebuild_days
 
@@ -35,13 +36,13 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 """
 
 
-def build_daily_assets(operation: Operation, settings: Settings) -> list[dg.AssetsDefinition]:
+def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.AssetsDefinition]:
     """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
     return [
-        _build(operation, settings, "agent_hold_mute_daily", _AGENT_DESCRIPTION, AGENT_HOLD_MUTE_DAILY),
+        _build(location, operation, "agent_hold_mute_daily", _AGENT_DESCRIPTION, AGENT_HOLD_MUTE_DAILY),
         _build(
+            location,
             operation,
-            settings,
             "operation_hold_mute_daily",
             _OPERATION_DESCRIPTION,
             OPERATION_HOLD_MUTE_DAILY,
@@ -50,7 +51,7 @@ def build_daily_assets(operation: Operation, settings: Settings) -> list[dg.Asse
 
 
 def _build(
-    operation: Operation, settings: Settings, table: str, description: str, columns: dg.TableSchema
+    location: CodeLocation, operation: Operation, table: str, description: str, columns: dg.TableSchema
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey([operation.name, table]),
@@ -64,14 +65,14 @@ def _build(
         code_version="1",
         description=description,
         metadata={
-            "dagster/table_name": table_name(settings, operation, table),
+            "dagster/table_name": table_name(location.settings, operation, table),
             "dagster/column_schema": columns,
         },
     )
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         days = _days(context)
         try:
-            rebuilt = _rebuild(context.resources.store.store, operation, days)
+            rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
         mark_days(context, operation, rebuilt, [table])
@@ -81,12 +82,12 @@ def _build(
     return daily_totals
 
 
-def _rebuild(store: Store, operation: Operation, days: Sequence[date]) -> dict[date, Glance]:
+def _rebuild(store: Store, operation: Operation, days: Sequence[date], now: datetime) -> dict[date, Glance]:
     """The totals of these days, those without a known window too."""
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
-        known = rebuild_days(con, operation.name, expected, datetime.now(UTC))
+        known = rebuild_days(con, operation.name, expected, now)
     return {day: known.get(day) or Glance(0, 0, expected[day], False, 0, 0, 0) for day in days}
 
 

@@ -39,7 +39,7 @@ def run_over(
     stored, marked, and in the totals.
     """
     dead_runs.show_alive(context.instance, context.run.run_id)
-    clocks = Clocks()
+    clocks = Clocks(site.now)
     wanted = set(windows)
     ended = duties.ended(site.operation, wanted, clocks.now())
     if len(ended) < len(wanted):

@@ -9,20 +9,21 @@ import dagster as dg
 from wolkvox_assets.automation.alerts import build_alerts
 from wolkvox_assets.automation.gaps import build_gaps
 from wolkvox_assets.automation.live import build_live
-from wolkvox_assets.settings import Settings
+from wolkvox_assets.location import CodeLocation
 
 
-def build_automation(settings: Settings, pools: dict[str, str]) -> dg.Definitions:
-    """The jobs, schedules and sensors of all operations. `pools`: of each operation, by token."""
+def build_automation(location: CodeLocation) -> dg.Definitions:
+    """The jobs, schedules and sensors of all operations."""
+    settings = location.settings
     if not settings.operations:
-        return dg.Definitions(sensors=[build_alerts(settings)] if settings.problems else [])
-    job, schedule, tick = build_live(settings, pools)
+        return dg.Definitions(sensors=[build_alerts(location)] if settings.problems else [])
+    job, schedule, tick = build_live(location)
     return dg.Definitions(
         jobs=[job],
         schedules=[schedule],
         sensors=[
-            *(build_gaps(operation, settings) for operation in settings.operations),
-            build_alerts(settings),
+            *(build_gaps(location, operation) for operation in settings.operations),
+            build_alerts(location),
         ],
         resources={"tick": tick},
     )

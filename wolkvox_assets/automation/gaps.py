@@ -16,9 +16,10 @@ import dagster as dg
 from wolkvox_assets import dead_runs, duties
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION, WORK
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline import pauses
 from wolkvox_assets.pipeline.attempts import lately
-from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
@@ -50,22 +51,22 @@ def sensor_name(operation: Operation) -> str:
     return f"{operation.name}_gaps"
 
 
-def build_gaps(operation: Operation, settings: Settings) -> dg.SensorDefinition:
+def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinition:
     """The sensor `<operation>_gaps`, which starts runs of `<operation>/agent_9_windows`."""
-    store, asset = Store(settings.data_dir), windows_key(operation)
+    store, asset = location.store, windows_key(operation)
 
     @dg.sensor(
         name=sensor_name(operation),
         asset_selection=[asset],
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING
-        if settings.automation
+        if location.settings.automation
         else dg.DefaultSensorStatus.STOPPED,
         description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
         "them.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = datetime.now(UTC)
+        now = location.now()
         dead_runs.end_dead_runs(context.instance)
         reason = _reason_to_wait(context.instance, store, operation, now)
         if reason is not None:

@@ -10,7 +10,7 @@ needs no catch-up: each tick looks for all that is due, so a missed one is made 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import timedelta
 from math import ceil
 
 import dagster as dg
@@ -22,16 +22,19 @@ from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.run_tags import WORK
 from wolkvox_assets.assets.runs import finish, remember_failure
 from wolkvox_assets.commit import Batch
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline.pauses import remember_success
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick, next_tick
 from wolkvox_assets.quota import goes_on_at
-from wolkvox_assets.resources import site_of, wolkvox_key
-from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.resources import wolkvox_key
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 
 LIVE = "live"
+# The next tick is for windows that have just closed: it should not have to wait for a request of this one.
+_ENDS_BEFORE = timedelta(seconds=15)
 _WAITING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -40,10 +43,11 @@ _WAITING = [
 
 
 def build_live(
-    settings: Settings, pools: dict[str, str]
+    location: CodeLocation,
 ) -> tuple[dg.JobDefinition, dg.ScheduleDefinition, dg.ResourceDefinition]:
-    """The job `live`, its schedule, and the resource `tick` of its ops. `pools`: of each operation, by token."""
-    ops = [_build_op(operation, pools[operation.name]) for operation in settings.operations]
+    """The job `live`, its schedule, and the resource `tick` of its ops."""
+    settings = location.settings
+    ops = [_build_op(location, operation) for operation in settings.operations]
 
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(
@@ -72,7 +76,7 @@ def build_live(
             return dg.SkipReason(f"run {waiting[0].run_id} of this job has not started yet")
         return dg.RunRequest()
 
-    return live, live_schedule, _tick_resource(settings, pools)
+    return live, live_schedule, _tick_resource(location)
 
 
 class _LiveRun:
@@ -83,29 +87,31 @@ class _LiveRun:
         self.sites = {site.operation.name: site for site in sites}
         self.stored: dict[str, list[Batch]] = defaultdict(list)
 
-    def follow(self, context: dg.OpExecutionContext, operation: str) -> None:
+    def follow(self, context: dg.OpExecutionContext, operation: str) -> Progress:
         """Until all is done for this operation; marks what was stored meanwhile, of any operation."""
         marks = {name: Marks(context, site.operation) for name, site in self.sites.items()}
+        progress = Progress(context.log, self.sites[operation].operation)
+        for batch in self.stored[operation]:
+            progress.tell(batch)
         for stored in self._tick.commits(operation):
             for name, batch in stored.items():
                 marks[name].set(batch)
                 self.stored[name].append(batch)
+            if operation in stored:
+                progress.tell(stored[operation])
+        return progress
 
-    def tell(self, context: dg.OpExecutionContext, operation: str) -> None:
-        """What the tick did for this operation. Raises `dg.Failure` where something could not be done."""
+    def tell(self, context: dg.OpExecutionContext, operation: str, progress: Progress) -> None:
+        """What became of this operation. Raises `dg.Failure` where something could not be done."""
         site, outcome = self.sites[operation], self._tick.outcomes[operation]
         if outcome.waits is not None:
             context.log.info(outcome.waits)
-        progress = Progress(context.log, site.operation)
-        for batch in self.stored[operation]:
-            progress.tell(batch)
         if outcome.stopped is not None:
-            progress.stopped(outcome.stopped, goes_on_at(outcome.stopped.at or datetime.now(UTC)))
+            progress.stopped(outcome.stopped, goes_on_at(outcome.stopped.at or site.now()))
         if self.stored[operation]:
             finish(context, site, progress)
-        for work in outcome.succeeded:
-            if work not in {failed.work for failed in outcome.failed}:
-                remember_success(site.store, site.operation, work)
+        for work in outcome.succeeded - {failed.work for failed in outcome.failed}:
+            remember_success(site.store, site.operation, work)
         for failed in outcome.failed:
             remember_failure(context, site, failed.work, failed.error)
             if failed.work is Work.LIVE:
@@ -114,25 +120,27 @@ class _LiveRun:
             raise as_failure(failed.error, operation, failed.work) from failed.error
 
 
-def _build_op(operation: Operation, pool: str) -> dg.OpDefinition:
+def _build_op(location: CodeLocation, operation: Operation) -> dg.OpDefinition:
     @dg.op(
         name=f"{operation.name}_live",
-        pool=f"{pool}_live",
+        pool=f"{location.pool(operation)}_live",
         required_resource_keys={"tick"},
         description=f"What is due now of {operation.name}.",
     )
     def live_op(context: dg.OpExecutionContext) -> None:
         run: _LiveRun = context.resources.tick
         try:
-            run.follow(context, operation.name)
+            progress = run.follow(context, operation.name)
         except StoreError as error:
             raise as_failure(error, operation.name, Work.LIVE) from error
-        run.tell(context, operation.name)
+        run.tell(context, operation.name, progress)
 
     return live_op
 
 
-def _tick_resource(settings: Settings, pools: dict[str, str]) -> dg.ResourceDefinition:
+def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
+    settings = location.settings
+
     @dg.resource(
         required_resource_keys={"store", *(wolkvox_key(operation) for operation in settings.operations)},
         description="The tick of a live run: one for all of its ops, whose requests overlap.",
@@ -146,10 +154,11 @@ def _tick_resource(settings: Settings, pools: dict[str, str]) -> dg.ResourceDefi
         for operation in settings.operations:
             # A run can be for some of the ops only: one that is started again from its failures.
             if run.step_keys_to_execute is None or f"{operation.name}_live" in run.step_keys_to_execute:
-                site = site_of(operation, settings, context.resources, run.run_id)
-                groups.setdefault(pools[operation.name], []).append(site)
-        now = datetime.now(UTC)
-        until = time.monotonic() + (next_tick(now, settings.live_delay) - now).total_seconds()
+                site = location.site(operation, context.resources, run.run_id)
+                groups.setdefault(location.pool(operation), []).append(site)
+        now = location.now()
+        left = next_tick(now, settings.live_delay) - now - _ENDS_BEFORE
+        until = time.monotonic() + left.total_seconds()
         tick = Tick(list(groups.values()), settings.live_delay, until)
         try:
             yield _LiveRun(tick, [site for group in groups.values() for site in group])

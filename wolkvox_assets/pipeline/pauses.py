@@ -4,7 +4,7 @@ What belongs here: reading what is stored, and the words. What doesn't: the rule
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 import duckdb
@@ -57,7 +57,7 @@ def remember_failure(site: Site, work: Work, error: Exception) -> None:
     with site.store.transaction() as con:
         failed = FailedAttempt(
             work,
-            datetime.now(UTC),
+            site.now(),
             scope,
             type(error).__name__,
             str(error),

@@ -39,7 +39,7 @@ class Client:
 class Site:
     """What all work on one operation needs.
 
-    `held_back`: how many requests of the day's quota are left to live windows.
+    `held_back`: how many requests of the day's quota are left to live windows. `now`: by this machine's clock (aware).
     """
 
     operation: Operation
@@ -47,6 +47,7 @@ class Site:
     run_id: str
     open_client: Callable[[Client], WolkvoxClient]
     held_back: Callable[[], int]
+    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -113,4 +114,5 @@ def _guard(site: Site, task: Task) -> QuotaGuard:
         in_vain_at=in_vain_at,
         windows=len(task.windows),
         held_back=None if task.work is Work.LIVE else site.held_back,
+        now=site.now,
     )

@@ -52,7 +52,7 @@ class Outcome:
     waits: str | None = None
     failed: list[Failed] = field(default_factory=list)
     stopped: ReserveReached | QuotaUsedUp | None = None
-    succeeded: list[Work] = field(default_factory=list)
+    succeeded: set[Work] = field(default_factory=set)
     done: bool = False
 
     @property
@@ -73,8 +73,10 @@ class Tick:
 
     def __init__(self, groups: Sequence[Sequence[Site]], delay: timedelta, until: float) -> None:
         self._delay, self._until = delay, until
-        self.outcomes: Mapping[str, Outcome] = {site.operation.name: Outcome() for g in groups for site in g}
-        self._clocks = {name: Clocks() for name in self.outcomes}
+        self.outcomes: Mapping[str, Outcome] = {
+            site.operation.name: Outcome() for group in groups for site in group
+        }
+        self._clocks = {site.operation.name: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
         self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
         self._error: Exception | None = None
@@ -136,7 +138,7 @@ class Tick:
         except Exception as error:  # noqa: BLE001  # one operation's: it keeps nothing from the others
             outcome.failed.append(Failed(work, error, windows))
         else:
-            outcome.succeeded += [work] if windows else []
+            outcome.succeeded |= {work} if windows else set()
 
     def _live(self, site: Site, now: datetime) -> list[datetime]:
         windows = duties.live_windows(site.operation, _known(site, now), now, self._delay)

@@ -12,8 +12,9 @@ from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.automation.alerts.news import Trouble
 from wolkvox_assets.automation.live import LIVE
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline.pauses import open_failures
-from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, Work
 
@@ -24,9 +25,9 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _MET_WITHIN = timedelta(days=2)
 
 
-def troubles(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> dict[str, Trouble]:
+def troubles(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> dict[str, Trouble]:
     """By cause. Raises `StoreError` where what is stored cannot be read."""
-    store = Store(settings.data_dir)
+    store, settings = location.store, location.settings
     found = {f"settings: {problem}": Trouble(now, f"{problem}") for problem in settings.problems}
     for operation in settings.operations:
         failed = [a for a in open_failures(store, operation) if _is_news(a, now)]
