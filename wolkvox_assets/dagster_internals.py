@@ -4,6 +4,8 @@ What belongs here: imports from `dagster._core`, each with what is lost where it
 class (`dagster_storage.py`), which is Dagster's own with three changes.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 
@@ -27,3 +29,23 @@ def report_planned(
         AssetMaterializationPlannedData(asset, partition=partition),
     )
     context.instance.report_dagster_event(planned, context.run.run_id)
+
+
+def log_together(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, marks: Sequence[dg.AssetMaterialization]
+) -> None:
+    """As `context.log_event` for each of them, but handed to the storage together, which may store them so.
+
+    Without it, each costs milliseconds: noticeable where a run marks thousands of windows.
+    """
+    try:
+        from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
+    except ImportError:
+        for mark in marks:
+            context.log_event(mark)
+        return
+    batch, step = generate_event_batch_id(), context.get_step_execution_context()
+    for place, mark in enumerate(marks, 1):
+        DagsterEvent.asset_materialization(
+            step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))
+        )

@@ -1,5 +1,5 @@
-"""Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, and marks
-that cost less.
+"""Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, and events
+that are stored together.
 
 What belongs here: these three. What doesn't: anything about what is stored.
 
@@ -8,8 +8,9 @@ of them ends in a traceback ("table runs already exists"). And before a run begi
 partitions, for minutes where the range is long, and all that while it only remembers a SIGTERM or Ctrl-C.
 """
 
+import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,51 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils.interrupts import check_captured_interrupt
 from filelock import FileLock
 
+# Dagster hands so many events to `store_event_batch`; without the variable, it stores each by itself.
+os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")
+
+_PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+_TOGETHER = {_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
+
 
 class _EventLog(SqliteEventLogStorage):
+    def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Plans and marks of partitions, in one transaction for each of the two files: 1 ms each. Dagster's own
+        takes two transactions for each, and 17 ms: a backfill of a month was planned in minutes.
+        """
+        run_id = events[0].run_id
+        if any(e.dagster_event_type not in _TOGETHER or e.run_id != run_id for e in events):
+            super().store_event_batch(events)
+            return
+        self._end_if_unwanted(events[0])
+        inserts = [self.prepare_insert_event(event) for event in events]
+        with self.run_connection(run_id) as con:
+            for insert in inserts:
+                con.execute(insert)
+        with self.index_transaction() as con:
+            ids = [con.execute(insert).inserted_primary_key[0] for insert in inserts]
+            self._store_asset_event_tags(con, events, ids)
+            # What is kept of an asset is its last event of each type.
+            last = {
+                (event.dagster_event_type, event.get_dagster_event().asset_key): (event, event_id)
+                for event, event_id in zip(events, ids, strict=True)
+            }
+            for event, event_id in last.values():
+                self._store_asset_event(con, event, event_id)
+        self._hold_open(run_id)
+
     def store_event(self, event: dg.EventLogEntry) -> None:
+        self._end_if_unwanted(event)
+        super().store_event(event)
+        self._hold_open(event.run_id)
+
+    def _end_if_unwanted(self, event: dg.EventLogEntry) -> None:
         """Raises `DagsterExecutionInterruptedError` where the run that is being prepared is not wanted any more.
 
         Nothing but the plan of a run can be dropped so: all other events are told, whatever was heard.
         """
-        if (
-            event.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-            and check_captured_interrupt()
-        ):
+        if event.dagster_event_type is _PLANNED and check_captured_interrupt():
             raise dg.DagsterExecutionInterruptedError
-        super().store_event(event)
-        self._hold_open(event.run_id)
 
     def _hold_open(self, run_id: str) -> None:
         """Hold an idle connection to each of the two files that a run's events are written to.

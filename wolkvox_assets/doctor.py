@@ -62,7 +62,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         yield _quota(operation, clocks)
         yield _clock(operation, clocks)
     yield from _secrets()
-    for finding in dagster_doctor.future_ticks():
+    for finding in dagster_doctor.findings():
         yield False, "Dagster", finding
     store = Store(settings.data_dir)
     yield from examine.findings(store)

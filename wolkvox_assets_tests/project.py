@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from wolkvox_assets.definitions import build_definitions
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store import Store
@@ -97,7 +98,7 @@ class Project:
     ) -> dg.ExecuteInProcessResult:
         for name, value in self.settings.items():
             monkeypatch.setenv(name, value)
-        definitions = build_definitions(load_settings())
+        definitions = build_definitions(CodeLocation(load_settings()))
         tags = (
             {
                 "dagster/asset_partition_range_start": partition_range[0],
@@ -122,7 +123,7 @@ class Project:
     ) -> dg.ExecuteInProcessResult:
         for variable, value in self.settings.items():
             monkeypatch.setenv(variable, value)
-        job = build_definitions(load_settings()).resolve_job_def(name)
+        job = build_definitions(CodeLocation(load_settings())).resolve_job_def(name)
         return job.execute_in_process(instance=instance, raise_on_error=False)
 
     # What came of it

@@ -182,3 +182,24 @@ def test_a_sensor_that_waits_for_a_moment_in_the_future(
     code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
     assert code == 1
     assert any(f"main_gaps starts nothing before {later:%Y-%m-%d %H:%M}" in line for line in lines)
+
+
+def test_a_dagster_yaml_of_an_earlier_release(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project(tmp_path, simulator, DAY)
+    settings = project.home / "dagster.yaml"
+    monkeypatch.chdir(settings.parent)
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.parent))
+    text = settings.read_text()
+    assert text.count("granularity: run") == 1
+    for granularity, expected in (("run", 0), ("op", 1)):
+        settings.write_text(text.replace("granularity: run", f"granularity: {granularity}"))
+        with dg.DagsterInstance.from_config(str(settings.parent)):
+            pass
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == expected
+        assert any("is of an earlier release" in line for line in lines) is bool(expected)

@@ -3,7 +3,7 @@
 What belongs here: all marks of the three assets and their metadata, whoever did the work. What doesn't: doing it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 
 import dagster as dg
@@ -31,13 +31,15 @@ class Marks:
 
     def set(self, batch: Batch) -> None:
         """Mark what this commit stored."""
+        marks: list[dg.AssetMaterialization] = []
         for window in batch.windows:
-            self._mark(window.window_start, {"agents": len(window.agents), "source": window.source})
+            marks += self._of(window.window_start, {"agents": len(window.agents), "source": window.source})
         for checked in batch.verified:
             for window_start in checked.stretch.windows():
-                self._mark(window_start, {"verified": True}, unless_marked=True)
+                marks += self._of(window_start, {"verified": True}, unless_marked=True)
         for window_start in batch.superseded:
-            self._mark(window_start, {"stored_by_another_run": True}, unless_marked=True)
+            marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
+        dagster_internals.log_together(self._context, marks)
         mark_days(self._context, self._operation, batch.days)
 
     def failed(self, windows: Iterable[datetime]) -> None:
@@ -46,14 +48,12 @@ class Marks:
             for partition in keys_of_window(self._partitions, self._operation, window):
                 dagster_internals.report_planned(self._context, self._asset, partition)
 
-    def _mark(
+    def _of(
         self, window: datetime, metadata: Mapping[str, int | str | bool], *, unless_marked: bool = False
-    ) -> None:
+    ) -> Iterator[dg.AssetMaterialization]:
         for partition in keys_of_window(self._partitions, self._operation, window):
             if not unless_marked or self._needs_a_mark(partition):
-                self._context.log_event(
-                    dg.AssetMaterialization(asset_key=self._asset, partition=partition, metadata=metadata)
-                )
+                yield dg.AssetMaterialization(asset_key=self._asset, partition=partition, metadata=metadata)
 
     def _needs_a_mark(self, partition: str) -> bool:
         # A mark costs milliseconds and 5 KB, and nothing changed. But a backfill takes a partition that its run
