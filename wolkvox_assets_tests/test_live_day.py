@@ -1,18 +1,27 @@
-"""What days of live operation cost, tick by tick through duties, sync and quota guard, with a clock that is set.
+"""What live operation costs, with a clock that is set: five hours of real ticks, counted by the server; and whole days,
+tick by tick through duties, sync and quota guard.
 
-What belongs here: counting requests over whole days, which no real daemon can be waited for. What doesn't: runs.
+What belongs here: counting requests over hours and days, which no real daemon can be waited for. What doesn't: runs.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import duckdb
 import pytest
 
 from wolkvox_assets import duties
 from wolkvox_assets.api import Quota
+from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.pipeline.tick import Tick
 from wolkvox_assets.quota import QuotaGuard
+from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store import Store as Files
 from wolkvox_assets.store.verdicts import QuotaReading
 from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, make_true
 from wolkvox_assets.usage import Agents, Usage, add_up
@@ -175,3 +184,45 @@ def test_where_ranges_do_not_add_up_every_window_is_asked_again_when_its_day_has
     assert max(days[1:]) <= 2 * 288 + 10
     done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(days=1))
     assert {w: live.store.content()[w] for w in done.windows()} == truth_of(live.server, [done])
+
+
+def test_five_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 21:01 on, over the end of the day and its being verified: as `five_days` has it, of 330 a day."""
+    now = datetime(2026, 11, 17, 2, 1, tzinfo=UTC)
+    monkeypatch.setenv("WOLKVOX_TOKEN", "token-l-20")
+    files = Files(tmp_path)
+    with Simulator(Centre(5), token="token-l-20", clock=lambda: now) as simulator:
+        operation = Operation(server="0013", start=START, base_url=simulator.url)
+        site = Site(
+            operation, files, "0017", WolkvoxResource.of(operation).open_client, lambda: 0, lambda: now
+        )
+
+        def tick() -> int:
+            """How many requests it made."""
+            before = simulator.counters.requests
+            one = Tick([[site]], DELAY, time.monotonic() + 60)
+            for _ in one.commits("main"):
+                pass
+            one.close()
+            outcome = one.outcomes["main"]
+            assert (outcome.failed, outcome.stopped, outcome.waits) == ([], None, None)
+            return simulator.counters.requests - before
+
+        tick()  # all that the day has been
+        requests = []
+        for _ in range(5 * 12):
+            now += WINDOW
+            requests.append(tick())
+    # Each window, each hour that has settled, the day that has closed, and a few looks at the quota and audits.
+    assert 60 + 5 <= sum(requests) <= 60 + 5 + 1 + 10
+    assert requests.count(1) >= 60 - 5 - 2
+    with duckdb.connect(files.published, read_only=True) as con:
+        known = con.execute("SELECT COUNT(*), MIN(window_start) FROM agent_9_window_log").fetchall()
+        rows = con.execute("SELECT window_start, agent_name, total_seconds FROM agent_9_windows").fetchall()
+    first = datetime.combine(START, datetime.min.time())
+    assert known == [((26 * 60) // 5, first)]
+    for window in (first + n * WINDOW for n in range(known[0][0])):
+        truth = simulator.truth(window, window + WINDOW - timedelta(seconds=1))
+        assert {agent: total for start, agent, total in rows if start == window} == {
+            agent: usage.total_seconds for agent, usage in truth.items()
+        }

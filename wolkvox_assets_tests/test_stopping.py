@@ -32,7 +32,7 @@ def seconds_to_stop(command: Command) -> float:
 
 
 def test_while_dagster_notes_the_partitions_of_the_run(project: Project) -> None:
-    """Of two months, which takes it minutes."""
+    """Of two months, which takes it half a minute."""
     command = project.command("main/agent_9_windows", partition_range=f"{START}T00:00...2026-10-31T23:55")
     index = project.home / ".dagster" / "history" / "runs" / "index.db"
     for _ in range(600):
