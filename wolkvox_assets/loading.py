@@ -13,26 +13,20 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.clocks import Clocks, uptime_ns
 from wolkvox_assets.commit import Batch, Checked, commit
-from wolkvox_assets.quota import QuotaGuard, ReserveReached
+from wolkvox_assets.quota import QuotaGuard, ReserveReached, seen_by
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
-from wolkvox_assets.store.agent_9 import (
-    WindowContent,
-)
+from wolkvox_assets.store.additivity import Verdict
+from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.sources import claim_before_asking
 from wolkvox_assets.store.total_rows import key_of
-from wolkvox_assets.store.verdicts import (
-    QuotaReading,
-    Verdict,
-    latest_quota,
-    quota_asked_in_vain_at,
-)
 from wolkvox_assets.sync import (
     Ask,
     AskBriefly,
@@ -81,7 +75,7 @@ def load(
     run_id: str,
     clocks: Clocks,
     judge: Judge,
-    held_back: Callable[[], int] | None = None,
+    live: int = 0,
     gate: threading.Event | None = None,
 ) -> Generator[Batch, None, None]:
     """Carry out `plan`, which is for so many `windows`, and yield each batch once it is committed and published.
@@ -90,8 +84,8 @@ def load(
     client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`, or `StoreError`; of these `OtherSource` before
     anything was asked, where what is stored of the operation came from elsewhere. Close the generator
     (`contextlib.closing`) to stop early. `clocks`: tell the time, and hear the server's. `judge`: tells the agents of
-    an answer; what it can't tell yet raises `AnswerInDoubt` from `Ask`. `held_back`: how many requests of the day's
-    quota are left to live windows. `gate`: no question is begun while it is not set.
+    an answer; what it can't tell yet raises `AnswerInDoubt` from `Ask`. `live`: how many operations' live windows come
+    first, where the day's quota gets scarce. `gate`: no question is begun while it is not set.
     """
     remark = claim_before_asking(store, operation.name, operation.source)
     if remark is not None:
@@ -100,16 +94,12 @@ def load(
     began = time.monotonic()
     due = began + pace
 
-    with store.reading() as con:
-        quota = latest_quota(con, operation.name) if con else None
-        in_vain_at = quota_asked_in_vain_at(con, operation.name) if con else None
     guard = QuotaGuard(
         operation.clock,
         operation.quota_reserve,
-        quota,
-        in_vain_at=in_vain_at,
+        seen_by(store, operation, datetime.now(UTC)),
         windows=windows,
-        held_back=held_back,
+        live=live,
     )
     fetching = _Fetching(operation, plan, open_client, guard, clocks, gate, judge)
     try:
@@ -259,6 +249,9 @@ class _Fetching:
             self._put_reading(stop.new)
             raise
         self._put_reading(reading)
+        warning = self._guard.warning()
+        if warning is not None:
+            self._put(Note(f"operation {self._operation.name}: {warning}", warning=True))
 
     def _put_reading(self, reading: QuotaReading | None) -> None:
         if reading is not None:

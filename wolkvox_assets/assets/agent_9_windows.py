@@ -76,7 +76,7 @@ def build_agent_9_windows(
             windows,
             direct=config.direct,
             between=meanwhile.serve,
-            held_back=meanwhile.held_back,
+            live=meanwhile.live(operation),
         )
         yield from ()
 

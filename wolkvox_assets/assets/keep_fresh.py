@@ -13,17 +13,17 @@ import dagster as dg
 from wolkvox_assets import duties
 from wolkvox_assets.api import RetryPolicy
 from wolkvox_assets.assets.failures import SomeWindowsFailed, failures_explained
-from wolkvox_assets.assets.live_schedule import with_live_windows
-from wolkvox_assets.assets.quota_word import quota_waits
+from wolkvox_assets.assets.live_schedule import live_of_quota, with_live_windows
 from wolkvox_assets.assets.run_tags import serves
 from wolkvox_assets.assets.synchronise import Context, make_windows_true
 from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.quota import quota_waits
 from wolkvox_assets.resources import StoreResource
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import days_known, holes, verified
-from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.windows import Range
 
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -42,39 +42,43 @@ def keep_fresh(
     context: Context,
     operation: Operation,
     delay: timedelta,
-    sharers: tuple[Operation, ...],
     *,
+    live: int,
     nested: bool = False,
 ) -> None:
     """Ask the windows that have just closed, then verify hours that settled and days that closed.
 
-    `delay`: how long after its end a window is first asked. `sharers`: the operations with the same token, this
-    one too. `nested`: between two requests of another run's. Raises `dg.Failure`.
+    `delay`: how long after its end a window is first asked. `live`: how many operations' live windows come before
+    what is verified, where the day's quota gets scarce. `nested`: between two requests of another run's.
+
+    Raises `dg.Failure`.
     """
     clocks = Clocks()
-    live = _Live(context, operation, delay, clocks, nested=nested)
-    live.ask()
+    windows = _Live(context, operation, delay, clocks, nested=nested)
+    windows.ask()
     # Looked up only now: what was just fetched may complete an hour.
     make_windows_true(
         context,
         operation,
-        _to_verify(context, operation, clocks.now(), nested=nested),
+        _to_verify(context, operation, clocks.now(), live=live, nested=nested),
         # It is one request mostly, but hundreds where a day has to be asked window by window.
-        between=live.ask_when_due,
-        held_back=lambda: sum(duties.live_need(o, datetime.now(UTC)) for o in sharers),
+        between=windows.ask_when_due,
+        live=live,
         retry=_LIVE_RETRIES,
         give_up_after=_GIVE_UP_AFTER,
         nested=nested,
         clocks=clocks,
     )
-    if live.unreadable is not None:
-        raise live.unreadable
+    if windows.unreadable is not None:
+        raise windows.unreadable
 
 
-def _to_verify(context: Context, operation: Operation, now: datetime, *, nested: bool) -> list[datetime]:
+def _to_verify(
+    context: Context, operation: Operation, now: datetime, *, live: int, nested: bool
+) -> list[datetime]:
     """What is due to be verified at `now` (aware); nothing where the rest of the day's quota is for live windows."""
     store = context.resources.store.store
-    if quota_waits(context.instance, operation, now, live=False):
+    if quota_waits(store, operation, now, live):
         return []
     with failures_explained(context, operation.name, tag=not nested):
         with store.reading() as con:
@@ -109,6 +113,8 @@ class _Live:
     def ask(self) -> None:
         files: StoreResource = self._context.resources.store
         now = datetime.now(UTC)
+        if self._nested and quota_waits(files.store, self._operation, now):
+            return
         with failures_explained(self._context, self._operation.name, tag=not self._nested):
             windows = duties.live_windows(
                 self._operation, _known(files.store, self._operation, now), now, self._delay
@@ -185,14 +191,18 @@ class Meanwhile:
 
     def _serve_one(self, operation: Operation) -> None:
         try:
-            keep_fresh(self._context, operation, self._settings.live_delay, self._sharers, nested=True)
+            keep_fresh(
+                self._context, operation, self._settings.live_delay, live=self.live(operation), nested=True
+            )
         except SomeWindowsFailed as failure:
             # It keeps no other waiting. When it is live no more it is a gap, whose run fails by itself and is heard.
             self._context.log.warning(f"While {operation.name} was kept fresh: {failure.description}")
 
     def _fill_gaps(self, operation: Operation) -> None:
         files: StoreResource = self._context.resources.store
-        now = datetime.now(UTC)
+        now, live = datetime.now(UTC), self.live(operation)
+        if quota_waits(files.store, operation, now, live):
+            return
         with failures_explained(self._context, operation.name, tag=False), files.store.reading() as con:
             left_out = resting(con, operation.name, now) if con else set()
             found = duties.gaps(
@@ -208,7 +218,7 @@ class Meanwhile:
             operation,
             [window for r in found for window in r.windows() if window not in own],
             between=self._keep_fresh,
-            held_back=self.held_back,
+            live=live,
             retry=GAP_RETRIES,
             nested=True,
         )
@@ -231,10 +241,9 @@ class Meanwhile:
         self._failed.pop(what, None)
         return True
 
-    def held_back(self) -> int:
-        """How many requests of the day's quota are left to the live windows."""
-        now = datetime.now(UTC)
-        return sum(duties.live_need(operation, now) for operation in self._served())
+    def live(self, operation: Operation) -> int:
+        """How many operations' live windows come before the gaps and the history of this one."""
+        return live_of_quota(self._context.instance, self._settings, operation)
 
     def _served(self) -> list[Operation]:
         return with_live_windows(self._context.instance, self._settings, self._sharers)

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
 
+from wolkvox_assets.quota import quota_group
 from wolkvox_assets.settings import Operation, Settings
 
 _HEARTBEAT_SECONDS = 120.0  # Dagster's daemons report every 30 s
@@ -37,3 +38,8 @@ def with_live_windows(
         if state.status in {InstigatorStatus.RUNNING, InstigatorStatus.STOPPED}
     }
     return [o for o in operations if switched.get(live_schedule_name(o), settings.automation)]
+
+
+def live_of_quota(instance: dg.DagsterInstance, settings: Settings, operation: Operation) -> int:
+    """How many operations' live windows come first where the quota of this operation gets scarce."""
+    return len(with_live_windows(instance, settings, tuple(quota_group(operation, settings.operations))))

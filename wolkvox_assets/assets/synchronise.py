@@ -7,7 +7,7 @@ What belongs here: the steps of a run over windows, in Dagster's terms. What doe
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import dagster as dg
@@ -19,19 +19,18 @@ from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
 from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.assets.progress import Progress
-from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
 from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.loading import load
 from wolkvox_assets.plan import WindowsPlan, read_judge
-from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.quota import LOOK_EVERY, ReserveReached, quota_waits
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import known_without_a_row
-from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.sync import Trust
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
@@ -44,7 +43,7 @@ def make_windows_true(
     *,
     direct: bool = False,
     between: Callable[[], object] | None = None,
-    held_back: Callable[[], int] | None = None,
+    live: int = 0,
     retry: RetryPolicy | None = None,
     give_up_after: int = 150,
     nested: bool = False,
@@ -54,8 +53,8 @@ def make_windows_true(
     is committed.
 
     `direct`: each window by a request of its own. `between`: called before the first request and now and then
-    between two, to do what is more urgent. `held_back`: how many requests of the day's quota are left to live
-    windows. `retry`: how patient the client is, if not as usual. `give_up_after`: so many windows that can't be
+    between two, to do what is more urgent. `live`: how many operations' live windows come first, where the day's quota
+    gets scarce. `retry`: how patient the client is, if not as usual. `give_up_after`: so many windows that can't be
     read, and nothing that can. `nested`: within another run's, whose tags are not to speak of this.
 
     `clocks`: what was heard of the server's a moment ago, if anything.
@@ -100,7 +99,7 @@ def make_windows_true(
             clocks=clocks,
             judge=plan.judge,
             windows=len(ended),
-            held_back=held_back,
+            live=live,
             gate=gate,
             open_client=partial(wolkvox.open_client, retry=retry),
             store=files.store,
@@ -117,19 +116,18 @@ def make_windows_true(
                         between()
                         gate.set()
         except (ReserveReached, QuotaUsedUp) as stop:
-            live_goes_on = isinstance(stop, ReserveReached) and stop.live_goes_on
-            turn = leave_word(
-                context.instance,
-                context.run.run_id,
-                operation,
-                stop.at or clocks.now(),
-                live_goes_on=live_goes_on,
-            )
-            progress.stopped(stop, turn)
+            progress.stopped(stop, _goes_on_at(stop, files.store, operation))
         if without := _known_without_a_row(files.store, operation):
             context.log.warning(progress.nothing_ever(without))
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
+
+
+def _goes_on_at(stop: ReserveReached | QuotaUsedUp, store: Store, operation: Operation) -> datetime:
+    if isinstance(stop, ReserveReached):
+        return stop.until
+    now = datetime.now(UTC)
+    return quota_waits(store, operation, now) or now + LOOK_EVERY
 
 
 def _known_without_a_row(store: Store, operation: Operation) -> int:

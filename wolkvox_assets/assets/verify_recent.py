@@ -40,7 +40,7 @@ def build_verify_recent(
             ]
             meanwhile = Meanwhile(context, settings, sharers[operation.name], operation, windows)
             corrections = make_windows_true(
-                context, operation, windows, between=meanwhile.serve, held_back=meanwhile.held_back
+                context, operation, windows, between=meanwhile.serve, live=meanwhile.live(operation)
             )
             context.log.info(
                 f"{operation.name}: {len(corrections)} numbers of the {len(windows)} windows were corrected"

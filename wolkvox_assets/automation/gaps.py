@@ -16,7 +16,7 @@ import dagster as dg
 
 from wolkvox_assets import duties
 from wolkvox_assets.assets.keep_fresh import GAP_RETRIES, Meanwhile
-from wolkvox_assets.assets.live_schedule import live_job_name
+from wolkvox_assets.assets.live_schedule import live_job_name, live_of_quota
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION, PERMANENT, THESE_WINDOWS
 from wolkvox_assets.assets.synchronise import make_windows_true
@@ -76,7 +76,7 @@ def build_gaps(
             operation,
             windows,
             between=meanwhile.serve,
-            held_back=meanwhile.held_back,
+            live=meanwhile.live(operation),
             retry=GAP_RETRIES,
         )
 
@@ -100,7 +100,8 @@ def build_gaps(
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = datetime.now(UTC)
         end_dead_runs(context.instance)
-        reason = _reason_to_wait(context.instance, store, operation, now)
+        live_first = live_of_quota(context.instance, settings, operation)
+        reason = _reason_to_wait(context.instance, store, operation, now, live_first)
         if reason is not None:
             return dg.SkipReason(reason)
         missing = _unknown(store, operation, now)
@@ -135,11 +136,11 @@ _TAG_LENGTH = 2000
 
 
 def _reason_to_wait(
-    instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime
+    instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime, live_first: int
 ) -> str | None:
     for run in under_way(instance, operation):
         return f"run {run.run_id} has not ended yet"
-    reason = pause(instance, store, operation, gaps_job_name(operation), now)
+    reason = pause(instance, store, operation, gaps_job_name(operation), now, live_first)
     if reason is not None:
         return reason
     stopped = _last_run(instance, gaps_job_name(operation), *_ENDED, dg.DagsterRunStatus.CANCELED)

@@ -21,6 +21,7 @@ from wolkvox_assets.automation.runs import (
     serving_run,
     under_way,
 )
+from wolkvox_assets.quota import quota_group
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation, Settings
 from wolkvox_assets.store import Store
@@ -39,7 +40,8 @@ def build_live(
         description="Asks new windows, verifies hours that settled and days that closed, rebuilds totals.",
     )
     def keep_fresh_op(context: dg.OpExecutionContext) -> None:
-        keep_fresh(context, operation, settings.live_delay, sharers)
+        live = len(quota_group(operation, settings.operations))
+        keep_fresh(context, operation, settings.live_delay, live=live)
 
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(

@@ -15,7 +15,6 @@ import dagster as dg
 
 from wolkvox_assets.assets.live_schedule import live_job_name
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.quota_word import quota_waits
 from wolkvox_assets.assets.run_tags import (
     EVERYTHING,
     PERMANENT,
@@ -24,6 +23,7 @@ from wolkvox_assets.assets.run_tags import (
 )
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.clocks import FUTURE_AFTER
+from wolkvox_assets.quota import quota_waits
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 from wolkvox_assets.store import Store, sources
 
@@ -113,14 +113,21 @@ def serving_run(
 
 
 def pause(
-    instance: dg.DagsterInstance, store: Store, operation: Operation, job_name: str, now: datetime
+    instance: dg.DagsterInstance,
+    store: Store,
+    operation: Operation,
+    job_name: str,
+    now: datetime,
+    live_first: int = 0,
 ) -> str | None:
-    """Why no run of this job should be started at `now` (aware), or None where one may be."""
+    """Why no run of this job should be started at `now` (aware), or None where one may be. `live_first`: how many
+    operations' live windows come first, where the day's quota gets scarce."""
     live = job_name == live_job_name(operation.name)
-    if (turn := quota_waits(instance, operation, now, live=live)) is not None:
+    until = quota_waits(store, operation, now, live_first)
+    if until is not None:
         return (
-            f"the day's quota of {operation.name} is used up; it is looked at once an hour, "
-            f"again after {turn.isoformat()}"
+            f"the day's quota of {operation.name} is used up{'' if live else ' but for live windows'}; it is looked at "
+            f"again after {until:%Y-%m-%d %H:%M:%S} UTC"
         )
     jobs = {
         name: _ended_lately(instance, name, now)
