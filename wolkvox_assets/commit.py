@@ -17,6 +17,7 @@ from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import Verdict, record_verdict
 from wolkvox_assets.store.agent_9 import (
     Correction,
     WindowContent,
@@ -33,10 +34,10 @@ from wolkvox_assets.store.evidence import (
     take_in,
 )
 from wolkvox_assets.store.gaps import days_of_the_future
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import claim
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
-from wolkvox_assets.store.verdicts import QuotaReading, Verdict, record_quota, record_verdict
 from wolkvox_assets.sync import Discard, LeftOut, Note
 from wolkvox_assets.total_row import TotalRow
 from wolkvox_assets.windows import WINDOW, Range, contiguous

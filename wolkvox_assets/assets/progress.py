@@ -15,9 +15,9 @@ from wolkvox_assets.assets.plain_text import markdown, visible
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import NOTHING_EVER
-from wolkvox_assets.store.verdicts import Verdict
 from wolkvox_assets.total_row import TotalRow
 from wolkvox_assets.windows import Range
 
