@@ -10,8 +10,8 @@ import dagster as dg
 
 from wolkvox_assets.api import Transient, WolkvoxError
 from wolkvox_assets.assets.live_schedule import live_job_name
-from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, NO, OPERATION, PERMANENT, THESE_WINDOWS
+from wolkvox_assets.plain_text import visible
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.sync import BadAnswers

@@ -17,13 +17,13 @@ from wolkvox_assets.api import QuotaUsedUp, RetryPolicy
 from wolkvox_assets.assets.daily import mark_days
 from wolkvox_assets.assets.failures import failures_explained
 from wolkvox_assets.assets.partitions import keys_of_window, window_partitions, windows_key
-from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.quota_word import leave_word
 from wolkvox_assets.assets.run_tags import BACKFILL
 from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.loading import load
+from wolkvox_assets.plain_text import visible
 from wolkvox_assets.plan import WindowsPlan, read_judge
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key

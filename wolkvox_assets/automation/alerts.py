@@ -12,10 +12,10 @@ from typing import TypedDict
 import dagster as dg
 import requests
 
-from wolkvox_assets.assets.plain_text import chat, visible
 from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, OPERATION, PERMANENT
 from wolkvox_assets.assets.verify_recent import VERIFY_RECENT
 from wolkvox_assets.executor import end_dead_runs
+from wolkvox_assets.plain_text import chat, visible
 from wolkvox_assets.settings import ConfigurationProblem, Settings, alert_webhook
 
 _EVERY_SECONDS = 30
