@@ -16,11 +16,12 @@ from wolkvox_assets.api.redaction import Redactor
 SMALL = 4 * 1024 * 1024
 """Bytes of a body that may hold anything; and so the longest value there is."""
 
-MEMORY = 320 * 1024 * 1024
+MEMORY = 360 * 1024 * 1024
 """What a body may take as Python objects: 60,000 rows in 256 MB, with a few wide characters, take less."""
 
 # Bytes that objects take at most, with their place in what holds them.
 _TEXT, _ITEM, _OBJECT, _LIST = 64, 100, 264, 120
+_SHORT = 16  # bytes of a text whose width does not count: nine of ten are columns and durations
 
 # Ends in any case, also where the body does: else each quote behind would be tried anew.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
@@ -78,11 +79,15 @@ def weigh(body: bytes) -> None:
     for start, end in _texts(body) if weight <= MEMORY else ():
         if end - start > SMALL:
             raise TooHeavy(f"it has a text of more than {SMALL} bytes (at byte {start})")
-        width = 4 if _WIDEST.search(body, start, end) else 2 if _WIDE.search(body, start, end) else 1
-        weight += _TEXT + (end - start) * width
+        weight += _TEXT + (end - start) * (_width(body, start, end) if end - start > _SHORT else 1)
     if weight > MEMORY:
         raise TooHeavy(f"it has {len(body)} bytes, and would take {weight} or more to read")
 
 
 def _texts(body: bytes) -> Iterator[tuple[int, int]]:
     return (found.span() for found in _STRING.finditer(body))
+
+
+def _width(body: bytes, start: int, end: int) -> int:
+    """Bytes for each character of this text: the widest of them decides."""
+    return 4 if _WIDEST.search(body, start, end) else 2 if _WIDE.search(body, start, end) else 1

@@ -256,8 +256,10 @@ def name_of(value: object) -> str:
         return ""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _string(value)
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise ValueError("is half a character (a lone surrogate)")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is half a character (a lone surrogate)") from None
     return name
 
 

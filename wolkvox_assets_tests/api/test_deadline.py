@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
+import certifi
 import pytest
 from pydantic import SecretStr
 from urllib3 import HTTPConnectionPool, PoolManager
@@ -123,10 +125,15 @@ def test_the_deadline_holds_whatever_drips(
 
 @pytest.mark.parametrize("base_url", ["https", None])
 def test_the_deadline_holds_before_there_is_a_request(
-    base_url: str | None, monkeypatch: pytest.MonkeyPatch
+    base_url: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A server that drips its part of the TLS handshake; a proxy that drips its answer to CONNECT."""
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.7)
+    # One authority: to load all of them takes longer than that where others work beside.
+    one_certificate = tmp_path / "authority.pem"
+    beginning, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    one_certificate.write_text(beginning + end)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(one_certificate))
     record = b"\x16\x03\x03\x40\x00"  # of a handshake, and long
     dripping = (
         drip(record, b"\x02") if base_url else drip(b"HTTP/1.1 200 Connection established\r\nX: ", b"x")
