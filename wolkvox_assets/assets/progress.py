@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.assets.plain_text import markdown, visible
 from wolkvox_assets.commit import Batch
+from wolkvox_assets.plain_text import markdown, visible
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict

@@ -1,9 +1,12 @@
 """Text of strangers (agents' names, a server's words) shown as text, whatever stands in it.
 
-What belongs here: escaping for log lines, for Markdown cells and for chat messages. What doesn't: the words.
+What belongs here: escaping for log lines and messages, for Markdown cells and for chats. What doesn't: the words.
 """
 
 import re
+
+SHOWN = 100
+"""Characters of a name that are shown; it may have a million."""
 
 # Everything that Markdown or the HTML within it gives a meaning to.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+!|~&:@-]")
@@ -12,6 +15,15 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+!|~&:@-]")
 def visible(text: str) -> str:
     """One line without control, formatting or lone surrogate characters: `\\x1b` in place of an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def quoted(text: str) -> str:
+    """The same in quotes and of bounded length, as a name stands in a sentence."""
+    return (
+        f"'{visible(text[:SHOWN])}'"
+        if len(text) <= SHOWN
+        else f"'{visible(text[:SHOWN])}…' ({len(text)} characters)"
+    )
 
 
 def markdown(text: str) -> str:
