@@ -120,7 +120,7 @@ def load(
             if fetching.has_ended() or batch.must_be_stored or time.monotonic() >= due:
                 if batch:
                     # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-                    took = commit(store, operation, batch, run_id, clocks.now())
+                    took = commit(store, operation, batch, run_id, clocks)
                     finished, batch = batch, Batch()
                     pace = _pace(took, time.monotonic() - began)
                     yield finished
@@ -134,7 +134,7 @@ def load(
         for item in fetching.rest():
             batch.add(item)
         if batch:
-            commit(store, operation, batch, run_id, clocks.now())
+            commit(store, operation, batch, run_id, clocks)
         raise
     finally:
         fetching.stop()
