@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -189,22 +188,3 @@ def test_a_store_of_before_is_upgraded_with_its_data(
     assert {path.name for path in store.folder.iterdir()} == {
         *("store.duckdb", "store.duckdb.lock", "wolkvox.duckdb", "store.duckdb.v1-backup")
     }
-
-
-def test_mode_and_link_of_the_published_file_are_kept(filled: Store, tmp_path: Path) -> None:
-    assert stat.S_IMODE(filled.own.stat().st_mode) == 0o600
-    assert stat.S_IMODE(filled.published.stat().st_mode) == 0o640
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    target = filled.published.rename(elsewhere / "target.duckdb")
-    filled.published.symlink_to(target)
-    target.chmod(0o664)
-    umask = os.umask(0o077)
-    try:
-        put(filled, 2)
-    finally:
-        os.umask(umask)
-    assert filled.published.is_symlink()
-    assert query(target, "SELECT DISTINCT hold_mute_count FROM agent_9_windows") == [(2,)]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o664
-    assert [path.name for path in elsewhere.iterdir()] == ["target.duckdb"]
