@@ -37,36 +37,27 @@ def require_locks(folder: Path) -> None:
     Raises `LocksUnusable`, with the file system and what to do.
     """
     faults: list[OSError] = []
-    # A lock can hang within the system, where nothing reaches it: then the thread stays, and ends with the process.
-    trial = threading.Thread(target=_try_locks, args=(folder, faults), daemon=True, name="trial of locks")
-    trial.start()
-    trial.join(_LOCK_SECONDS)
-    if trial.is_alive():
-        faults.append(TimeoutError(f"no answer within {_LOCK_SECONDS:.1f} s"))
-    for fault in faults:
-        if isinstance(fault, _NoLock | TimeoutError):
-            where = folder.absolute()
-            raise LocksUnusable(
-                f"the file system of {where} ({file_system(where)}) has no working file locks ({fault}). "
-                "Without them two programs could write at once. Set WOLKVOX_DATA_DIR to a folder on a local "
-                "disk, and move the files there."
-            ) from fault
-        raise fault
+    with tempfile.TemporaryFile(dir=folder) as file:
+        # A lock can hang within the system, where nothing reaches it: then the thread stays, and ends with the process.
+        trial = threading.Thread(target=_try_locks, args=(file.fileno(), faults), daemon=True)
+        trial.start()
+        trial.join(_LOCK_SECONDS)
+        if trial.is_alive():
+            faults.append(TimeoutError(f"no answer within {_LOCK_SECONDS:.1f} s"))
+    if faults:
+        where = folder.absolute()
+        raise LocksUnusable(
+            f"the file system of {where} ({file_system(where)}) has no working file locks ({faults[0]}). "
+            "Without them two programs could write at once. Set WOLKVOX_DATA_DIR to a folder on a local "
+            "disk, and move the files there."
+        ) from faults[0]
 
 
-class _NoLock(OSError):
-    """Of a lock, not of the file that was to be locked."""
-
-
-def _try_locks(folder: Path, faults: list[OSError]) -> None:
+def _try_locks(descriptor: int, faults: list[OSError]) -> None:
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                fcntl.flock(file, fcntl.LOCK_UN)
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise _NoLock(error.errno, error.strerror) from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         faults.append(error)
 

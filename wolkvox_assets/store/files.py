@@ -95,7 +95,9 @@ class Store:
         when it was replaced since.
         """
         with _ONE_READER_A_PROCESS:
-            if not (self.own.exists() or self.published.exists()):
+            with self._explained("looking for the files"):
+                there = self.own.exists() or self.published.exists()
+            if not there:
                 yield None
                 return
             con = self._open_current() or self._mended()
@@ -148,7 +150,7 @@ class Store:
         """Whether the published file is the copy that was made of the store as it is now."""
         try:
             own, published = self.own.stat(), self.published.stat()
-        except FileNotFoundError:
+        except OSError:  # not there, or not to be reached: who mends it says why
             return False
         if log_of(self.own).exists() or log_of(self.published).exists():
             return False

@@ -79,7 +79,7 @@ def inspect(file: Path) -> Contents:
         fault = _read_all(file, fault)
     if fault:
         raise Damaged(f"{file.name} {fault}")
-    with _opened(file) as con:
+    with opened(file) as con:
         return contents(con, file)
 
 
@@ -113,8 +113,9 @@ def cut_short(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An eighth of the cost of `duckdb.connect`: most of that is not the file, but a new DuckDB around it."""
+def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only look into a file. An eighth of the cost of `duckdb.connect`: most of that is not the file, but a
+    new DuckDB around it."""
     with _ONE_AT_A_TIME:
         looker = _looker(os.getpid())
         try:

@@ -26,7 +26,7 @@ from wolkvox_assets.store.disk import (
     same_access,
     target_of,
 )
-from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, inspect, log_of, quoted, schema
+from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, inspect, log_of, opened, quoted, schema
 
 logger = logging.getLogger(__name__)
 
@@ -244,15 +244,12 @@ def _same_rows(old: Path, new: Path) -> None:
 
 
 def _counts(file: Path) -> dict[str, int]:
-    con = duckdb.connect(file, read_only=True)
-    try:
+    with opened(file) as con:
         names = con.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
             " AND schema_name = 'main'"
         ).fetchall()
         return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}
-    finally:
-        con.close()
 
 
 def _database_of(con: duckdb.DuckDBPyConnection) -> str:

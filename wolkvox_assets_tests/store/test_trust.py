@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store import Store, StoreError, examine, replacing
+from wolkvox_assets.store import Store, StoreError, examine
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.integrity import VERSION
 from wolkvox_assets.usage import Usage
+from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.tables import content, query, tables, window
 
 HEADERS, BLOCK = 3 * 4096, 262144
@@ -160,31 +160,23 @@ def test_a_newer_version_is_refused_untouched(name: str, filled: Store) -> None:
     assert fingerprints(filled.folder) == before
 
 
-def make_version_1(store: Store) -> None:
-    """As releases before `schema_version` left it: DuckDB 1.5's format, readable by all."""
-    store.folder.mkdir(parents=True)
-    with duckdb.connect(store.own, config={"storage_compatibility_version": "v1.5.0"}) as con:
-        replacing.with_schema(con.cursor(), VERSION)
-        con.execute("DROP TABLE schema_version")
-        replace_windows(con, "main", [content(window(0), {"Ana": Usage(7, 1, 1, 2)})], run_id="run")
-    store.published.write_bytes(store.own.read_bytes())
-
-
+@pytest.mark.parametrize("storage_version", version_1.STORAGE_VERSIONS)
 @pytest.mark.parametrize("how", ["read", "write"])
-def test_a_store_of_today_is_upgraded_with_its_data(
-    how: str, store: Store, caplog: pytest.LogCaptureFixture
+def test_a_store_of_before_is_upgraded_with_its_data(
+    how: str, storage_version: str, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_version_1(store)
-    before = tables(store.own)
+    version_1.make(store, storage_version)
+    before = version_1.rows_of(store.own)
+    assert all(before.values())
     old = store.own.read_bytes()
     if how == "read":
-        assert counts(store) == [(7,)]
+        assert len(counts(store)) == 200
     else:
         with store.transaction():
             pass
-    assert tables(store.own) == tables(store.published) == before
-    assert query(store.published, "SELECT version FROM schema_version") == [(VERSION,)]
+    assert version_1.rows_of(store.own) == version_1.rows_of(store.published) == before
     for file in (store.own, store.published):
+        assert query(file, "SELECT version FROM schema_version") == [(VERSION,)]
         ((tags,),) = query(file, "SELECT tags FROM duckdb_databases() WHERE NOT internal")
         assert isinstance(tags, dict)
         assert tags["storage_version"].startswith("v1.2.0")
@@ -193,22 +185,6 @@ def test_a_store_of_today_is_upgraded_with_its_data(
     with store.transaction():
         pass
     assert caplog.text.count("was upgraded") == 1
-
-
-def test_mode_and_link_of_the_published_file_are_kept(filled: Store, tmp_path: Path) -> None:
-    assert stat.S_IMODE(filled.own.stat().st_mode) == 0o600
-    assert stat.S_IMODE(filled.published.stat().st_mode) == 0o640
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    target = filled.published.rename(elsewhere / "target.duckdb")
-    filled.published.symlink_to(target)
-    target.chmod(0o664)
-    umask = os.umask(0o077)
-    try:
-        put(filled, 2)
-    finally:
-        os.umask(umask)
-    assert filled.published.is_symlink()
-    assert query(target, "SELECT DISTINCT hold_mute_count FROM agent_9_windows") == [(2,)]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o664
-    assert [path.name for path in elsewhere.iterdir()] == ["target.duckdb"]
+    assert {path.name for path in store.folder.iterdir()} == {
+        *("store.duckdb", "store.duckdb.lock", "wolkvox.duckdb", "store.duckdb.v1-backup")
+    }
