@@ -20,18 +20,17 @@ def visible(text: str) -> str:
 def quoted(text: str) -> str:
     """The same in quotes and of bounded length, as a name stands in a sentence."""
     return (
-        f"'{visible(text[:SHOWN])}'"
-        if len(text) <= SHOWN
-        else f"'{visible(text[:SHOWN])}…' ({len(text)} characters)"
+        f"'{visible(text)}'" if len(text) <= SHOWN else f"'{visible(text[:SHOWN])}…' ({len(text)} characters)"
     )
 
 
 def markdown(text: str) -> str:
-    """The same for a place that reads Markdown, also a cell of a table: no link, image, HTML or mark in it.
+    """A name in a place that reads Markdown, also a cell of a table: no link, image, HTML or mark in it.
 
     As entities: a backslash would itself be shown where the escaped character means nothing.
     """
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+    shown = visible(text) if len(text) <= SHOWN else f"{visible(text[:SHOWN])}…"
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 
 def chat(text: str) -> str:

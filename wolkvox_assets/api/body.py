@@ -79,7 +79,7 @@ def weigh(body: bytes) -> None:
     for start, end in _texts(body) if weight <= MEMORY else ():
         if end - start > SMALL:
             raise TooHeavy(f"it has a text of more than {SMALL} bytes (at byte {start})")
-        weight += _TEXT + (end - start) * (_width(body, start, end) if end - start > _SHORT else 1)
+        weight += _TEXT + (end - start) * (_width(body[start:end]) if end - start > _SHORT else 1)
     if weight > MEMORY:
         raise TooHeavy(f"it has {len(body)} bytes, and would take {weight} or more to read")
 
@@ -88,6 +88,8 @@ def _texts(body: bytes) -> Iterator[tuple[int, int]]:
     return (found.span() for found in _STRING.finditer(body))
 
 
-def _width(body: bytes, start: int, end: int) -> int:
+def _width(text: bytes) -> int:
     """Bytes for each character of this text: the widest of them decides."""
-    return 4 if _WIDEST.search(body, start, end) else 2 if _WIDE.search(body, start, end) else 1
+    if text.isascii() and b"\\u" not in text:
+        return 1
+    return 4 if _WIDEST.search(text) else 2 if _WIDE.search(text) else 1
