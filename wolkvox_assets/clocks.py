@@ -64,6 +64,10 @@ class Clocks:
         ahead = sent_at - self.server_time
         self.ahead = ahead if ahead > TOLERANCE else timedelta(0)
 
+    def here(self) -> datetime:
+        """This machine's clock (aware)."""
+        return self._now()
+
     def now(self) -> datetime:
         """The earlier of the two clocks."""
         return self._now() - self.ahead

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from wolkvox_assets.api import Answer, Quota, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
@@ -97,9 +97,10 @@ def load(
     guard = QuotaGuard(
         operation.clock,
         operation.quota_reserve,
-        seen_by(store, operation, datetime.now(UTC)),
+        seen_by(store, operation, clocks.here()),
         windows=windows,
         live=live,
+        now=clocks.here,
     )
     fetching = _Fetching(operation, plan, open_client, guard, clocks, gate, judge)
     try:

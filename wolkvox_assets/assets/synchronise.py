@@ -7,7 +7,7 @@ What belongs here: the steps of a run over windows, in Dagster's terms. What doe
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import dagster as dg
@@ -116,17 +116,18 @@ def make_windows_true(
                         between()
                         gate.set()
         except (ReserveReached, QuotaUsedUp) as stop:
-            progress.stopped(stop, _goes_on_at(stop, files.store, operation))
+            progress.stopped(stop, _goes_on_at(stop, files.store, operation, clocks.here()))
         if without := _known_without_a_row(files.store, operation):
             context.log.warning(progress.nothing_ever(without))
     context.log_event(dg.AssetObservation(asset_key=windows_key(operation), metadata=progress.summary()))
     return progress.corrections
 
 
-def _goes_on_at(stop: ReserveReached | QuotaUsedUp, store: Store, operation: Operation) -> datetime:
+def _goes_on_at(
+    stop: ReserveReached | QuotaUsedUp, store: Store, operation: Operation, now: datetime
+) -> datetime:
     if isinstance(stop, ReserveReached):
         return stop.until
-    now = datetime.now(UTC)
     return quota_waits(store, operation, now) or now + LOOK_EVERY
 
 
