@@ -94,10 +94,12 @@ def load(
     began = time.monotonic()
     due = began + pace
 
+    with store.reading() as con:
+        seen = seen_by(con, operation, clocks.here())
     guard = QuotaGuard(
         operation.clock,
         operation.quota_reserve,
-        seen_by(store, operation, clocks.here()),
+        seen,
         windows=windows,
         live=live,
         now=clocks.here,

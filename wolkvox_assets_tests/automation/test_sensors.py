@@ -13,7 +13,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from wolkvox_assets import duties, quota
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
-from wolkvox_assets.assets.live_schedule import with_live_windows
+from wolkvox_assets.assets.live_schedule import live_of_quota, with_live_windows
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
@@ -799,6 +799,10 @@ def test_operations_of_one_server_share_its_quota_whatever_their_tokens(
     north, near, south = file.read_text().split("\n\n")
     file.write_text("\n\n".join([north, near.replace("0013", "0014"), south]))
     location.definitions = build_definitions(load_settings())
+    alive(location)
+    settings = load_settings()
+    # So many operations' live windows come first.
+    assert [live_of_quota(location.instance, settings, one) for one in settings.operations] == [2, 1, 2]
     for operation in ("north", "near", "south"):
         saw(location, operation, used=10)
     for schedule in ("north", "near", "south"):
