@@ -69,6 +69,10 @@ class Clocks:
         behind = date - self._now()
         self._behind = behind if behind > TOLERANCE else timedelta(0)
 
+    def here(self) -> datetime:
+        """This machine's clock (aware)."""
+        return self._now()
+
     def now(self) -> datetime:
         """The earlier of the two clocks."""
         return self._now() - self.ahead

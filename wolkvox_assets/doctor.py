@@ -15,6 +15,7 @@ from wolkvox_assets import dagster_doctor
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.pipeline.reconcile import Client
+from wolkvox_assets.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import (
     ENV_FILE,
@@ -67,6 +68,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
     store = Store(settings.data_dir)
     yield from examine.findings(store)
     yield from _sources(settings, store)
+    yield from _quotas(settings, store)
     yield from _windows(store)
 
 
@@ -100,6 +102,8 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
             quota = client.token_info()
     except QuotaUsedUp as error:
         return True, what, str(error)  # nothing to mend
+    except UNREADABLE as error:
+        return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
@@ -133,6 +137,27 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
                     what,
                     f"stored data is taken to be from {operation.source}; the next run records it",
                 )
+
+
+def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    """Who shares the day's requests, and what is waited for; nothing where there is neither."""
+    now = datetime.now(UTC)
+    for operation in settings.operations:
+        with store.looking() as con:
+            seen = seen_by(con, operation, now)
+        group = quota_group(operation, settings.operations)
+        others = [other.name for other in group if other != operation]
+        said = [f"shared with {', '.join(others)}: the same server"] if others else []
+        for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
+            until = waits_until(seen, operation.clock, operation.quota_reserve, now, live)
+            if until is not None:
+                said.append(
+                    f"used up when last looked at: {who} asked before it is looked at again, after "
+                    f"{until:%Y-%m-%d %H:%M} UTC"
+                )
+                break
+        if said:
+            yield True, f"{operation.name}: quota", "; ".join(said)
 
 
 def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import duckdb
+
 from wolkvox_assets.api import (
     AnswerUnreadable,
     MissingParameters,
@@ -40,6 +42,9 @@ from wolkvox_assets.windows import WINDOW, WallClock
 
 LOOK_EVERY = timedelta(hours=1)
 """How often a used-up quota is looked at."""
+
+UNREADABLE = (NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable)
+"""What a server that has no `token_info`, or another one than is known, makes of a look: no condition for anything."""
 
 _AFTER_RENEWAL = timedelta(minutes=3)  # clocks differ
 # Whoever looks so long after a renewal has come a little late: else each day's look would be later than the last.
@@ -170,20 +175,26 @@ def _midnight_after(clock: WallClock, after: datetime) -> datetime:
 
 def quota_waits(store: Store, operation: Operation, now: datetime, live: int = 0) -> datetime | None:
     """`waits_until`, by what is stored."""
-    return waits_until(seen_by(store, operation, now), operation.clock, operation.quota_reserve, now, live)
-
-
-def seen_by(store: Store, operation: Operation, now: datetime) -> QuotaSeen:
-    """What is stored of the operation's quota, by all who share it."""
     with store.reading() as con:
-        if con is None:
-            return NOTHING_SEEN
-        return quota_seen(con, sharing_quota(con, operation.name, operation.source), now)
+        seen = seen_by(con, operation, now)
+    return waits_until(seen, operation.clock, operation.quota_reserve, now, live)
+
+
+def seen_by(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> QuotaSeen:
+    """What is stored of the operation's quota, by all who share it."""
+    if con is None:
+        return NOTHING_SEEN
+    return quota_seen(con, sharing_quota(con, operation.name, operation.source), now)
 
 
 def quota_group(operation: Operation, operations: Iterable[Operation]) -> list[Operation]:
     """Those that share the quota of this operation: the same server, whatever their tokens."""
     return [other for other in operations if other.source.quota == operation.source.quota]
+
+
+def reserve_not_kept(reserve: float) -> str:
+    """What follows where the quota can't be read."""
+    return f"the reserve of {reserve:.0%} is not kept: what stops is the API's own TOKEN LIMIT EXCEEDED"
 
 
 # --- Within a run ---
@@ -254,10 +265,7 @@ class QuotaGuard:
         if self._told or valid_reading(self.seen, self._now()) is not None:
             return None
         self._told = True
-        return (
-            f"The day's quota can't be read, so the reserve of {self._reserve:.0%} is not kept: what stops is the "
-            f"API's own TOKEN LIMIT EXCEEDED. {self._why_blind}"
-        )
+        return f"The day's quota can't be read, so {reserve_not_kept(self._reserve)}. {self._why_blind}"
 
     def _stop_if_used_up(self, now: datetime, new: QuotaReading | None) -> None:
         until = waits_until(self.seen, self._clock, self._reserve, now, self._live)
@@ -305,7 +313,7 @@ class QuotaGuard:
             self._blind_for = _LOOK_AGAIN_AT_LEAST
             self._looked_in_vain(error)
             return None
-        except (NotFound, UnknownReport, MissingParameters, UnexpectedStatus, AnswerUnreadable) as error:
+        except UNREADABLE as error:
             # Advice, no condition: where `agent_9` works, its answers are wanted all the same.
             self._looked_in_vain(error)
             self.seen = self.seen._replace(unreadable_at=self.seen.in_vain_at)

@@ -15,7 +15,7 @@
      │    ├── AnswerTooLarge        over the API's own limits: ask for a shorter range
      │    ├── AnswerUnreadable      whole, but not what the contract says; `.agent`, `.column`
      │    └── UnexpectedStatus      any other status
-     ├── QuotaUsedUp            403: stop until the operation's next day
+     ├── QuotaUsedUp            403: stop; when to look again is not for the client to say
      └── Transient              asked again by the client; raised when that did not help; `.retry_after`
           ├── TooManyAtOnce         403: someone else uses the token now
           ├── Unavailable           403 with a text nobody published: backup or maintenance

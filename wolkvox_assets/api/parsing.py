@@ -152,8 +152,11 @@ class Envelope(BaseModel):
             return [] if _claimed(self.msg) == 0 else None
         if not isinstance(self.data, dict):
             return None
-        if all(re.fullmatch(r"[0-9]{1,9}", key) for key in self.data):
+        numbered = [key for key in self.data if re.fullmatch(r"[0-9]{1,9}", key)]
+        if len(numbered) == len(self.data):
             return [self.data[key] for key in sorted(self.data, key=int)]
+        if numbered:
+            return None  # one row, or several? Whichever were taken, the other would be lost
         return [self.data] if self.data.keys() & {"agent_name", "token_limit"} else None
 
 
@@ -425,14 +428,25 @@ def _number_or_text(value: object) -> int | str:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else text.strip()
 
 
+_MOST_HOURS = 25  # of a day in which clocks go back
+
+
 def _hours(value: object) -> float | None:
-    """Advice: what can't be read is not there."""
+    """Advice: what can't be read, or can't be, is not there."""
     text = (_text(value) or "").strip()
-    return float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) else None
+    hours = float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) else None
+    return hours if hours is not None and hours <= _MOST_HOURS else None
+
+
+def _limit(value: object) -> int:
+    limit = count_of(value)
+    if limit == 0:
+        raise ValueError("is no number of requests a day")
+    return limit
 
 
 class _QuotaRow(BaseModel):
-    token_limit: _Count
+    token_limit: Annotated[int, BeforeValidator(_limit)]
     token_use_today: _Count
     all_token_today: _Count
     # The contract does not say whether it is a number, and nothing depends on it.

@@ -104,10 +104,12 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
 
 
 def _guard(site: Site, task: Task) -> QuotaGuard:
+    with site.store.reading() as con:
+        seen = seen_by(con, site.operation, site.now())
     return QuotaGuard(
         site.operation.clock,
         site.operation.quota_reserve,
-        seen_by(site.store, site.operation, site.now()),
+        seen,
         windows=len(task.windows),
         live=0 if task.work is Work.LIVE else site.live,
         now=site.now,

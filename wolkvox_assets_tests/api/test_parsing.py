@@ -246,6 +246,9 @@ def test_other_ways_to_write_a_list_of_rows(data: object, msg: str, rows: list[o
         (None, "1 records were found"),
         ({}, None),
         ({"x": 1}, "0 records were found"),
+        ({"0": {"agent_name": "Ana"}, "agent_name": "Eva"}, "2 records were found"),
+        ({"0": {"token_limit": 5}, "token_limit": 6}, ""),
+        ({"0": {"agent_name": "Ana"}, "x": 1}, ""),
         ("", ""),
         (0, ""),
     ],
@@ -568,7 +571,21 @@ def test_a_quota_of_numbers_and_the_hours_to_its_restart() -> None:
         40,
         7,
     )
-    assert quota(QUOTA | {"hours_to_restart_count": "soon"}).hours_to_restart is None
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [("7", 7), (" 0.5 ", 0.5), (25, 25), (26, None), ("240", None), (-1, None), ("soon", None), (None, None)],
+)
+def test_hours_that_no_day_has_are_not_believed(came: object, kept: float | None) -> None:
+    assert quota(QUOTA | {"hours_to_restart_count": came}).hours_to_restart == kept
+
+
+@pytest.mark.parametrize("limit", ["0", 0, "000"])
+def test_a_limit_of_nothing_is_no_limit(limit: object) -> None:
+    with pytest.raises(AnswerUnreadable, match="'token_limit' is no number of requests a day") as caught:
+        quota(QUOTA | {"token_limit": limit})
+    assert caught.value.column == "token_limit"
 
 
 @pytest.mark.parametrize("column", ["token_limit", "token_use_today", "all_token_today"])
