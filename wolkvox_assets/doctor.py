@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 
@@ -111,12 +112,13 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
 
 def _secrets() -> Iterator[tuple[bool, str, str]]:
     """Only what others can read is said."""
-    if ENV_FILE.exists() and (mode := ENV_FILE.stat().st_mode) & 0o077:
-        yield (
-            False,
-            "files",
-            f"{ENV_FILE} holds tokens and is open to other users (mode {stat.S_IMODE(mode):o}): chmod 600 {ENV_FILE}",
-        )
+    for path, holds, chmod in ((ENV_FILE, "tokens", 600), (Path(".dagster"), "what runs have logged", 700)):
+        if path.exists() and (mode := path.stat().st_mode) & 0o077:
+            yield (
+                False,
+                "files",
+                f"{path} holds {holds} and is open to other users (mode {stat.S_IMODE(mode):o}): chmod {chmod} {path}",
+            )
 
 
 def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:

@@ -22,6 +22,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.sources import record
 from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.test_trust import HARMS, put
 
 DAY = date(2026, 11, 18)
 TOKEN = "a-token-that-nobody-must-see-7391"
@@ -215,6 +216,42 @@ def test_an_env_file_that_others_can_read(
     assert any("chmod 600 .env" in line for line in lines)
     file.chmod(0o600)
     assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+def test_what_runs_have_logged_is_not_for_everybody(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path(".dagster")
+    folder.mkdir()
+    folder.chmod(0o755)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any("chmod 700 .dagster" in line for line in lines)
+    folder.chmod(0o700)
+    assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["store.duckdb", "wolkvox.duckdb"])
+def test_files_in_any_state_are_told_of(
+    name: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Store(tmp_path / "data")
+    put(store, 1)
+    file = store.folder / name
+    before = file.read_bytes()
+    for harm in HARMS:
+        harm(file)
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == 1
+        assert any(line.startswith("WRONG") and "The next run" in line for line in lines), harm
+        file.write_bytes(before)
 
 
 def test_a_sensor_that_waits_for_a_moment_in_the_future(

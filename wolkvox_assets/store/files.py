@@ -294,6 +294,8 @@ class Store:
     def _mend_if_damaged(self, error: duckdb.Error) -> None:
         try:
             inspect(self.published)
+        except (Refused, duckdb.Error):
+            return  # not what the reader's error is about
         except Damaged as fault:
             with self.turn(), self._explained("publishing the store anew"):
                 self._make_sound()

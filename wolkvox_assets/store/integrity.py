@@ -119,8 +119,10 @@ def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with _ONE_AT_A_TIME:
         looker = _looker(os.getpid())
         try:
+            looker.execute("DETACH DATABASE IF EXISTS looked_at")  # where a signal came in between
             looker.execute(f"ATTACH '{quoted(file)}' AS looked_at (READ_ONLY)")
         except duckdb.Error as error:
+            _looker.cache_clear()  # an error can leave all of a DuckDB unusable
             if "Could not set lock" in str(error):
                 raise
             raise _not_opened(file, error) from error
@@ -130,7 +132,10 @@ def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield con
         finally:
             con.close()
-            looker.execute("DETACH looked_at")
+            try:
+                looker.execute("DETACH looked_at")
+            except duckdb.Error:
+                _looker.cache_clear()
 
 
 @cache
