@@ -192,5 +192,28 @@ def test_connections_by_any_kind_of_proxy_are_watched_and_stay_of_their_kind() -
         assert theirs.recv(1) == b""
 
 
+def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> None:
+    """Answers don't say which range they are of: one that comes late or twice would pass for another's."""
+    numbers = iter(range(1, 100))
+
+    def whole(count: int) -> bytes:
+        row = b'{"agent_name":"Ana","count":%d,"hold_time":1,"mute_time":0,"total_time":1}' % count
+        body = b'{"code": 200, "error": null, "msg": "1 records were found", "data": [%s]}' % row
+        return HEAD + b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    def answer(connection: socket.socket) -> None:
+        number = next(numbers)
+        connection.sendall(whole(number) + (whole(77) if number % 2 else b""))
+        time.sleep(0.05)  # the next request is on its way by then
+        connection.sendall(whole(88))
+
+    with (
+        server(answer) as url,
+        WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
+    ):
+        for number in range(1, 6):
+            assert asking.agent_9(WINDOW).agents["Ana"].hold_mute_count == number
+
+
 def test_an_answer_has_longer_than_the_api_itself_gives_a_request() -> None:
     assert client.ANSWER_SECONDS > client.READ_SECONDS > 60
