@@ -213,7 +213,7 @@ class _Evidence:
             )
         if any(is_usual(name) for names in self.pairs for name in names):
             return None
-        names = ", ".join(sorted(map(repr, set().union(*self.pairs)))[:4])
+        names = ", ".join(sorted(map(quoted, set().union(*self.pairs)))[:4])
         return TotalRow(
             now,
             None,
