@@ -53,20 +53,35 @@ class Clocks:
         """How far this machine's clock is ahead of the server's, at least; zero where it is not."""
         self.server_time: datetime | None = None
         """The latest it can have been at the server when it last answered; None where it didn't say."""
+        self._behind = timedelta(0)
 
     def heard(self, date: datetime | None, sent_at: datetime) -> None:
         """The server has answered a request. `date`: its `Date` header. `sent_at`: this machine's clock then."""
         if date is None:
             self.server_time = None
+            self._behind = timedelta(0)
             return
         self.server_time = date + _DATE_RESOLUTION
         # The header was written after the request was sent: the difference is this, or more.
         ahead = sent_at - self.server_time
         self.ahead = ahead if ahead > TOLERANCE else timedelta(0)
+        # As far as that can be said, not knowing how long the answer took: it makes this clock look later, if at all.
+        behind = date - self._now()
+        self._behind = behind if behind > TOLERANCE else timedelta(0)
+
+    def here(self) -> datetime:
+        """This machine's clock (aware)."""
+        return self._now()
 
     def now(self) -> datetime:
         """The earlier of the two clocks."""
         return self._now() - self.ahead
+
+    def at_server(self) -> datetime:
+        """The server's clock, or this machine's where that doesn't tell: what is stored with a later moment was
+        stored by a clock that was wrong. By this machine's alone, one that was set back would make the data wrong.
+        """
+        return self._now() - self.ahead + self._behind
 
     def must_be_over(self, end: datetime) -> None:
         """Raises `NotOverYet` where the server's clock had not reached `end` (aware) at its last answer."""

@@ -17,10 +17,12 @@ from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import Verdict, record_verdict
 from wolkvox_assets.store.agent_9 import (
     Correction,
     WindowContent,
     forget_windows,
+    forget_windows_to_come,
     replace_windows,
     verify_windows,
 )
@@ -32,11 +34,10 @@ from wolkvox_assets.store.evidence import (
     record_agreement,
     take_in,
 )
-from wolkvox_assets.store.gaps import days_of_the_future
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import claim
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
-from wolkvox_assets.store.verdicts import QuotaReading, Verdict, record_quota, record_verdict
 from wolkvox_assets.sync import Discard, LeftOut, Note
 from wolkvox_assets.total_row import TotalRow
 from wolkvox_assets.windows import WINDOW, Range, contiguous
@@ -152,23 +153,23 @@ def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
     """
     began = time.monotonic()
     with store.transaction() as con:
-        for operation, clocks, batch in handed:
-            _store(con, operation, batch, run_id, clocks.now())
+        for handed_over in handed:
+            _store(con, handed_over, run_id)
     return time.monotonic() - began
 
 
-def _store(
-    con: duckdb.DuckDBPyConnection, operation: Operation, batch: Batch, run_id: str, now: datetime
-) -> None:
-    name = operation.name
+def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
+    operation, clocks, batch = handed
+    name, now, at_server = operation.name, clocks.now(), clocks.at_server()
     # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
     claim(con, name, operation.source)
-    _store_windows(con, name, batch, run_id, now)
-    days = batch.touched() | _store_total_rows(con, name, batch, run_id) | days_to_rejudge(con, name)
-    # What a clock that was ahead has left says that it is known, until its day is counted anew.
-    days |= days_of_the_future(con, name, now)
+    # What a clock that was ahead has left: of windows that are still to come, nothing can be known.
+    days = forget_windows_to_come(con, name, operation.clock.now(at_server), at_server)
+    _store_windows(con, name, batch, run_id, now, at_server)
+    days |= batch.touched() | _store_total_rows(con, name, batch, run_id)
+    days |= days_to_rejudge(con, name, at_server)
     expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    batch.days = rebuild_days(con, name, expected, now)
+    batch.days = rebuild_days(con, name, expected, at_server)
     for verdict in batch.verdicts:
         record_verdict(con, name, verdict, run_id=run_id)
     for reading in batch.quota:
@@ -177,13 +178,13 @@ def _store(
 
 
 def _store_windows(
-    con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str, now: datetime
+    con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str, now: datetime, at_server: datetime
 ) -> None:
     for discard in batch.discarded:
         forget_agreements(con, name, discard.ranges)
         for stretch in discard.ranges:
             forget_windows(con, name, stretch)
-    batch.corrections, superseded = replace_windows(con, name, batch.windows, run_id=run_id)
+    batch.corrections, superseded = replace_windows(con, name, batch.windows, run_id=run_id, now=at_server)
     batch.superseded = superseded
     batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
     fetched = contiguous(window.window_start for window in batch.windows)

@@ -1,7 +1,9 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, and events
 that are stored together.
 
-What belongs here: these three. What doesn't: anything about what is stored.
+What belongs here: these three. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
+storage; should one of these imports ever fail, `storage: {sqlite: {base_dir: .dagster}}` in dagster.yaml does
+without this module.
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
 of them ends in a traceback ("table runs already exists"). And before a run begins, Dagster notes each of its
@@ -18,8 +20,15 @@ import dagster as dg
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
-from dagster._utils.interrupts import check_captured_interrupt
 from filelock import FileLock
+
+try:
+    from dagster._utils.interrupts import check_captured_interrupt
+except ImportError:  # a SIGTERM then waits until the run has begun
+
+    def check_captured_interrupt() -> bool:
+        return False
+
 
 # Dagster hands so many events to `store_event_batch`; without the variable, it stores each by itself.
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")

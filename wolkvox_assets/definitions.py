@@ -26,10 +26,10 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
         assets.append(build_agent_9_windows(location, operation))
         assets.extend(build_daily_assets(location, operation))
     if settings.problems:
-        assets.insert(0, _to_mend(settings.problems))
+        assets.insert(0, _invalid(settings.problems))
         for problem in settings.problems:
             # For the command line, which else says only that it knows no such asset.
-            dg.get_dagster_logger().warning(f"settings to mend: {problem}")
+            dg.get_dagster_logger().warning(f"invalid settings: {problem}")
     ours = dg.Definitions(
         assets=assets,
         resources=build_resources(settings),
@@ -44,10 +44,10 @@ def defs() -> dg.Definitions:
     return build_definitions(CodeLocation(load_settings()))
 
 
-def _to_mend(problems: tuple[str, ...]) -> dg.AssetSpec:
+def _invalid(problems: tuple[str, ...]) -> dg.AssetSpec:
     """What keeps an operation from working, where a person who opens the UI sees it."""
     return dg.AssetSpec(
-        "settings_to_mend",
+        "invalid_settings",
         group_name="settings",
         description="Some settings have to be mended:\n\n"
         + "\n".join(f"* {problem}" for problem in problems),

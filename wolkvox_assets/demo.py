@@ -19,6 +19,7 @@ import duckdb
 
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store import Store, sources
+from wolkvox_assets.store.disk import make_folder
 from wolkvox_assets.usage import Usage
 from wolkvox_assets.windows import WallClock
 
@@ -28,7 +29,7 @@ _ZONE = "America/Bogota"
 def run() -> int:
     """Run the demo and print it. Returns the exit code: 0 when the totals equal the stand-in's truth."""
     folder = Path("data", "demo").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     settings = Path("dagster.yaml")
     if settings.exists():
         shutil.copyfile(settings, folder / "dagster.yaml")

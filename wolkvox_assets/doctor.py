@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 
@@ -15,6 +16,7 @@ from wolkvox_assets import dagster_doctor
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.clocks import Clocks, told
 from wolkvox_assets.pipeline.reconcile import Client
+from wolkvox_assets.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import (
     ENV_FILE,
@@ -67,6 +69,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
     store = Store(settings.data_dir)
     yield from examine.findings(store)
     yield from _sources(settings, store)
+    yield from _quotas(settings, store)
     yield from _windows(store)
 
 
@@ -100,6 +103,8 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
             quota = client.token_info()
     except QuotaUsedUp as error:
         return True, what, str(error)  # nothing to mend
+    except UNREADABLE as error:
+        return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
@@ -107,12 +112,13 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
 
 def _secrets() -> Iterator[tuple[bool, str, str]]:
     """Only what others can read is said."""
-    if ENV_FILE.exists() and (mode := ENV_FILE.stat().st_mode) & 0o077:
-        yield (
-            False,
-            "files",
-            f"{ENV_FILE} holds tokens and is open to other users (mode {stat.S_IMODE(mode):o}): chmod 600 {ENV_FILE}",
-        )
+    for path, holds, chmod in ((ENV_FILE, "tokens", 600), (Path(".dagster"), "what runs have logged", 700)):
+        if path.exists() and (mode := path.stat().st_mode) & 0o077:
+            yield (
+                False,
+                "files",
+                f"{path} holds {holds} and is open to other users (mode {stat.S_IMODE(mode):o}): chmod {chmod} {path}",
+            )
 
 
 def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
@@ -133,6 +139,27 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
                     what,
                     f"stored data is taken to be from {operation.source}; the next run records it",
                 )
+
+
+def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    """Who shares the day's requests, and what is waited for; nothing where there is neither."""
+    now = datetime.now(UTC)
+    for operation in settings.operations:
+        with store.looking() as con:
+            seen = seen_by(con, operation, now)
+        group = quota_group(operation, settings.operations)
+        others = [other.name for other in group if other != operation]
+        said = [f"shared with {', '.join(others)}: the same server"] if others else []
+        for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
+            until = waits_until(seen, operation.clock, operation.quota_reserve, now, live)
+            if until is not None:
+                said.append(
+                    f"used up when last looked at: {who} asked before it is looked at again, after "
+                    f"{until:%Y-%m-%d %H:%M} UTC"
+                )
+                break
+        if said:
+            yield True, f"{operation.name}: quota", "; ".join(said)
 
 
 def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:

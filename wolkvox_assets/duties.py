@@ -163,14 +163,6 @@ def gaps(
     return found
 
 
-def live_need(operation: Operation, now: datetime) -> int:
-    """How many requests the live windows of the rest of the operation's day will take."""
-    wall = operation.clock.now(now)
-    tomorrow = datetime.combine(wall.date() + timedelta(days=1), datetime.min.time())
-    # One a window and one an hour, and a little for what has to be repaired.
-    return int((tomorrow - wall) / WINDOW * 1.15)
-
-
 def next_live(now: datetime, delay: timedelta) -> datetime:
     """When the next window is due (aware)."""
     return _floor(now - delay) + WINDOW + delay

@@ -16,9 +16,10 @@ from wolkvox_assets.commit import Checked
 from wolkvox_assets.loading import Handover
 from wolkvox_assets.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.total_rows import key_of
-from wolkvox_assets.store.verdicts import QuotaReading, Verdict
 from wolkvox_assets.sync import (
     Ask,
     AskBriefly,
@@ -110,6 +111,9 @@ class Fetch:
             self._put_reading(stop.new)
             raise
         self._put_reading(reading)
+        warning = self.guard.warning()
+        if warning is not None:
+            self.put(Note(f"operation {self.operation.name}: {warning}", warning=True))
 
     def _put_reading(self, reading: QuotaReading | None) -> None:
         if reading is not None:

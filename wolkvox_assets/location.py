@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from wolkvox_assets import duties
 from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.quota import quota_group
 from wolkvox_assets.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.settings import Operation, Settings, read_token
 from wolkvox_assets.store import Store
@@ -39,24 +39,12 @@ class CodeLocation:
         """What work on this operation needs. `resources`: Dagster's, of the run."""
         store: StoreResource = resources.store
         wolkvox: WolkvoxResource = getattr(resources, wolkvox_key(operation))
-        return Site(operation, store.store, run_id, wolkvox.open_client, self._held_back(operation), self.now)
+        return Site(operation, store.store, run_id, wolkvox.open_client, self.live_first(operation), self.now)
 
-    def _held_back(self, operation: Operation) -> Callable[[], int]:
-        """How many requests of the day's quota are left to the live windows of all who share it."""
-
-        def held_back() -> int:
-            if not self.settings.automation:
-                return 0
-            sharing = [other for other in self.settings.operations if _quota(other) == _quota(operation)]
-            return sum(duties.live_need(other, self.now()) for other in sharing)
-
-        return held_back
+    def live_first(self, operation: Operation) -> int:
+        """How many operations' live windows come first where the quota of this one gets scarce."""
+        return len(quota_group(operation, self.settings.operations)) if self.settings.automation else 0
 
 
 def _token(operation: Operation) -> str:
     return read_token(operation.name, operation.token_env).get_secret_value()
-
-
-def _quota(operation: Operation) -> tuple[str, str]:
-    """A server counts the requests of all its tokens together [D]."""
-    return operation.source.address, operation.source.server

@@ -9,6 +9,7 @@ moment it is needed and is never part of a setting, so that no repr, run config 
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -20,7 +21,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wolkvox_assets import operations_file
-from wolkvox_assets.operations_file import Problem, Table
 from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.windows import WallClock
 
@@ -257,9 +257,9 @@ def load_settings() -> Settings:
         return Settings((), (str(problem),), Path(os.environ.get("WOLKVOX_DATA_DIR") or "data"))
     env = _Environment()
     file = env.operations or OPERATIONS_FILE
-    tables, to_mend = operations_file.read(file, needed=env.operations is not None)
+    tables, problems_of_file = operations_file.read(file, needed=env.operations is not None)
     token = env_file.get("WOLKVOX_TOKEN") or os.environ.get("WOLKVOX_TOKEN")
-    own = _own(env, token, tables, beside_file=bool(tables or to_mend))
+    own = _own(env, token, tables, beside_file=bool(tables or problems_of_file))
 
     found: list[Operation | None] = []
     problems: list[str] = []
@@ -267,12 +267,13 @@ def load_settings() -> Settings:
         operation, wrong = _judge(own)
         found.append(operation)
         problems += (_of_variable(one) for one in wrong)
-    for table in tables:
-        operation, mistakes = _judge_table(table)
+    problems += problems_of_file
+    for name, values in tables.items():
+        operation, mistakes = _judge_table(name, values)
         found.append(operation)
-        to_mend += mistakes
+        problems += (f"{file}: {mistake}" for mistake in mistakes)
     clashes, ambiguous = _same_name(None if own is None else own.get("name", "main"), tables)
-    problems += (problem.in_file(file) for problem in sorted([*to_mend, *clashes]))
+    problems += (f"{file}: {clash}" for clash in clashes)
     if not found and not problems:
         problems.append(NOTHING_SET)
 
@@ -299,7 +300,7 @@ def unknown_variables(settings: Settings) -> list[str]:
 
 
 def _own(
-    env: _Environment, token: str | None, tables: list[Table], *, beside_file: bool
+    env: _Environment, token: str | None, tables: dict[str, Any], *, beside_file: bool
 ) -> dict[str, Any] | None:
     """What the environment sets for an operation of its own; `None` if it is not meant to be one."""
     fields = ("server", "timezone", "start", "base_url", "quota_reserve")
@@ -308,7 +309,7 @@ def _own(
         values["name"] = env.operation
     # Beside a file, a start left over in a copied .env means nothing, nor does a token that the file uses.
     meant = {"server", "base_url"} if beside_file else {"server", "base_url", "start"}
-    if any(table.values.get("token_env") == "WOLKVOX_TOKEN" for table in tables):
+    if any(table.get("token_env") == "WOLKVOX_TOKEN" for table in tables.values()):
         token = None
     return _with_stand_in(values) if token or values.keys() & meant else None
 
@@ -361,33 +362,33 @@ def _of_variable(wrong: _Wrong) -> str:
     return f"{variable}: {'is not set' if wrong.kind == 'missing' else wrong.sentence}"
 
 
-def _judge_table(table: Table) -> tuple[Operation | None, list[Problem]]:
+def _judge_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, list[str]]:
     """The same of a table. It must name its token's variable: WOLKVOX_TOKEN is the environment's own."""
-    values = _with_stand_in({"token_env": None, **table.values, "name": table.name})
-    operation, wrong = _judge(values, strict=True)
+    known = {key: value for key, value in values.items() if key in operations_file.KEYS}
+    operation, wrong = _judge(_with_stand_in({"token_env": None, **known, "name": name}), strict=True)
+    # What is no name may be a token.
+    whose = f"operation {name}:" if _NAME.fullmatch(name) else "an operation:"
     problems = []
-    whose = f"operation {table.name}:"
+    for key in values.keys() - known.keys():
+        token = "token" in key.lower()
+        problems.append(f"{whose} {operations_file.NO_TOKEN_HERE if token else operations_file.NO_SUCH_KEY}")
     for field, sentence, kind in wrong:
         if field == "name":
-            problems.append(Problem(table.line, f"the operation's name {sentence}"))
-        elif field not in table.lines:
-            if table.readable:  # else it may stand in a line that could not be read
-                add = operations_file.KEYS[field]
-                problems.append(Problem(table.line, f"{whose} {field} is missing; add a line like {add}"))
+            problems.append(f"an operation's name {sentence}")
+        elif field not in values:
+            problems.append(f"{whose} {field} is missing; add a line like {operations_file.KEYS[field]}")
         elif kind == "value_error":
-            problems.append(Problem(table.lines[field], f"{whose} {field} {sentence}"))
+            problems.append(f"{whose} {field} {sentence}")
         elif kind:
-            problems.append(
-                Problem(table.lines[field], f"{whose} {field}: {operations_file.looks_like(field)}")
-            )
+            problems.append(f"{whose} {field}: {operations_file.looks_like(field)}")
         elif field == "token_env":
-            problems.append(Problem(table.lines[field], sentence))  # names the operation itself
+            problems.append(sentence)  # names the operation itself
         else:
-            problems.append(Problem(table.lines[field], f"{whose} {field} {sentence}"))
-    return operation if table.readable else None, problems
+            problems.append(f"{whose} {field} {sentence}")
+    return None if problems else operation, sorted(set(problems))
 
 
-def _same_name(own: str | None, tables: list[Table]) -> tuple[list[Problem], set[str]]:
+def _same_name(own: str | None, tables: Iterable[str]) -> tuple[list[str], set[str]]:
     """Operations of one name, and these names. Which of them owns the data is not ours to guess: none loads.
 
     Capitals make no difference: they make none in the names of files and folders everywhere either.
@@ -396,17 +397,16 @@ def _same_name(own: str | None, tables: list[Table]) -> tuple[list[Problem], set
     problems = []
     ambiguous = set()
     for table in tables:
-        if not _NAME.fullmatch(table.name):
+        if not _NAME.fullmatch(table):
             continue  # never loads, and says so already
-        name = table.name.casefold()
+        name = table.casefold()
         if name in first:
-            sentence = (
-                f"operation {table.name} has the same name as {first[name]}; rename one "
-                "(capitals make no difference). Neither is loaded"
+            problems.append(
+                f"operation {table} has the same name as {first[name]}; rename one (capitals make no difference). "
+                "Neither is loaded"
             )
-            problems.append(Problem(table.line, sentence))
             ambiguous.add(name)
-        first.setdefault(name, f"{table.name} in line {table.line}")
+        first.setdefault(name, table)
     return problems, ambiguous
 
 

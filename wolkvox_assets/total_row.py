@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from wolkvox_assets.plain_text import quoted
 from wolkvox_assets.usage import NOTHING, Agents, Usage, add_up
 
 Row = tuple[str, Usage]
@@ -183,7 +184,7 @@ class _Evidence:
             return TotalRow(
                 now,
                 self.name,
-                f"In {_answers(self.hits)} the row {self.name!r} is the sum of two or more others.",
+                f"In {_answers(self.hits)} the row {quoted(self.name)} is the sum of two or more others.",
             )
         if self.without >= (_LOOKED_AT_AGAIN if again else 1):
             return TotalRow(now, None, f"In {_answers(self.without)} no row is the sum of the others.")
@@ -197,7 +198,7 @@ class _Evidence:
             return TotalRow(
                 now,
                 name,
-                f"In {len(contents)} answers of two rows {name!r} equals the other, which is {len(self.pairs)} "
+                f"In {len(contents)} answers of two rows {quoted(name)} equals the other, which is {len(self.pairs)} "
                 "different agents.",
             )
         ranges = len(set().union(*self.pairs.values()))
@@ -208,11 +209,11 @@ class _Evidence:
             return TotalRow(
                 now,
                 usual[0],
-                f"In {ranges} answers of two rows {usual[0]!r} equals the other, without exception.",
+                f"In {ranges} answers of two rows {quoted(usual[0])} equals the other, without exception.",
             )
         if any(is_usual(name) for names in self.pairs for name in names):
             return None
-        names = ", ".join(sorted(map(repr, set().union(*self.pairs)))[:4])
+        names = ", ".join(sorted(map(quoted, set().union(*self.pairs)))[:4])
         return TotalRow(
             now,
             None,
@@ -222,7 +223,7 @@ class _Evidence:
 
     def so_far(self) -> str:
         if self.hits:
-            return f"the row {self.name!r} is the sum of all others in {_answers(self.hits)}"
+            return f"the row {quoted(self.name)} is the sum of all others in {_answers(self.hits)}"
         if self.pairs:
             return f"{len(set().union(*self.pairs.values()))} answers have two equal rows"
         return f"{_answers(self.without)} without such a row" if self.without else "none"
@@ -321,9 +322,11 @@ class Judge:
         name = self.verdict.name if self.verdict else None
         adding_up = [used[position][0] for position in _adding_up(used)]
         what = (
-            f"This server adds no total row, as was found out, but here {adding_up[0]!r} is the sum of all others."
+            f"This server adds no total row, as was found out, but here {quoted(adding_up[0])} "
+            "is the sum of all others."
             if name is None
-            else f"This server adds the total row {name!r}, as was found out, but here none is the total of the others."
+            else f"This server adds the total row {quoted(name)}, as was found out, "
+            "but here none is the total of the others."
         )
         return f"{what} Nothing of this answer was kept. More answers will decide it; then it is asked again."
 
@@ -340,12 +343,13 @@ class Judge:
             return self._added_up(row for row in rows if row[1] != NOTHING or not same_row(row[0], name)), []
         left_out = used[position]
         remark = Remark(
-            "total_row_left_out", f"The row {left_out[0]!r} is the total of all others: left out."
+            "total_row_left_out", f"The row {quoted(left_out[0])} is the total of all others: left out."
         )
         if left_out[1] != _rest(used, position):
             remark = Remark(
                 "total_row_cut",
-                f"The row {left_out[0]!r} is the total of all others, cut down to what the server can hold: left out.",
+                f"The row {quoted(left_out[0])} is the total of all others, "
+                "cut down to what the server can hold: left out.",
             )
         kept = [row for row in rows if row is not left_out]
         return self._added_up(kept), [remark]

@@ -16,7 +16,7 @@ from wolkvox_assets.settings import Operation, Settings, load_settings
 def test_without_an_operation_it_loads_and_says_what_to_set() -> None:
     definitions = build_definitions(load_settings())
     (spec,) = definitions.resolve_all_asset_specs()
-    assert spec.key == dg.AssetKey("settings_to_mend")
+    assert spec.key == dg.AssetKey("invalid_settings")
     assert "WOLKVOX_SERVER" in str(spec.description)
 
 
@@ -32,7 +32,7 @@ def test_the_command_line_says_which_setting_keeps_an_asset_out(tmp_path: Path) 
         check=False,
     )
     assert done.returncode != 0
-    assert "settings to mend: WOLKVOX_START: must be a day such as 2026-11-01" in done.stdout + done.stderr
+    assert "invalid settings: WOLKVOX_START: must be a day such as 2026-11-01" in done.stdout + done.stderr
 
 
 def test_names_of_assets_jobs_schedules_and_sensors_are_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_each_asset_has_a_table_name_of_its_own(monkeypatch: pytest.MonkeyPatch)
     assert "data/wolkvox.duckdb.main.agent_9_windows/operation=north" in names
 
 
-def test_settings_to_mend_are_told_by_the_alerts_also_without_an_operation() -> None:
+def test_invalid_settings_are_told_by_the_alerts_also_without_an_operation() -> None:
     definitions = build_definitions(Settings((), ("WOLKVOX_START: is not set",), Path("data")))
     alerts = definitions.resolve_sensor_def("alerts")
     with dg.DagsterInstance.ephemeral() as instance:

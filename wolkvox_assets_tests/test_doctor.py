@@ -16,8 +16,13 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from wolkvox_assets.cli import main
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.settings import load_settings
+from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
+from wolkvox_assets.store.sources import record
 from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.test_trust import HARMS, put
 
 DAY = date(2026, 11, 18)
 TOKEN = "a-token-that-nobody-must-see-7391"
@@ -94,6 +99,72 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert words in wrong
 
 
+@pytest.mark.parametrize("limit", ["0", "many"])
+def test_a_quota_that_cannot_be_read(
+    limit: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Odd(int):
+        def __str__(self) -> str:
+            return limit
+
+    simulator.api.operations[0].daily_limit = Odd(1000)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert "token_limit" in wrong
+    assert "the reserve of 20% is not kept" in wrong
+
+
+def test_who_shares_a_quota_and_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts = [
+        Operation(Centre(2), tokens=("token-one", "token-two")),
+        Operation(Centre(2), tokens=("token-three",)),
+    ]
+    with Simulator(operations=accounts) as simulator:
+        file = tmp_path / "operations.toml"
+        file.write_text(
+            "\n".join(
+                f'[operations.{name}]\nserver = "{server}"\ntoken_env = "WOLKVOX_TOKEN_{name.upper()}"\n'
+                f'start = {DAY}\nbase_url = "{simulator.url}"'
+                for name, server in (("north", "0013"), ("south", "0013"), ("far", "0014"))
+            )
+        )
+        for name, token in (("NORTH", "one"), ("SOUTH", "two"), ("FAR", "three")):
+            monkeypatch.setenv(f"WOLKVOX_TOKEN_{name}", f"token-{token}")
+        monkeypatch.setenv("WOLKVOX_OPERATIONS", str(file))
+        monkeypatch.setenv("WOLKVOX_DATA_DIR", str(tmp_path / "data"))
+
+        def quotas() -> dict[str, str]:
+            with pytest.raises(SystemExit):
+                main(["doctor"])
+            lines = [line[7:].partition(": quota ") for line in capsys.readouterr().out.splitlines()]
+            return {name: said.strip() for name, _, said in lines if said}
+
+        assert quotas() == {
+            "north": "shared with south: the same server",
+            "south": "shared with north: the same server",
+        }
+        looked_at = datetime.now(UTC)
+        with Store(tmp_path / "data").transaction() as con:
+            for operation in load_settings().operations:
+                record(con, operation.name, operation.source)
+            record_quota(con, "south", QuotaReading(looked_at, 1000, 850), run_id="r")
+        found = quotas()
+        assert set(found) == {"north", "south"}
+        for said in found.values():
+            assert "the same server; used up when last looked at: nothing is asked before" in said
+        with Store(tmp_path / "data").transaction() as con:
+            record_quota(con, "south", QuotaReading(looked_at, 200, 150), run_id="r")
+        for said in quotas().values():
+            assert "only live windows are asked before" in said
+
+
 @pytest.mark.parametrize(("hours", "words"), [(-6, "ahead of the server's"), (6, "behind the server's")])
 def test_clocks_that_disagree_are_told(
     hours: int,
@@ -145,6 +216,42 @@ def test_an_env_file_that_others_can_read(
     assert any("chmod 600 .env" in line for line in lines)
     file.chmod(0o600)
     assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+def test_what_runs_have_logged_is_not_for_everybody(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path(".dagster")
+    folder.mkdir()
+    folder.chmod(0o755)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any("chmod 700 .dagster" in line for line in lines)
+    folder.chmod(0o700)
+    assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["store.duckdb", "wolkvox.duckdb"])
+def test_files_in_any_state_are_told_of(
+    name: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Store(tmp_path / "data")
+    put(store, 1)
+    file = store.folder / name
+    before = file.read_bytes()
+    for harm in HARMS:
+        harm(file)
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == 1
+        assert any(line.startswith("WRONG") and "The next run" in line for line in lines), harm
+        file.write_bytes(before)
 
 
 def test_a_sensor_that_waits_for_a_moment_in_the_future(

@@ -389,12 +389,6 @@ def test_a_verdict_is_worth_something_for_a_while() -> None:
     assert trust((at, False), at + duties.FAILED_FOR) is Trust.UNPROVED
 
 
-def test_what_live_windows_need_until_midnight() -> None:
-    assert 288 + 24 <= duties.live_need(BOGOTA, bogota(MONDAY, 0)) <= 345
-    assert 12 <= duties.live_need(BOGOTA, bogota(MONDAY, 23)) <= 15
-    assert duties.live_need(BOGOTA, bogota(MONDAY, 23, 59, 59)) == 0
-
-
 @pytest.mark.parametrize("delay", [timedelta(), MINUTE, 4 * MINUTE])
 def test_the_next_window_is_due_its_delay_after_it_ends(delay: timedelta) -> None:
     for seconds in range(0, 900, 7):

@@ -22,7 +22,7 @@ from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store import Store as Files
-from wolkvox_assets.store.verdicts import QuotaReading
+from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
 from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, make_true
 from wolkvox_assets.usage import Agents, Usage, add_up
 from wolkvox_assets.windows import WINDOW, Range, contiguous
@@ -74,8 +74,8 @@ class Live:
     def _run(self, windows: list[datetime], now: datetime) -> None:
         if not windows:
             return
-        known = (self.reading, self.since_reading) if self.reading else None
-        guard = QuotaGuard(BOGOTA.clock, 0.2, known, windows=len(windows), now=lambda: now)
+        seen = QuotaSeen((self.reading,) if self.reading else (), since=self.since_reading)
+        guard = QuotaGuard(BOGOTA.clock, 0.2, seen, windows=len(windows), now=lambda: now)
         today = BOGOTA.clock.now(now).date()
 
         def count() -> None:

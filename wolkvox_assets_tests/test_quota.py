@@ -1,14 +1,14 @@
 """The reserve of the day's quota is never touched, and looking at the quota is done sparingly."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport, WolkvoxError
 from wolkvox_assets.api.errors import ConnectionFailed, TokenRefused
-from wolkvox_assets.quota import QuotaGuard, ReserveReached, goes_on_at
-from wolkvox_assets.store.verdicts import QuotaReading
+from wolkvox_assets.quota import QuotaGuard, ReserveReached, kept_for_live
+from wolkvox_assets.store.quota_readings import NOTHING_SEEN, QuotaReading, QuotaSeen, Refusal
 from wolkvox_assets.windows import WallClock
 
 BOGOTA = WallClock("America/Bogota")
@@ -37,12 +37,13 @@ class Server:
         *,
         reserve: float = 0.2,
         known: tuple[QuotaReading, int] | None = None,
+        seen: QuotaSeen = NOTHING_SEEN,
         windows: int = 5000,
-        held_back: int = 0,
+        live: int = 0,
     ) -> QuotaGuard:
-        return QuotaGuard(
-            BOGOTA, reserve, known, windows=windows, held_back=lambda: held_back, now=lambda: self.now
-        )
+        if known is not None:
+            seen = QuotaSeen((known[0],), since=known[1])
+        return QuotaGuard(BOGOTA, reserve, seen, windows=windows, live=live, now=lambda: self.now)
 
     def ask(self, guard: QuotaGuard, most: int = 100_000) -> int:
         """Requests until the guard says no, or `most`. A look is a request that is reported as well."""
@@ -106,7 +107,7 @@ def test_a_reading_that_is_known_saves_a_look() -> None:
 def test_another_day_is_another_quota() -> None:
     server = Server(1000, 900, now=NOON + 11 * HOUR + 59 * MINUTE)
     known = (server.reading(), 0)
-    server.now += 2 * MINUTE
+    server.now += 5 * MINUTE
     server.used = 0
     assert server.ask(server.guard(known=known), 100) == 100
     assert server.looks == 1
@@ -155,23 +156,44 @@ def test_where_nothing_is_left_it_looks_once_and_not_again() -> None:
     assert server.looks == 1
 
 
+def test_what_live_windows_need_until_the_renewal() -> None:
+    midnight = NOON + 12 * HOUR
+    assert 288 + 24 <= kept_for_live(NOTHING_SEEN, BOGOTA, midnight, 1) <= 345
+    assert 12 <= kept_for_live(NOTHING_SEEN, BOGOTA, midnight - HOUR, 1) <= 15
+    assert kept_for_live(NOTHING_SEEN, BOGOTA, midnight - timedelta(seconds=1), 5) == 0
+    # Three operations share it, and it is renewed at 18:00.
+    seen = QuotaSeen((QuotaReading(NOON - HOUR, 1000, 1, restarts_at=NOON + 6 * HOUR),))
+    until_midnight = kept_for_live(NOTHING_SEEN, BOGOTA, midnight - 6 * HOUR, 1)
+    assert kept_for_live(seen, BOGOTA, NOON, 3) == 3 * until_midnight
+
+
 def test_requests_are_held_back_for_live_windows() -> None:
     server = Server(1000)
-    server.ask(server.guard(held_back=200))
-    assert 590 <= server.used <= 600
+    kept = 165
+    server.ask(server.guard(live=1))
+    assert 800 - kept - 10 <= server.used <= 800 - kept
     # The live run has them.
     server.ask(server.guard(windows=14))
     assert 790 <= server.used <= 800
-    # With too few for both, live windows have them all.
+    # With too few for both, live windows have them all: those of all operations that share the quota.
+    for live in (1, 2):
+        server = Server(1000, 800 - live * kept)
+        with pytest.raises(ReserveReached, match=f"and {live * kept} for live windows"):
+            server.guard(live=live).check(server.read)
+        server.guard().check(server.read)
+
+
+def test_history_that_stopped_for_live_windows_waits_for_an_hour() -> None:
+    """Although they need a request less every five minutes."""
     server = Server(1000, 700)
-    with pytest.raises(ReserveReached, match="and 200 for its live windows") as stop:
-        server.guard(held_back=200).check(server.read)
-    assert stop.value.live_goes_on
-    assert stop.value.at == NOON
-    server.used = 800
     with pytest.raises(ReserveReached) as stop:
-        server.guard(held_back=200).check(server.read)
-    assert not stop.value.live_goes_on
+        server.guard(live=1).check(server.read)
+    assert stop.value.until == NOON + HOUR
+    assert stop.value.new is not None
+    server.now += 59 * MINUTE
+    with pytest.raises(ReserveReached):
+        server.guard(known=(stop.value.new, 12), live=1).check(server.read)
+    assert server.looks == 1
 
 
 @pytest.mark.parametrize("error", [NotFound, UnknownReport, AnswerUnreadable])
@@ -212,64 +234,72 @@ def test_a_token_that_is_refused_is_heard() -> None:
 
 def test_live_windows_need_less_as_the_day_goes_on() -> None:
     server = Server(1000)
-    held_back = 500
-    guard = QuotaGuard(BOGOTA, 0.2, None, windows=5000, held_back=lambda: held_back, now=lambda: server.now)
-    assert 290 <= server.ask(guard) <= 300
-    held_back = 100
-    server.now += 2 * HOUR
-    assert 390 <= server.ask(guard) <= 400
+    assert 620 <= server.ask(server.guard(live=1)) <= 635
+    server.now += 6 * HOUR
+    assert 70 <= server.ask(server.guard(live=1)) <= 85
 
 
 def test_a_server_that_cannot_say_is_not_asked_again_by_each_run() -> None:
     server = Server(10)
     server.error = NotFound()
-    guard = QuotaGuard(BOGOTA, 0.2, None, in_vain_at=NOON - HOUR, windows=14, now=lambda: server.now)
+    ago = server.now - HOUR
+    guard = server.guard(seen=QuotaSeen(in_vain_at=ago, unreadable_at=ago), windows=14)
     assert server.ask(guard, 50) == 50
     assert server.looks == 0
     server.now += 6 * HOUR
     assert server.ask(guard, 50) == 50
     assert server.looks == 1
-    # A reading of the same day still counts meanwhile, one of another day doesn't.
-    server = Server(1000, 800)
-    for ago, expected in ((2 * HOUR, 0), (30 * HOUR, 20)):
-        known = (QuotaReading(NOON - ago, 1000, 800), 0)
-        guard = QuotaGuard(BOGOTA, 0.2, known, in_vain_at=NOON - HOUR, windows=14, now=lambda: server.now)
-        assert server.ask(guard, 20) == expected
+
+
+@pytest.mark.parametrize("error", [NotFound, ConnectionFailed])
+def test_a_reading_still_counts_when_the_next_look_is_in_vain(error: Callable[..., WolkvoxError]) -> None:
+    """Also past the operation's midnight: whether the server's day is over is not known. Not past a whole day."""
+    midnight = NOON + 12 * HOUR
+    server = Server(1000, 800, now=midnight + 10 * MINUTE)
+    server.error = error()
+    assert server.ask(server.guard(known=(server.reading(2 * HOUR), 0)), 20) == 0
+    assert server.looks == 1
+    assert server.ask(server.guard(known=(server.reading(24 * HOUR), 0)), 20) == 20
+    # With something left it goes on, and stops where that is used up by its own count.
+    server = Server(1000, 700, now=midnight + 10 * MINUTE)
+    server.error = error()
+    assert 90 <= server.ask(server.guard(known=(server.reading(2 * HOUR), 0))) <= 100
+    assert server.looks <= 3
+
+
+def test_what_cannot_be_read_is_said_once() -> None:
+    server = Server(1000)
+    server.error = AnswerUnreadable("Row 1 of 'data', column 'token_limit' is 0.")
+    guard = server.guard()
+    server.ask(guard, 1)
+    said = guard.warning()
+    assert said is not None
+    assert "the reserve of 20% is not kept" in said
+    assert "token_limit" in said
+    server.ask(guard, 100)
+    assert guard.warning() is None
+    # The next run has it from the store.
+    ago = server.now - HOUR
+    said = server.guard(seen=QuotaSeen(in_vain_at=ago, unreadable_at=ago)).warning()
+    assert said is not None
+    assert "asked at 2026-11-16 16:00 UTC" in said
+    # One that was read, or can be, says nothing.
+    assert server.guard(known=(server.reading(), 0)).warning() is None
+    server.error = None
+    server.ask(guard := server.guard(), 1)
+    assert guard.warning() is None
+
+
+def test_a_refusal_of_a_moment_ago_is_not_asked_for_again() -> None:
+    """By another operation, or another token, with the same quota."""
+    server = Server(1000)
+    seen = QuotaSeen(refusals=(Refusal(NOON - 10 * MINUTE),))
+    with pytest.raises(ReserveReached, match="the server said at 2026-11-16 16:50 UTC that") as stop:
+        server.guard(seen=seen).check(server.read)
+    assert stop.value.until == NOON + 50 * MINUTE
     assert server.looks == 0
-
-
-@pytest.mark.parametrize(
-    ("stopped", "again"),
-    [((4, 59), (5, 5)), ((5, 0), (5, 5)), ((5, 5), (6, 5)), ((12, 30), (13, 5)), ((23, 6), (24, 5))],
-)
-def test_a_used_up_quota_is_looked_at_once_an_hour(stopped: tuple[int, int], again: tuple[int, int]) -> None:
-    """Whatever day the server counts, and however late it begins its count anew."""
-    day = datetime(2026, 11, 17, tzinfo=UTC)
-    at = day + stopped[0] * HOUR + stopped[1] * MINUTE
-    turn = day + again[0] * HOUR + again[1] * MINUTE
-    assert goes_on_at(at) == turn
-    assert goes_on_at(at.astimezone(timezone(timedelta(hours=-5)))) == turn
-
-
-@pytest.mark.parametrize("reset", [0, 1, 5, 19], ids=lambda hour: f"{hour} h UTC")
-def test_a_count_that_begins_anew_at_any_hour_is_used_within_the_hour(reset: int) -> None:
-    """The operation's midnight is 5:00 UTC: an hour late, or another time zone's day."""
-    now = datetime(2026, 11, 16, 18, tzinfo=UTC)
-    server = Server(1000, used=1000, now=now)
-    begins = now.replace(hour=reset) + (timedelta(days=1) if reset <= 18 else timedelta())
-    looks = 0
-    while server.now < begins + timedelta(minutes=6):
-        guard = server.guard()
-        with pytest.raises(ReserveReached):
-            guard.check(server.read)
-        looks += 1
-        server.now = goes_on_at(server.now)
-        if server.now >= begins:
-            server.used = 0
-            break
-    assert server.now < begins + HOUR
-    server.guard().check(server.read)
-    assert looks <= 24
+    server.now = stop.value.until
+    assert server.ask(server.guard(seen=seen), 10) == 10
 
 
 def test_a_reading_of_the_future_is_not_believed() -> None:

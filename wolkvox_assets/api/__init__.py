@@ -6,6 +6,7 @@ environment. Start with `client.py`; `errors.py` opens with the tree of what can
 
 from wolkvox_assets.api.client import LONG_RANGE, MAX_RANGE, RequestRecord, WolkvoxClient
 from wolkvox_assets.api.errors import (
+    QUOTA_USED_UP,
     AnswerTooLarge,
     AnswerUnreadable,
     CertificateRefused,
@@ -37,6 +38,7 @@ from wolkvox_assets.api.retries import RetryPolicy
 __all__ = [
     "LONG_RANGE",
     "MAX_RANGE",
+    "QUOTA_USED_UP",
     "Answer",
     "AnswerTooLarge",
     "AnswerUnreadable",

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
@@ -28,6 +28,7 @@ from pydantic import SecretStr
 from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from wolkvox_assets.api.body import Body, TooHeavy
 from wolkvox_assets.api.deadline import Deadline, watched
 from wolkvox_assets.api.errors import (
     EMPTY_RANGE,
@@ -61,6 +62,7 @@ from wolkvox_assets.api.parsing import (
 from wolkvox_assets.api.redaction import Redactor
 from wolkvox_assets.api.retries import Patience, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.plain_text import quoted, visible
 from wolkvox_assets.windows import Range
 
 logger = logging.getLogger(__name__)
@@ -74,6 +76,10 @@ LONG_RANGE = timedelta(days=1)
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """The largest answer [D+], after decompression."""
 
+# What `Content-Encoding` may be: what we ask for, nothing, and a name that some servers take for one. An encoding of an
+# encoding (a small bomb that holds a large one) is none of these.
+ENCODINGS = {"", "gzip", "x-gzip", "deflate", "identity", "utf-8"}
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 65.0  # the API gives up on a request itself after 60 s [D+]
 # From sending to the last byte: the read timeout starts anew with each byte, so a server that drips would
@@ -81,6 +87,7 @@ READ_SECONDS = 65.0  # the API gives up on a request itself after 60 s [D+]
 ANSWER_SECONDS = 120.0
 
 BODY_KEPT = 64 * 1024  # characters of a body in a RequestRecord
+_OVER_THE_EDGE = 64 * 1024  # bytes behind them, so that a token there is seen whole
 BODY_IN_ERROR = 2_000
 
 # A stand-in is reached directly, also on a machine whose environment names a proxy for everything.
@@ -178,7 +185,7 @@ class WolkvoxClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the kept connection. A client that is asked again opens a new one."""
+        """Lets go of what is open. A client that is asked again opens a new one."""
         self._session.close()
 
     def agent_9(self, stretch: Range, /, *, requests: int | None = None) -> Answer:
@@ -276,8 +283,9 @@ class WolkvoxClient:
             started = self._clock()
             patience.excuse(started - waiting_since)
             requested_at = self._now()
-            reply = self._send(asked, started, patience.remaining)
+            came = self._send(asked, started, patience.remaining)
             seconds = self._clock() - started
+        reply = self._reply(came)
         if self._on_request:
             self._on_request(
                 RequestRecord(
@@ -290,25 +298,20 @@ class WolkvoxClient:
                     msg=reply.msg if reply.failure is None else reply.failure.detail,
                     records=reply.envelope.records if reply.envelope else None,
                     seconds=seconds,
-                    body=None if reply.status is None else reply.text[:BODY_KEPT],
+                    body=None if reply.status is None else reply.text,
                     server_time=reply.server_time,
                 )
             )
         return reply
 
-    def _send(self, asked: Asked, started: float, remaining: float) -> "_Reply":
+    def _send(self, asked: Asked, started: float, remaining: float) -> "_Came":
         page = "information" if asked.api == "token_info" else "reports_manager"
         params = {"api": asked.api}
         if asked.date_ini and asked.date_end:
             params |= {"date_ini": asked.date_ini, "date_end": asked.date_end}
         # The deadline is a total, so the last attempt may get less than a whole read timeout.
         time_left = max(1.0, remaining)
-        status: int | None = None
-        retry_after: float | None = None
-        location = ""
-        server_time: datetime | None = None
-        body = bytearray()
-        failure: WolkvoxError | None = None
+        came = _Came()
         with Deadline(min(ANSWER_SECONDS, time_left)) as deadline:
             try:
                 response = self._session.get(
@@ -320,72 +323,89 @@ class WolkvoxClient:
                     allow_redirects=False,
                 )
                 with closing(response):
-                    status = response.status_code
-                    retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
-                    location = response.headers.get("Location", "")
-                    server_time = http_date(response.headers.get("Date"))
-                    # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
-                    while chunk := response.raw.read1(64 * 1024, decode_content=True):
-                        body += chunk
-                        if len(body) > MAX_ANSWER_BYTES:
-                            failure = AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
-                            break
+                    came.status = response.status_code
+                    came.retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
+                    came.location = self._redact(response.headers.get("Location", ""))[:200]
+                    came.server_time = http_date(response.headers.get("Date"))
+                    came.failure = self._receive(response, came.body, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
-                failure = self._connection_error(problem, status)
+                came.failure = self._connection_error(problem, came.status)
+            finally:
+                # What a server sends unasked after an answer must not be there when the next one is waited for: it
+                # would pass for it, since answers don't say which range they are of.
+                self._session.close()
         if deadline.is_over:
             # Whatever it looks like: an answer without a length ends just so.
-            late = TimedOut if status is None else TooSlow
-            failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
-        return self._reply(status, bytes(body), retry_after, location, server_time, failure)
+            late = TimedOut if came.status is None else TooSlow
+            came.failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
+        return came
+
+    def _receive(self, response: requests.Response, body: Body, deadline: Deadline) -> WolkvoxError | None:
+        """Adds to the body what arrives; what keeps it from being whole."""
+        encoding = response.headers.get("Content-Encoding", "").strip().casefold()
+        if encoding not in ENCODINGS:
+            return ServerFault(
+                f"The answer is encoded as {quoted(self._redact(encoding))}, which was not asked for."
+            )
+        # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
+        while not deadline.is_over and (chunk := response.raw.read1(64 * 1024, decode_content=True)):
+            body.add(chunk)
+            if len(body) > MAX_ANSWER_BYTES:
+                return AnswerTooLarge(f"It has more than {MAX_ANSWER_BYTES} bytes.")
+        return None
 
     def _connection_error(self, problem: Exception, status: int | None) -> WolkvoxError:
         """Our own error for what requests raised. Keeps its text and nothing else: it holds the headers."""
         # What counts stands at the end: 'HTTPSConnectionPool(…): … (Caused by ConnectTimeoutError(…))'
         reason = str(problem).rpartition("(Caused by ")[2].removesuffix(")")
-        text = f"{type(problem).__name__}: {self._redact(reason)[:500]}"
+        text = f"{type(problem).__name__}: {visible(self._redact(reason)[:500])}"
         if isinstance(problem, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
             return CertificateRefused(f"({text})")
+        if isinstance(problem, urllib3.exceptions.DecodeError):
+            return ServerFault(f"The answer can't be unpacked ({text}).")
         if status is not None:  # there was an answer, so the network lets us through
             return ServerFault(f"The answer was cut off ({text}).")
         if isinstance(problem, requests.exceptions.ReadTimeout):
             return TimedOut(f"({text})")
         return ConnectionFailed(f"({text})")
 
-    def _reply(
-        self,
-        status: int | None,
-        body: bytes,
-        retry_after: float | None,
-        location: str,
-        server_time: datetime | None,
-        failure: WolkvoxError | None,
-    ) -> "_Reply":
-        """The bytes as text, without the token, and opened as far as that goes."""
-        if failure is not None:
-            # Of a body that is given up only the part that is kept needs to be text: it may be 256 MB.
-            body = body[: BODY_KEPT * 4]
-        text = self._redact(body.decode("utf-8-sig", "replace"))
-        envelope, flaw = None, failure
+    def _reply(self, came: "_Came") -> "_Reply":
+        """The bytes without the token, and opened as far as that goes."""
+        if came.failure is not None:
+            came.body.cut(BODY_KEPT * 4 + _OVER_THE_EDGE)
+        came.body.redact(self._redact)
+        envelope, flaw = None, came.failure
         if flaw is None:
             try:
-                envelope = open_envelope(text)
-                body.decode("utf-8-sig")
+                envelope = open_envelope(came.body.json())
             except NotWhole as problem:
                 flaw = ServerFault(f"The body is unusable: {problem}.")
             except NotAsAgreed as problem:
                 flaw = AnswerUnreadable(f"The body is unusable: {problem}.")
-            except UnicodeDecodeError as problem:
-                flaw = AnswerUnreadable(f"The body is no UTF-8 (byte {problem.start}).")
+            except TooHeavy as problem:
+                flaw = AnswerTooLarge(f"The body was not opened: {problem}.")
         return _Reply(
-            status=status,
-            text=text,
+            status=came.status,
+            text=came.body.beginning(BODY_KEPT),
             envelope=envelope,
-            failure=failure,
+            failure=came.failure,
             flaw=flaw,
-            retry_after=retry_after,
-            location=self._redact(location)[:200],
-            server_time=server_time,
+            retry_after=came.retry_after,
+            location=came.location,
+            server_time=came.server_time,
         )
+
+
+@dataclass(slots=True)
+class _Came:
+    """What came back, as it came. `failure`: why it is not whole."""
+
+    status: int | None = None
+    body: Body = field(default_factory=Body, repr=False)
+    retry_after: float | None = None
+    location: str = ""
+    server_time: datetime | None = None
+    failure: WolkvoxError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +438,7 @@ def _judge(reply: _Reply) -> Envelope:
         msg = reply.text  # a refusal in plain words
     elif status == 200:
         if reply.envelope.code is None:
-            raise AnswerUnreadable("The body has no usable 'code'.")
+            raise AnswerUnreadable("The body has no 'code' that is a whole number.")
         if reply.envelope.code == 200:
             if reply.envelope.error is not None:
                 return _despite_code_200(reply.envelope, reply.envelope.error)
@@ -440,13 +460,15 @@ def _despite_code_200(envelope: Envelope, error: str) -> Envelope:
     if words <= {"not found", EMPTY_RANGE} and EMPTY_RANGE in words and not envelope.records:
         return Envelope(code=404, msg=envelope.msg, data=[])
     outcome = outcome_in(error) or outcome_in(envelope.msg) or ServerFault
-    raise outcome(f"It reports an error inside a 200: {error!r}.")
+    raise outcome(f"It reports an error inside a 200: {quoted(error)}.")
 
 
 def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:
     status, flaw = reply.status or 0, reply.flaw
-    if 300 <= status <= 399:  # before all else: however its body ended, it must not be asked again
-        raise RedirectRefused(f"It points to {reply.location!r}." if reply.location else "")
+    if (
+        300 <= status <= 399 and status != 304
+    ):  # before all else: however its body ended, it must not be asked again
+        raise RedirectRefused(f"It points to {quoted(reply.location)}." if reply.location else "")
     if reply.failure is not None:
         raise reply.failure
     beginning = reply.text.lstrip()[:1]
@@ -517,13 +539,15 @@ class _NoAuth(AuthBase):
 
 
 def _session(server: str, token: SecretStr) -> requests.Session:
-    """One session with keep-alive."""
+    """A session; each request has a connection of its own (see `_send`), and says so."""
     session = _NoRedirects()
     watched(session)
     session.auth = _NoAuth()
     session.headers.update(
         {
             "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Connection": "close",
             "User-Agent": "wolkvox-assets",
             "wolkvox-token": token.get_secret_value(),
             "wolkvox_server": server,

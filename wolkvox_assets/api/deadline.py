@@ -3,21 +3,23 @@
 What belongs here: ending a connection when its time is up. What doesn't: how much time there is (`client.py`).
 
 A timeout of requests starts anew with each byte, also within a status line, a header, a chunk's extension or a gzip
-member without content. So a watchdog shuts the connection down from outside, which ends any read or write at once.
-Only looking up a name can't be ended so; the resolver has timeouts of its own.
+member without content. So a watchdog shuts the connection down from outside, which ends any read or write at once,
+a TLS handshake's and a proxy's answer to CONNECT included. Two things come before there is a connection, and can't be
+ended so: looking up a name, for which the resolver has timeouts of its own, and connecting, which takes up to
+`client.CONNECT_SECONDS` for each of the name's addresses.
 """
 
 import os
 import socket
 import threading
 from contextlib import suppress
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, PoolManager
 
 _current = threading.local()
 
@@ -75,11 +77,11 @@ class WatchedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _watch_pools(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _watch_pools(manager)
         return manager
 
 
@@ -89,40 +91,27 @@ def watched(session: requests.Session) -> None:
         session.mount(scheme, WatchedAdapter())
 
 
-def _watch(connection: socket.socket | None) -> None:
-    deadline: Deadline | None = getattr(_current, "deadline", None)
-    if deadline is not None and connection is not None:
-        deadline.watch(connection)
+class _Watched:
+    """Mixed into a kind of connection: directly, or by one of the kinds of proxies."""
 
-
-class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        _watch(connection)
+        connection: socket.socket = super()._new_conn()  # type: ignore[misc]
+        deadline: Deadline | None = getattr(_current, "deadline", None)
+        if deadline is not None:
+            deadline.watch(connection)
         return connection
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _watch(self.sock)  # a connection that was kept
-        super().request(*args, **kwargs)
+
+def _watch_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {
+        scheme: _watched_pool(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
 
 
-class _SecureConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        _watch(connection)
-        return connection
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _watch(self.sock)
-        super().request(*args, **kwargs)
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS: dict[str, Any] = {"http": _Pool, "https": _SecurePool}
+@cache
+def _watched_pool(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """The same kind of pool, whose connections are watched."""
+    if issubclass(pool.ConnectionCls, _Watched):
+        return pool
+    connection = type(f"Watched{pool.ConnectionCls.__name__}", (_Watched, pool.ConnectionCls), {})
+    return type(f"Watched{pool.__name__}", (pool,), {"ConnectionCls": connection})

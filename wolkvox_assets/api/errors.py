@@ -15,7 +15,7 @@
      │    ├── AnswerTooLarge        over the API's own limits: ask for a shorter range
      │    ├── AnswerUnreadable      whole, but not what the contract says; `.agent`, `.column`
      │    └── UnexpectedStatus      any other status
-     ├── QuotaUsedUp            403: stop until the operation's next day
+     ├── QuotaUsedUp            403: stop; when to look again is not for the client to say
      └── Transient              asked again by the client; raised when that did not help; `.retry_after`
           ├── TooManyAtOnce         403: someone else uses the token now
           ├── Unavailable           403 with a text nobody published: backup or maintenance
@@ -307,6 +307,7 @@ class Rule:
 
 
 EMPTY_RANGE = "validate dates entered"
+QUOTA_USED_UP = "token limit exceeded"
 
 # The first that fits counts.
 ERROR_TABLE = (
@@ -314,7 +315,7 @@ ERROR_TABLE = (
     Rule(400, "some parameters are required", MissingParameters),
     Rule(401, "please enter the wolkvox-token", TokenMissing),
     Rule(403, "please validate token", TokenRefused),
-    Rule(403, "token limit exceeded", QuotaUsedUp),
+    Rule(403, QUOTA_USED_UP, QuotaUsedUp),
     Rule(403, "exceeds the limit of simultaneous requests", TooManyAtOnce),
     Rule(403, "", Unavailable),
     # Reads like a bad request and is not one: a Sunday, a holiday, 3 a.m. [F]

@@ -1,4 +1,4 @@
-"""From the text of an answer to numbers, or to an error that says where it is wrong.
+"""From the bytes of an answer to numbers, or to an error that says where it is wrong.
 
 What belongs here: the shape of each answer, strictly, and the report's own quirks (one name twice). What
 doesn't: what a status means (`errors.py`), which row is a total (`total_row.py`), sending (`client.py`),
@@ -7,7 +7,6 @@ storing. Errors raised here say what is wrong and where in the answer; the clien
 Never a silent zero: a duration is zero where the contract says so (blank, null), and else an error.
 """
 
-import json
 import re
 import reprlib
 import unicodedata
@@ -15,9 +14,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
+import jiter
 from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
 
+from wolkvox_assets.api.body import weigh
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
+from wolkvox_assets.plain_text import quoted, visible
 from wolkvox_assets.usage import NOTHING, Usage, add_up
 
 MAX_RECORDS = 60_000
@@ -26,6 +28,8 @@ MAX_RECORDS = 60_000
 # For values in messages: short whatever came, and not to be broken by how deeply it is nested.
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
+
+_COLUMNS_NOTED = 10  # unknown ones, of one answer
 
 _LARGEST = 2**31 - 1  # the columns it ends in are 32-bit INTEGERs
 
@@ -81,17 +85,19 @@ class Quota:
 
 
 class NotWhole(ValueError):
-    """The text is no JSON, or stops before its end: a web page, a cut-off answer."""
+    """The body is no JSON, or stops before its end: a web page, a cut-off answer."""
 
 
 class NotAsAgreed(ValueError):
-    """The text is whole, and still nothing the contract describes."""
+    """The body is whole, and still nothing the contract describes."""
 
 
 def _code(value: object) -> int | None:
     """A number on some servers, a string on others [D+][F]."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return value if 0 <= value < 10**9 else None
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return int(value)
     return None
@@ -101,8 +107,8 @@ def _text(value: object) -> str | None:
     """Any value as text that can be written anywhere (a lone surrogate cannot)."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else _shown(value)
-    return text.encode("utf-8", "replace").decode()[:1000]
+    text = value[:1000] if isinstance(value, str) else _shown(value)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _error(value: object) -> str | None:
@@ -110,7 +116,7 @@ def _error(value: object) -> str | None:
     if value is None or value is False or value in ([], {}) or (type(value) in (int, float) and value == 0):
         return None
     text = _text(value) or ""
-    return None if text.strip().casefold() in {"", "null", "none", "false"} else text
+    return None if text.strip().casefold() in {"", "-", "null", "none", "false"} else text
 
 
 class Envelope(BaseModel):
@@ -126,8 +132,8 @@ class Envelope(BaseModel):
         rows = self._listed()
         return None if rows is None else len(rows)
 
-    def rows(self) -> list[object]:
-        """`data`, which an answer must have."""
+    def hand_over(self) -> list[object]:
+        """`data`, which an answer must have. It is the caller's from now on, and what is read of it can be let go."""
         rows = self._listed()
         if rows is None:
             raise AnswerUnreadable(f"'data' is no list but {_shown(self.data)}.")
@@ -135,6 +141,7 @@ class Envelope(BaseModel):
             raise AnswerTooLarge(
                 f"It has {len(rows)} records, the limit is {MAX_RECORDS}: some may be missing."
             )
+        self.data = None
         return rows
 
     def _listed(self) -> list[object] | None:
@@ -145,8 +152,11 @@ class Envelope(BaseModel):
             return [] if _claimed(self.msg) == 0 else None
         if not isinstance(self.data, dict):
             return None
-        if all(re.fullmatch(r"[0-9]{1,9}", key) for key in self.data):
+        numbered = [key for key in self.data if re.fullmatch(r"[0-9]{1,9}", key)]
+        if len(numbered) == len(self.data):
             return [self.data[key] for key in sorted(self.data, key=int)]
+        if numbered:
+            return None  # one row, or several? Whichever were taken, the other would be lost
         return [self.data] if self.data.keys() & {"agent_name", "token_limit"} else None
 
 
@@ -156,19 +166,44 @@ def _claimed(msg: str | None) -> int | None:
     return int(said[1]) if said else None
 
 
-def open_envelope(text: str) -> Envelope:
-    """Raises `NotWhole` or `NotAsAgreed`."""
+# What the parser says of JSON that is whole and cannot be read for sure, and what it means.
+_NOT_FOR_SURE = {
+    "recursion limit exceeded": "it is nested too deeply",
+    "number out of range": "it holds a number of thousands of digits",
+    "Detected duplicate key": "it names one thing twice",
+    "hex escape": "it holds half a character (a lone surrogate)",
+    "invalid unicode code point": "it is no UTF-8",
+}
+
+
+def open_envelope(body: bytes) -> Envelope:
+    """Raises `NotWhole`, `NotAsAgreed` or `TooHeavy`."""
+    weigh(body)
     try:
-        body = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise NotWhole(f"it is no JSON, or cut off ({error})") from None
-    except RecursionError:
-        raise NotAsAgreed("it is nested too deeply") from None
-    except ValueError:  # Python converts no number of more than 4300 digits
-        raise NotAsAgreed("it holds a number of thousands of digits") from None
-    if not isinstance(body, dict):
-        raise NotAsAgreed(f"it is no JSON object but {_shown(body)}")
-    return Envelope.model_validate(body)
+        opened = jiter.from_json(body, catch_duplicate_keys=True)
+    except ValueError as problem:
+        said = str(problem)
+        where = f"{visible(said[-200:])}{_around(body, said)}"
+        for words, meaning in _NOT_FOR_SURE.items():
+            if words in said:
+                raise NotAsAgreed(f"{meaning} ({where})") from None
+        raise NotWhole(f"it is no JSON, or cut off ({where})") from None
+    if not isinstance(opened, dict):
+        raise NotAsAgreed(f"it is no JSON object but {_shown(opened)}")
+    return Envelope.model_validate(opened)
+
+
+def _around(body: bytes, said: str) -> str:
+    """What stands before the place where the parser stopped."""
+    place = re.search(r"line ([0-9]{1,4}) column ([0-9]+)$", said)
+    if not place:
+        return ""
+    start = 0
+    for _ in range(int(place[1]) - 1):
+        start = body.index(b"\n", start) + 1
+    end = start + int(place[2])
+    before = body[max(start, end - 60) : end].decode("utf-8", "replace")
+    return f", after {quoted(before)}" if before else ""
 
 
 # --- one row of agent_9 ---
@@ -224,8 +259,10 @@ def name_of(value: object) -> str:
         return ""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _string(value)
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise ValueError("is half a character (a lone surrogate)")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is half a character (a lone surrogate)") from None
     return name
 
 
@@ -277,8 +314,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _read_rows(model: type[_Model], raw: list[object]) -> list[_Model]:
+    """Lets go of each row of `raw` when it is read: they may be hundreds of MB."""
     rows = []
     for number, item in enumerate(raw, start=1):
+        raw[number - 1] = None
         try:
             rows.append(model.model_validate(item))
         except ValidationError as error:
@@ -299,7 +338,7 @@ def _row_error(
     agent = _text(item.get("agent_name")) or ""
     wrong = "is missing" if kind == "missing" else f"{context.get('error', kind)}: {_shown(item.get(column))}"
     return AnswerUnreadable(
-        f"Row {number} of 'data', agent {agent[:100]!r}, column {column!r} {wrong}.",
+        f"Row {number} of 'data', agent {quoted(agent)}, column {column!r} {wrong}.",
         agent=agent,
         column=column,
     )
@@ -318,21 +357,25 @@ def read_agent_9(envelope: Envelope) -> Answer:
 
     Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, `RowsMissing`.
     """
-    raw = envelope.rows()
+    raw = envelope.hand_over()
+    columns = {column for row in raw if isinstance(row, dict) for column in row} - _Row.model_fields.keys()
     rows = _read_rows(_Row, raw)
     notes = _checked_against_msg(envelope.msg, rows)
     notes += _differing_totals(rows)
-    columns = {column for row in raw if isinstance(row, dict) for column in row} - _Row.model_fields.keys()
     notes += [
-        Note("unknown_columns", f"There is a column nobody has described: {c!a}.") for c in sorted(columns)
+        Note("unknown_columns", f"There is a column nobody has described: {quoted(column)}.")
+        for column in sorted(columns)[:_COLUMNS_NOTED]
     ]
 
     answer = Answer(tuple((row.agent_name, row.usage) for row in rows), tuple(notes), records=len(rows))
     times = Counter(name for name, _ in answer.rows)
+    added_up = answer.agents
     for name in [name for name, count in times.items() if count > 1]:
-        if max(answer.agents[name]) > _LARGEST:
-            raise AnswerUnreadable(f"The rows of agent {name!r} add up to more than {_LARGEST}.", agent=name)
-        notes.append(Note("duplicate_name", f"{times[name]} rows have the name {name!r}: added up."))
+        if max(added_up[name]) > _LARGEST:
+            raise AnswerUnreadable(
+                f"The rows of agent {quoted(name)} add up to more than {_LARGEST}.", agent=name
+            )
+        notes.append(Note("duplicate_name", f"{times[name]} rows have the name {quoted(name)}: added up."))
     return replace(answer, notes=tuple(notes))
 
 
@@ -342,7 +385,7 @@ def _differing_totals(rows: list[_Row]) -> list[Note]:
     if not odd:
         return []
     examples = "; ".join(
-        f"{r.agent_name!r}: {r.total_time}, not {r.hold_time} + {r.mute_time}" for r in odd[:3]
+        f"{quoted(r.agent_name)}: {r.total_time}, not {r.hold_time} + {r.mute_time}" for r in odd[:3]
     )
     more = "; …" if len(odd) > 3 else ""
     return [
@@ -385,14 +428,25 @@ def _number_or_text(value: object) -> int | str:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else text.strip()
 
 
+_MOST_HOURS = 25  # of a day in which clocks go back
+
+
 def _hours(value: object) -> float | None:
-    """Advice: what can't be read is not there."""
+    """Advice: what can't be read, or can't be, is not there."""
     text = (_text(value) or "").strip()
-    return float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) else None
+    hours = float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) else None
+    return hours if hours is not None and hours <= _MOST_HOURS else None
+
+
+def _limit(value: object) -> int:
+    limit = count_of(value)
+    if limit == 0:
+        raise ValueError("is no number of requests a day")
+    return limit
 
 
 class _QuotaRow(BaseModel):
-    token_limit: _Count
+    token_limit: Annotated[int, BeforeValidator(_limit)]
     token_use_today: _Count
     all_token_today: _Count
     # The contract does not say whether it is a number, and nothing depends on it.
@@ -402,7 +456,7 @@ class _QuotaRow(BaseModel):
 
 def read_token_info(envelope: Envelope) -> Quota:
     """The quota, in `data[0]`. Raises `AnswerUnreadable` (`.column`)."""
-    first = envelope.rows()[:1]
+    first = envelope.hand_over()[:1]
     if not first:
         raise AnswerUnreadable("'data' has no row.")
     row = _read_rows(_QuotaRow, first)[0]

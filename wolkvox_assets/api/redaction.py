@@ -1,7 +1,7 @@
-"""Takes the token out of texts that are kept: bodies, messages, errors.
+"""Takes the token out of all that comes from a server: bodies, and the texts of errors.
 
-What belongs here: finding the token in a text, however it was escaped on its way. What doesn't:
-deciding which texts are kept (`client.py`: all of them pass through here).
+What belongs here: finding the token, however it was escaped on its way. What doesn't: deciding what passes
+through here (`client.py`: everything does).
 """
 
 import html
@@ -13,24 +13,34 @@ REDACTED = "[token]"
 
 
 class Redactor:
-    """Replaces the token in a text. Its own repr shows nothing of it.
+    """Replaces the token. Its own repr shows nothing of it.
 
     A server may echo the header in a JSON string, a URL or a page, so each character is also looked for as
     `\\/`, `\\u002f`, `%2f` and `&amp;`.
     """
 
     def __init__(self, token: SecretStr) -> None:
-        self._pattern = re.compile("".join(_any_spelling(c) for c in token.get_secret_value()))
+        pattern = "".join(_any_spelling(c) for c in token.get_secret_value())
+        self._in_text, self._in_bytes = re.compile(pattern), re.compile(pattern.encode())
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub(REDACTED, text)
+        return self._in_text.sub(REDACTED, text)
+
+    def in_place(self, view: memoryview) -> None:
+        """The same for bytes that may be many: they are neither copied nor moved, so what stands for the token is as
+        long as it.
+        """
+        for found in self._in_bytes.finditer(view):
+            start, end = found.span()
+            view[start:end] = REDACTED.encode().ljust(end - start, b".")[: end - start]
 
 
 def _any_spelling(character: str) -> str:
-    number = f"{ord(character):02x}"
+    # Each begins with a fixed character, for which alone `re` can skip fast to where the token may be.
+    number = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(character):02x}")
+    itself = re.escape(character)
     # The longest first: of "&amp;" nothing may stay behind because "&" was found.
-    spellings = [rf"(?i:\\u00{number})", rf"(?i:%{number})"]
+    spellings = [rf"\\u00{number}", rf"%{number}", rf"\\{itself}", itself]
     if (entity := html.escape(character)) != character:
-        spellings.append(re.escape(entity))
-    spellings.append(rf"\\?{re.escape(character)}")
+        spellings.insert(0, re.escape(entity))
     return f"(?:{'|'.join(spellings)})"

@@ -139,9 +139,10 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
 
 
 def http_date(header: str | None) -> datetime | None:
-    """A date of a header (aware); `None` where there is none, or none that can be read."""
+    """A date of a header, in UTC; `None` where there is none, or none that a clock can show."""
     try:
         when = parsedate_to_datetime(header or "")
+        when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000": UTC, from nowhere
     except (ValueError, OverflowError):
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000": UTC, from nowhere in particular
+    return when if 1970 <= when.year < 3000 else None

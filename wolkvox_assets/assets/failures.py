@@ -7,8 +7,8 @@ automation tries again (`pipeline/attempts.py`).
 import dagster as dg
 
 from wolkvox_assets.api import WolkvoxError
-from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.pipeline.attempts import scope_of
+from wolkvox_assets.plain_text import visible
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.assets.plain_text import markdown, visible
 from wolkvox_assets.commit import Batch
+from wolkvox_assets.plain_text import markdown, quoted, visible
 from wolkvox_assets.quota import ReserveReached
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import NOTHING_EVER
-from wolkvox_assets.store.verdicts import Verdict
 from wolkvox_assets.total_row import TotalRow
 from wolkvox_assets.windows import Range
 
@@ -79,7 +79,11 @@ class Progress:
                 f"meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
             )
         for total_row in batch.total_rows:
-            what = "no total row" if total_row.name is None else f"the total row {total_row.name!r}, left out"
+            what = (
+                "no total row"
+                if total_row.name is None
+                else f"the total row {quoted(total_row.name)}, left out"
+            )
             self._log.info(visible(f"It is decided that this server adds {what}. {total_row.evidence}"))
             self._total_row = total_row
         if batch.forgotten:

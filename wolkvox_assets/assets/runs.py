@@ -22,7 +22,7 @@ from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.loading import load
 from wolkvox_assets.pipeline import pauses
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
-from wolkvox_assets.quota import ReserveReached, goes_on_at
+from wolkvox_assets.quota import LOOK_EVERY, ReserveReached, quota_waits
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import known_without_a_row
@@ -63,7 +63,7 @@ def run_over(
                     progress.tell(batch)
     except (ReserveReached, QuotaUsedUp) as stop:
         stopped = stop
-        progress.stopped(stop, goes_on_at(stop.at or clocks.now()))
+        progress.stopped(stop, goes_on_at(site, stop))
     except Exception as error:
         failure = as_failure(error, site.operation.name, work)
         remember_failure(context, site, work, error)
@@ -82,6 +82,14 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
     if without:
         context.log.warning(progress.nothing_ever(without))
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=progress.summary()))
+
+
+def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:
+    """When work that the quota has stopped may go on (aware)."""
+    if isinstance(stop, ReserveReached):
+        return stop.until
+    now = site.now()
+    return quota_waits(site.store, site.operation, now) or now + LOOK_EVERY
 
 
 def remember_failure(context: Context, site: Site, work: Work, error: Exception) -> None:

@@ -68,7 +68,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = location.now()
         dead_runs.end_dead_runs(context.instance)
-        reason = _reason_to_wait(context.instance, store, operation, now)
+        reason = _reason_to_wait(context.instance, location, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
         missing = _unknown(store, operation, now)
@@ -104,12 +104,14 @@ def _config(asset: dg.AssetKey, missing: Sequence[Range]) -> dict[str, object]:
 
 
 def _reason_to_wait(
-    instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime
+    instance: dg.DagsterInstance, location: CodeLocation, operation: Operation, now: datetime
 ) -> str | None:
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
         if windows_key(operation) in (run.asset_selection or ()):
             return f"run {run.run_id} has not ended yet"
-    reason = pauses.reason_to_wait(store, operation, Work.HISTORY, now)
+    reason = pauses.reason_to_wait(
+        location.store, operation, Work.HISTORY, now, location.live_first(operation)
+    )
     if reason is not None:
         return reason
     last = _last_run(instance, operation)
@@ -122,7 +124,7 @@ def _reason_to_wait(
             f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
         )
     # What a run could report of itself is among the pauses already.
-    told = {attempt.run_id for attempt in pauses.open_failures(store, operation)}
+    told = {attempt.run_id for attempt in pauses.open_failures(location.store, operation)}
     died = run.status is dg.DagsterRunStatus.FAILURE and run.run_id not in told
     if died and lately(ended, now, _PAUSE_WHEN_DIED):
         return (

@@ -20,13 +20,12 @@ from wolkvox_assets.assets.failures import as_failure
 from wolkvox_assets.assets.marks import Marks
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.run_tags import WORK
-from wolkvox_assets.assets.runs import finish, remember_failure
+from wolkvox_assets.assets.runs import finish, goes_on_at, remember_failure
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline.pauses import remember_success
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick, next_tick
-from wolkvox_assets.quota import goes_on_at
 from wolkvox_assets.resources import wolkvox_key
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
@@ -107,7 +106,7 @@ class _LiveRun:
         if outcome.waits is not None:
             context.log.info(outcome.waits)
         if outcome.stopped is not None:
-            progress.stopped(outcome.stopped, goes_on_at(outcome.stopped.at or site.now()))
+            progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
             finish(context, site, progress)
         for work in outcome.succeeded - {failed.work for failed in outcome.failed}:

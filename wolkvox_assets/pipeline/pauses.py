@@ -11,6 +11,7 @@ import duckdb
 
 from wolkvox_assets.pipeline.attempts import scope_of, waits_until
 from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.quota import quota_waits
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.attempts import (
@@ -23,8 +24,16 @@ from wolkvox_assets.store.attempts import (
 )
 
 
-def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime) -> str | None:
-    """Why this work should not be tried at `now` (aware), or None where it may be."""
+def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime, live: int) -> str | None:
+    """Why this work should not be tried at `now` (aware), or None where it may be. `live`: how many operations' live
+    windows come first where the quota gets scarce.
+    """
+    until = quota_waits(store, operation, now, 0 if work is Work.LIVE else live)
+    if until is not None:
+        return (
+            f"the day's quota of {operation.name} is used up{'' if work is Work.LIVE else ' but for live windows'}; it "
+            f"is looked at again after {until:%Y-%m-%d %H:%M:%S} UTC"
+        )
     failed = open_failures(store, operation)
     until = waits_until(failed, work, now)
     if until is None:

@@ -16,12 +16,12 @@ from wolkvox_assets.fetching import Fetch
 from wolkvox_assets.loading import Handover
 from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.plan import WindowsPlan, read_judge
-from wolkvox_assets.quota import QuotaGuard
+from wolkvox_assets.quota import QuotaGuard, seen_by
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.sources import claim_before_asking
-from wolkvox_assets.store.verdicts import latest_quota, latest_verdict, quota_asked_in_vain_at
 from wolkvox_assets.sync import Note, Trust
 
 
@@ -39,14 +39,15 @@ class Client:
 class Site:
     """What all work on one operation needs.
 
-    `held_back`: how many requests of the day's quota are left to live windows. `now`: by this machine's clock (aware).
+    `live`: how many operations' live windows come first where the day's quota gets scarce. `now`: by this machine's
+    clock (aware).
     """
 
     operation: Operation
     store: Store
     run_id: str
     open_client: Callable[[Client], WolkvoxClient]
-    held_back: Callable[[], int]
+    live: int
     now: Callable[[], datetime]
 
 
@@ -103,16 +104,13 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
 
 
 def _guard(site: Site, task: Task) -> QuotaGuard:
-    name = site.operation.name
     with site.store.reading() as con:
-        quota = latest_quota(con, name) if con else None
-        in_vain_at = quota_asked_in_vain_at(con, name) if con else None
+        seen = seen_by(con, site.operation, site.now())
     return QuotaGuard(
         site.operation.clock,
         site.operation.quota_reserve,
-        quota,
-        in_vain_at=in_vain_at,
+        seen,
         windows=len(task.windows),
-        held_back=None if task.work is Work.LIVE else site.held_back,
+        live=0 if task.work is Work.LIVE else site.live,
         now=site.now,
     )

@@ -22,10 +22,10 @@ from wolkvox_assets.loading import Handover, load
 from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import days_known, holes, verified
-from wolkvox_assets.store.verdicts import latest_verdict
 from wolkvox_assets.sync import BadAnswers
 from wolkvox_assets.windows import Range
 
@@ -125,7 +125,7 @@ class Tick:
         if not outcome.goes_on:
             return
         try:
-            outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now())
+            outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
             if outcome.waits is not None:
                 return
             windows = due(site, clocks.now())

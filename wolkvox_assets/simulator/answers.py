@@ -23,10 +23,16 @@ Quirk = Literal[
     "odd_names",  # double blanks, blanks at the ends, accents as characters of their own [F]
     "odd_durations",  # plain seconds, MM:SS, and for zero also "", " " and null [?]
     "extra_columns",  # columns that nobody announced [?]
+    "numbers",  # counts as JSON numbers in place of strings [?]
+    "zero_fractions",  # 00:00:50.000000 [?]
+    "dashes",  # "-" for a duration of nothing [D+]
+    "null_data",  # 200 with `data: null` beside "0 records were found" in place of 404 [?]
+    "null_error",  # the text "null" in place of null [D+]
+    "token_info_object",  # token_info with `data` as an object, and the hours to its restart [D+, of the CRM API]
 ]
 QUIRKS: tuple[Quirk, ...] = get_args(Quirk)
 
-Row = dict[str, str | None]
+Row = dict[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def report(
     `total_name`: of the quirk `total_row`. `total_most`: seconds that its durations are cut down to, as a database's
     TIME type does (838:59:59 [?])."""
     if not truth:
-        return _ok([], "empty", quirks) if "empty_list" in quirks else error("empty")
+        return _nothing(quirks, number)
     people = [(name, truth[name]) for name in sorted(truth)]
     if "split_agents" in quirks:
         people = _split_one(people)
@@ -94,16 +100,26 @@ def report(
     return _ok(rows, "ok", quirks)
 
 
-def token_info(limit: int, used_by_token: int, used_by_all: int, quirks: frozenset[Quirk]) -> Answer:
-    """The answer of `token_info`: all strings [D+]."""
+def token_info(
+    limit: int, used_by_token: int, used_by_all: int, hours_to_restart: int, quirks: frozenset[Quirk]
+) -> Answer:
+    """The answer of `token_info`: all strings [D+]. `hours_to_restart`: of the quirk `token_info_object`."""
     row: Row = {
         "description": "Stand-in server",
-        "token_limit": str(limit),
-        "token_use_today": str(used_by_token),
-        "all_token_today": str(used_by_all),
-        "available_consumption_options": str(max(0, limit - used_by_all)),
+        "token_limit": _number(limit, quirks),
+        "token_use_today": _number(used_by_token, quirks),
+        "all_token_today": _number(used_by_all, quirks),
+        "available_consumption_options": _number(max(0, limit - used_by_all), quirks),
     }
+    if "token_info_object" in quirks:
+        return _ok({**row, "hours_to_restart_count": hours_to_restart}, "ok", quirks)
     return _ok([row], "ok", quirks)
+
+
+def _nothing(quirks: frozenset[Quirk], number: int) -> Answer:
+    forms: dict[Quirk, list[Row] | None] = {"empty_list": [], "null_data": None}
+    wanted = [form for quirk, form in forms.items() if quirk in quirks]
+    return _ok(wanted[number % len(wanted)], "empty", quirks) if wanted else error("empty")
 
 
 def duration(seconds: int) -> str:
@@ -111,14 +127,15 @@ def duration(seconds: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def _ok(rows: list[Row], outcome: str, quirks: frozenset[Quirk]) -> Answer:
-    msg = f"{len(rows)} records were found"
+def _ok(data: list[Row] | Row | None, outcome: str, quirks: frozenset[Quirk]) -> Answer:
+    records = 1 if isinstance(data, dict) else len(data or ())
+    msg = f"{records} records were found"
     body = json.dumps(
         {
             "code": "200" if "string_code" in quirks else 200,
-            "error": None,
+            "error": "null" if "null_error" in quirks else None,
             "msg": f" {msg} " if "stray_blanks" in quirks else msg,
-            "data": rows,
+            "data": data,
         },
         ensure_ascii=False,
     )
@@ -127,13 +144,10 @@ def _ok(rows: list[Row], outcome: str, quirks: frozenset[Quirk]) -> Answer:
 
 def _row(name: str, usage: Usage, quirks: frozenset[Quirk], turn: int) -> Row:
     durations = (usage.hold_seconds, usage.mute_seconds, usage.total_seconds)
-    if "odd_durations" in quirks:
-        hold, mute, total = (_odd_duration(seconds, turn + place) for place, seconds in enumerate(durations))
-    else:
-        hold, mute, total = map(duration, durations)
+    hold, mute, total = (_duration(seconds, quirks, turn + place) for place, seconds in enumerate(durations))
     row: Row = {
         "agent_name": name,
-        "count": str(usage.hold_mute_count),
+        "count": _number(usage.hold_mute_count, quirks),
         "hold_time": hold,
         "mute_time": mute,
         "total_time": total,
@@ -158,10 +172,21 @@ def _odd_name(name: str, turn: int) -> str:
     return forms[turn % len(forms)]
 
 
-def _odd_duration(seconds: int, turn: int) -> str | None:
-    forms: list[str | None] = [duration(seconds), str(seconds)]
-    if seconds < 3600:
-        forms.append(f"{seconds // 60:02}:{seconds % 60:02}")
-    if seconds == 0:
-        forms += ["", " ", None]
-    return forms[turn % len(forms)]
+def _number(number: int, quirks: frozenset[Quirk]) -> str | int:
+    return number if "numbers" in quirks else str(number)
+
+
+def _duration(seconds: int, quirks: frozenset[Quirk], turn: int) -> str | None:
+    """One of the forms that the quirks give it, by turns."""
+    forms: list[str | None] = []
+    if "odd_durations" in quirks:
+        forms += [duration(seconds), str(seconds)]
+        if seconds < 3600:
+            forms.append(f"{seconds // 60:02}:{seconds % 60:02}")
+        if seconds == 0:
+            forms += ["", " ", None]
+    if "dashes" in quirks and seconds == 0:
+        forms.append("-")
+    elif "zero_fractions" in quirks:
+        forms.append(f"{duration(seconds)}.000000")
+    return forms[turn % len(forms)] if forms else duration(seconds)

@@ -6,7 +6,9 @@ the JSON names the operation, and without one it is the first.
 """
 
 import json
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,7 +16,7 @@ from starlette.routing import Route
 
 from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.simulator.counters import Counters
-from wolkvox_assets.simulator.endpoints import Api, checked, wall_clock
+from wolkvox_assets.simulator.endpoints import Api, Operation, checked, wall_clock
 
 
 class Control:
@@ -54,6 +56,7 @@ class Control:
                         "now": f"{operation.now(now):%Y%m%d%H%M%S}",
                         "daily_limit": operation.daily_limit,
                         "used_today": operation.used(now).total(),
+                        "quota_restarts_in": operation.restarts_in(now).total_seconds(),
                     }
                     for operation in api.operations
                 ],
@@ -91,7 +94,7 @@ class Control:
         return JSONResponse(self._api.faults.as_json())
 
     async def settings(self, request: Request) -> Response:
-        """Any of latency, maintenance, simultaneous, quirks, total_*; of an operation daily_limit, spend."""
+        """Any of latency, maintenance, simultaneous, quirks, total_*; of an operation daily_limit, spend, quota_*."""
         api = self._api
         try:
             wanted = await _body(request)
@@ -108,15 +111,24 @@ class Control:
                         api.quirks = checked(value)
                     case "total_name" | "total_most":
                         setattr(api, name, value)
-                    case "daily_limit":
-                        operation.daily_limit = int(value)
-                    case "spend":
-                        operation.spend(int(value), api.clock())
                     case _:
-                        return _refused(f"there is no setting {name!r}")
-        except (KeyError, TypeError, ValueError) as wrong:
+                        self._set_quota(operation, name, value)
+        except (KeyError, TypeError, ValueError, OSError) as wrong:  # OSError: a folder of time zones
             return _refused(wrong)
         return JSONResponse({"settings": "as you wish"})
+
+    def _set_quota(self, operation: Operation, name: str, value: Any) -> None:
+        match name:
+            case "daily_limit":
+                operation.daily_limit = int(value)
+            case "quota_timezone":
+                operation.quota_zone = ZoneInfo(value)
+            case "quota_late_seconds":
+                operation.quota_late = timedelta(seconds=float(value))
+            case "spend":
+                operation.spend(int(value), self._api.clock())
+            case _:
+                raise ValueError(f"there is no setting {name!r}")
 
     async def uses(self, request: Request) -> Response:
         """POST adds a use (a late record), DELETE takes one back: agent, at, kind, seconds."""

@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from math import ceil
 from typing import cast
 from urllib.parse import unquote_plus
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,7 +48,8 @@ class Operation:
     """One contact centre on the server, with its tokens and the day's quota they share.
 
     `licences`: × 1,000 requests a day, all tokens together [D+]; by default one for each agent.
-    `daily_limit`: the number of requests itself, where 1,000 are too many for a test.
+    `daily_limit`: the number of requests itself, where 1,000 are too many for a test. `quota_timezone`: whose midnight
+    the day of the quota begins at, by default the centre's [?]; `quota_late`: how long after it.
     """
 
     def __init__(
@@ -56,8 +59,12 @@ class Operation:
         tokens: Iterable[str] = (TOKEN,),
         licences: int | None = None,
         daily_limit: int | None = None,
+        quota_timezone: str | None = None,
+        quota_late: timedelta = timedelta(0),
     ) -> None:
         self.centre = centre or Centre()
+        self.quota_zone = ZoneInfo(quota_timezone) if quota_timezone else self.centre.zone
+        self.quota_late = quota_late
         self.tokens = tuple(tokens)
         self.daily_limit = (
             (licences or len(self.centre.names)) * 1_000 if daily_limit is None else daily_limit
@@ -70,12 +77,21 @@ class Operation:
         return utc.astimezone(self.centre.zone).replace(tzinfo=None, microsecond=0)
 
     def used(self, utc: datetime) -> Counter[str]:
-        """Requests of the operation's day so far, by token. The day begins at the operation's midnight [?]."""
-        today = self.now(utc).date()
+        """Requests of the quota's day so far, by token."""
+        today = self._quota_clock(utc).date()
         if today != self._day:
             self._day = today
             self._used = Counter()
         return self._used
+
+    def restarts_in(self, utc: datetime) -> timedelta:
+        """How long until the quota's next day begins."""
+        clock = self._quota_clock(utc)
+        midnight = clock.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        return midnight.astimezone(UTC) - clock.astimezone(UTC)
+
+    def _quota_clock(self, utc: datetime) -> datetime:
+        return (utc - self.quota_late).astimezone(self.quota_zone)
 
     def spend(self, requests: int, utc: datetime) -> None:
         """As if somebody else had made so many requests today, with a token of their own."""
@@ -227,7 +243,10 @@ class Api:
             return answers.error("quota")
         if page == INFORMATION and seen.api == "token_info":
             used = operation.used(now)
-            return answers.token_info(operation.daily_limit, used[seen.token], used.total(), self.quirks)
+            hours = ceil(operation.restarts_in(now) / timedelta(hours=1))
+            return answers.token_info(
+                operation.daily_limit, used[seen.token], used.total(), hours, self.quirks
+            )
         if page == REPORTS and seen.api == "agent_9":
             return self._agent_9(operation, seen, operation.now(now))
         return answers.error("wrong_api")

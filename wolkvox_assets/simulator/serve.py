@@ -28,16 +28,25 @@ def serve(
     tokens: Iterable[str] = (TOKEN,),
     licences: int | None = None,
     daily_limit: int | None = None,
+    quota_timezone: str | None = None,
+    quota_late_seconds: int = 0,
     quirks: str | Iterable[str] = (),
     faults: Iterable[Fault] = (),
     latency: float = 0.0,
     simultaneous: int = 2,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; says in one line where. The options are those of `Simulator`.
+    """Serves until SIGTERM or SIGINT; says in one line where. The options are those of `Simulator` and `Operation`.
 
     All `tokens` belong to the one operation.
     """
-    operation = Operation(centre, tokens=tokens, licences=licences, daily_limit=daily_limit)
+    operation = Operation(
+        centre,
+        tokens=tokens,
+        licences=licences,
+        daily_limit=daily_limit,
+        quota_timezone=quota_timezone,
+        quota_late=timedelta(seconds=quota_late_seconds),
+    )
     simulator = Simulator(
         operations=[operation],
         quirks=quirks,  # type: ignore[arg-type]  # names from the command line, checked there
@@ -87,6 +96,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--latency", type=float, default=0.0, help="seconds each answer takes (%(default)s)")
     add("--licences", type=int, help="x 1,000 requests a day (one for each agent)")
     add("--daily-limit", type=int, help="requests a day, in place of --licences")
+    add("--quota-timezone", help="the day's quota is renewed at midnight of this time zone (its own)")
+    add("--quota-late-seconds", type=int, default=0, help="and so long after midnight (%(default)s)")
     add("--simultaneous", type=int, default=2, help="requests at once for a token (%(default)s)")
     add(
         "--quirk",
@@ -123,6 +134,8 @@ def run(args: Namespace) -> int:
         tokens=args.token or (TOKEN,),
         licences=args.licences,
         daily_limit=args.daily_limit,
+        quota_timezone=args.quota_timezone,
+        quota_late_seconds=args.quota_late_seconds,
         quirks=args.quirk,
         faults=args.fault,
         latency=args.latency,

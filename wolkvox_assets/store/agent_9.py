@@ -5,7 +5,7 @@ to ask (`sync/`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import resources
 from operator import attrgetter
 from typing import NamedTuple
@@ -69,17 +69,24 @@ _ORDER_KEPT_NS = 86_400 * 10**9
 
 
 def replace_windows(
-    con: duckdb.DuckDBPyConnection, operation: str, windows: Iterable[WindowContent], *, run_id: str
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    windows: Iterable[WindowContent],
+    *,
+    run_id: str,
+    now: datetime | None = None,
 ) -> Replaced:
     """Replace these windows, rows and log together. Of two contents for one window the one that was had later
-    counts, whichever is stored first and whatever the clocks showed.
+    counts, whichever is stored first and whatever the clocks showed. What was fetched after `now` (aware; by default
+    this machine's) was not known, so that to replace it is no correction.
     """
     batch = {w.window_start: w for w in sorted(windows, key=attrgetter("uptime_ns"))}
     if not batch:
         return Replaced([], [])
     newer = _stored_later(con, operation, batch)
     in_order = [batch[start] for start in sorted(batch.keys() - newer)]
-    return Replaced(_replace(con, operation, in_order, run_id) if in_order else [], sorted(newer))
+    credible = credible_until(now or datetime.now(UTC))
+    return Replaced(_replace(con, operation, in_order, run_id, credible) if in_order else [], sorted(newer))
 
 
 def _stored_later(
@@ -105,12 +112,17 @@ def _stored_later(
 
 
 def _replace(
-    con: duckdb.DuckDBPyConnection, operation: str, in_order: Sequence[WindowContent], run_id: str
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    in_order: Sequence[WindowContent],
+    run_id: str,
+    credible: datetime,
 ) -> list[Correction]:
     _take_in(con, operation, in_order, run_id)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
     corrections = con.execute(
-        resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"), span
+        resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"),
+        span | {"credible": credible},
     ).fetchall()
     for table in ("agent_9_windows", "agent_9_window_log", "agent_9_answer_order"):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.
@@ -207,3 +219,30 @@ def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, stretch: Rang
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
             {"operation": operation, "start": stretch.start, "end": stretch.end},
         )
+
+
+def forget_windows_to_come(
+    con: duckdb.DuckDBPyConnection, operation: str, wall: datetime, now: datetime
+) -> set[date]:
+    """Make unknown what was fetched after `now` (aware), of windows that start then (`wall`: on the wall clock)
+    or later. Returns their days. Those that are over are not known either, and stay until they are asked again.
+    """
+    to_come = {"operation": operation, "wall": wall, "credible": credible_until(now)}
+    days = con.execute(
+        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
+        " AND fetched_at > $credible",
+        to_come,
+    ).fetchall()
+    if days:
+        con.execute(
+            "DELETE FROM agent_9_windows WHERE operation = $operation AND window_start IN (SELECT window_start"
+            " FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
+            " AND fetched_at > $credible)",
+            to_come,
+        )
+        con.execute(
+            "DELETE FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
+            " AND fetched_at > $credible",
+            to_come,
+        )
+    return {day for (day,) in days}

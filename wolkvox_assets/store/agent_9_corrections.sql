@@ -1,10 +1,10 @@
--- What the batch changes of windows that are known already. A window that was not known is no correction,
--- nor is content that is the same.
+-- What the batch changes of windows that are known already. A window that was not known is no correction, be it
+-- that it was fetched in the future ($credible), nor is content that is the same.
 INSERT INTO agent_9_corrections BY NAME
 WITH known AS (
     SELECT window_start
     FROM agent_9_window_log
-    WHERE operation = $operation AND window_start BETWEEN $first AND $last
+    WHERE operation = $operation AND window_start BETWEEN $first AND $last AND fetched_at <= $credible
         AND window_start IN (SELECT window_start FROM batch_log)
 ),
 old AS (

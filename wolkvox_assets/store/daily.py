@@ -64,13 +64,20 @@ def rebuild_days(
     return found
 
 
-def days_to_rejudge(con: duckdb.DuckDBPyConnection, operation: str) -> set[date]:
-    """The days whose `complete` no longer follows: the operation's first row ever was stored, or its last is gone."""
+def days_to_rejudge(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[date]:
+    """The days whose totals no longer follow: the operation's first row ever was stored, or its last is gone; or other
+    windows are known than were (what was fetched after `now`, aware, is not), since a clock was wrong or is set right.
+    """
     rows = con.execute(
-        "SELECT local_date FROM operation_hold_mute_daily WHERE operation = $operation"
-        " AND complete <> (windows_known = windows_expected AND (EXISTS (FROM agent_9_windows WHERE operation ="
-        "  $operation) OR EXISTS (FROM agent_9_corrections WHERE operation = $operation)))",
-        {"operation": operation},
+        "WITH known AS (SELECT local_date, COUNT(*)::INTEGER AS windows_known FROM agent_9_window_log"
+        "  WHERE operation = $operation AND fetched_at <= $credible GROUP BY local_date),"
+        " told AS (SELECT local_date, windows_known, windows_expected, complete FROM operation_hold_mute_daily"
+        "  WHERE operation = $operation)"
+        " SELECT local_date FROM told FULL JOIN known USING (local_date)"
+        " WHERE told.windows_known IS DISTINCT FROM known.windows_known"
+        "  OR complete <> (told.windows_known = windows_expected AND (EXISTS (FROM agent_9_windows WHERE operation ="
+        "   $operation) OR EXISTS (FROM agent_9_corrections WHERE operation = $operation)))",
+        {"operation": operation, "credible": credible_until(now)},
     ).fetchall()
     return {day for (day,) in rows}
 

@@ -5,12 +5,12 @@ What belongs here: the errors, and telling DuckDB's and the system's apart. What
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EBUSY, EDQUOT, ENOSPC, EXDEV
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.store.disk import LocksUnusable, require_locks
+from wolkvox_assets.store.disk import LocksUnusable, NotReplaceable, require_locks
 from wolkvox_assets.store.integrity import Damaged, Refused
 
 
@@ -41,7 +41,7 @@ def explained(doing: str, folder: Path, patience_seconds: float) -> Iterator[Non
     """Turns what DuckDB or the system raises inside into a `StoreError`."""
     try:
         yield
-    except (duckdb.Error, OSError, LocksUnusable, Damaged, Refused) as error:
+    except (duckdb.Error, OSError, LocksUnusable, NotReplaceable, Damaged, Refused) as error:
         raise _explained(error, doing, folder, patience_seconds) from error
 
 
@@ -64,10 +64,15 @@ def _explained(error: BaseException, doing: str, folder: Path, patience_seconds:
             "wolkvox.duckdb is as it was. Make room (both files together, and once more the size "
             f"of the larger) and repeat the run: repeating is harmless. ({error})"
         )
-    if isinstance(error, OSError) and error.errno in {EBUSY, EXDEV}:
+    if isinstance(error, NotReplaceable):
         return StoreError(
-            f"{doing}: {error}. What was committed is intact. The file is a mount of its own, and such a file "
-            "can't be replaced: mount its folder instead, then repeat the run."
+            f"{doing}: {error} What was committed is intact, and the published file is as it was. Then repeat the run."
+        )
+    if isinstance(error, OSError) and error.errno in {EACCES, EPERM, EROFS}:
+        return StoreError(
+            f"{doing}: this user may not write there ({error}). What was committed before is intact. Change mode or "
+            f"owner of {folder} and of what lies in it, mount it for writing, or set WOLKVOX_DATA_DIR; then repeat "
+            "the run."
         )
     if isinstance(error, Damaged):
         return StoreError(

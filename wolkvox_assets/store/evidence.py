@@ -50,8 +50,6 @@ def forget_agreements(con: duckdb.DuckDBPyConnection, operation: str, stretches:
 
 def agreed_hours(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> set[datetime]:
     """The starts of the hours of this range that were asked and agreed with all their windows."""
-    if not _is_there(con, "agent_9_agreements"):
-        return set()
     rows = con.execute(
         "SELECT range_start FROM agent_9_agreements WHERE operation = $operation"
         " AND range_start > $start - INTERVAL 1 HOUR AND range_start < $end"
@@ -94,8 +92,6 @@ def take_in(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> N
 
 def resting(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[datetime]:
     """The windows that are left out at `now` (aware): a quarter of an hour, and longer each time, up to a day or so."""
-    if not _is_there(con, "agent_9_left_out"):
-        return set()
     rows = con.execute(
         "SELECT window_start, times, tried_at FROM agent_9_left_out WHERE operation = $operation",
         {"operation": operation},
@@ -107,10 +103,3 @@ def resting(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> se
         for window, times, tried in rows
         if tried <= at < tried + _FIRST_REST * (1 << min(times - 1, _DOUBLINGS))
     }
-
-
-def _is_there(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    # A file of before is read before anything is stored in it.
-    return bool(
-        con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = $table", {"table": table}).fetchone()
-    )

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.store.disk import LocksUnusable, file_system, is_mount, require_locks
+from wolkvox_assets.store.disk import LocksUnusable, access_lost, file_system, obstacle, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError
 from wolkvox_assets.store.files import Store
-from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, inspect
+from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, inspect, log_of
 
 Finding = tuple[bool, str, str]
 """Whether all is well with it, what it is about, and a line that says what to do."""
@@ -42,13 +42,16 @@ def findings(store: Store) -> Iterator[Finding]:
     yield from _contents(store)
     yield from _access(store)
     yield from _replaceable(store.published)
-    for backup in sorted(store.folder.glob("store.duckdb.*")):
-        if ".damaged-" in backup.name or "-backup" in backup.name:
-            yield (
-                True,
-                "files",
-                f"{backup} is an old store that was kept: delete it when you no longer want it",
-            )
+    for backup in _kept(store):
+        yield True, "files", f"{backup} is an old store that was kept: delete it when you no longer want it"
+
+
+def _kept(store: Store) -> list[Path]:
+    return sorted(
+        file
+        for file in store.folder.glob(f"{store.own.name}.*")
+        if ".damaged-" in file.name or "-backup" in file.name
+    )
 
 
 def _contents(store: Store) -> Iterator[Finding]:
@@ -111,8 +114,9 @@ def _version(found: Contents) -> str:
 
 
 def _access(store: Store) -> Iterator[Finding]:
-    if store.own.exists() and (mode := _mode(store.own)) & 0o077:
-        yield False, "store", f"others may read or write {store.own} ({mode:04o}): chmod 600 {store.own}"
+    for file in (store.own, log_of(store.own), *_kept(store)):
+        if file.exists() and (mode := _mode(file)) & 0o077:
+            yield False, "store", f"others may read or write {file} ({mode:04o}): chmod go= {file}"
     if store.published.exists() and (mode := _mode(store.published)) & 0o007:
         yield (
             True,
@@ -135,16 +139,11 @@ def _mode(path: Path) -> int:
 
 
 def _replaceable(published: Path) -> Iterator[Finding]:
-    target = published.resolve()
-    if is_mount(published):
-        yield (
-            False,
-            "published file",
-            f"{target} is a mount of its own, and can't be replaced: mount its folder instead",
-        )
-    elif not target.parent.exists() or not os.access(target.parent, os.W_OK | os.X_OK):
-        yield (
-            False,
-            "published file",
-            f"cannot write in {target.parent}, where {published} points to: the published file can't be replaced",
-        )
+    if why := obstacle(published):
+        yield False, "published file", why
+    elif published.exists() and os.geteuid() != 0:
+        model = published.stat()
+        gid = model.st_gid if model.st_gid in {os.getegid(), *os.getgroups()} else os.getegid()
+        becomes = os.stat_result((model.st_mode, 0, 0, 1, os.geteuid(), gid, 0, 0, 0, 0))
+        if lost := access_lost(becomes, model):
+            yield False, "published file", f"{published}: with the next change {lost}"

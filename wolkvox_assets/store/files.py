@@ -22,9 +22,21 @@ from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from wolkvox_assets.store import replacing
-from wolkvox_assets.store.disk import keep_private, require_locks
+from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError, explained, in_use
-from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, contents, inspect, log_of
+from wolkvox_assets.store.integrity import (
+    VERSION,
+    Contents,
+    Damaged,
+    Refused,
+    contents,
+    cut_short,
+    inspect,
+    log_of,
+    recall,
+    remember,
+    state_of,
+)
 
 # A writer holds the lock for a fraction of a second (a copy of 321 MB takes 0.4 s); minutes of waiting
 # mean that something is wrong with the machine, and a person should hear of it.
@@ -83,7 +95,9 @@ class Store:
         when it was replaced since.
         """
         with _ONE_READER_A_PROCESS:
-            if not (self.own.exists() or self.published.exists()):
+            with self._explained("looking for the files"):
+                there = self.own.exists() or self.published.exists()
+            if not there:
                 yield None
                 return
             con = self._open_current() or self._mended()
@@ -100,7 +114,7 @@ class Store:
     def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """As `reading`, and mends nothing: None also where the published file can't be read as it is."""
         with _ONE_READER_A_PROCESS:
-            con = self._open_readable() if self.published.exists() else None
+            con = self._open_readable() if self._is_whole(self.published) else None
             try:
                 yield con
             finally:
@@ -114,9 +128,8 @@ class Store:
         # Where there are no locks, a file that merely exists is no substitute: it outlives who made it.
         lock = FileLock(self.lock, mode=0o600, fallback_to_soft=False)
         with self._explained("taking the store's lock"):
-            if not self.folder.exists():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self.folder.chmod(0o750)  # for a group that may read the published file, whatever the umask
+            make_folder(self.folder)
+            locks_tried(self.folder.absolute())
             try:
                 lock.acquire(timeout=patience, poll_interval=0.02)
             except Timeout:
@@ -137,7 +150,7 @@ class Store:
         """Whether the published file is the copy that was made of the store as it is now."""
         try:
             own, published = self.own.stat(), self.published.stat()
-        except FileNotFoundError:
+        except OSError:  # not there, or not to be reached: who mends it says why
             return False
         if log_of(self.own).exists() or log_of(self.published).exists():
             return False
@@ -150,11 +163,15 @@ class Store:
         """Leaves a store that can be trusted, of this release's version, or raises and leaves all as it is."""
         if not self.in_step():
             self._refuse_newer()
+        if recall(self.own):
+            return  # all of it was looked at when it was published, and nobody wrote in it since
+        replacing.clear(self.own)
         found = self._look()
         if found is None:
             replacing.create(self.own)
             return
         keep_private(self.own)
+        keep_private(log_of(self.own))
         if not found.current:
             self._checkpoint()
             if found.version < VERSION:
@@ -197,7 +214,7 @@ class Store:
 
     def _refuse_newer(self) -> None:
         """Raises `Refused` where the published file is of a newer release."""
-        if not self.published.exists():
+        if not self.published.is_file():
             return
         try:
             con = duckdb.connect(self.published, read_only=True)
@@ -212,7 +229,9 @@ class Store:
 
     def _publish(self) -> None:
         self._checkpoint()
-        replacing.publish(self.own, self.published)
+        state = state_of(self.own)
+        if replacing.publish(self.own, self.published).current:
+            remember(self.own, state)
 
     def _checkpoint(self) -> None:
         if log_of(self.own).exists():
@@ -229,6 +248,14 @@ class Store:
 
     # Reading
 
+    @staticmethod
+    def _is_whole(file: Path) -> bool:
+        try:
+            inspect(file)
+        except (Damaged, Refused, duckdb.Error):
+            return False
+        return True
+
     def _open_current(self) -> duckdb.DuckDBPyConnection | None:
         """The published file, where it is what the store holds now; else None."""
         return self._open_readable() if self.in_step() else None
@@ -240,6 +267,10 @@ class Store:
             return None
         try:
             if contents(con, self.published).current:
+                if cut_short(con, self.published):
+                    con.close()
+                    inspect(self.published)
+                    con = duckdb.connect(self.published, read_only=True)
                 return con
         except (Damaged, Refused, duckdb.Error):
             pass
@@ -254,6 +285,8 @@ class Store:
                 self._make_sound()
                 self._publish()
                 con = self._open_readable()
+            if con is None:
+                inspect(self.published)  # says why
         if con is None:
             raise StoreError(f"{self.published} was published anew and still can't be read. Repeat the run.")
         return con
@@ -261,6 +294,8 @@ class Store:
     def _mend_if_damaged(self, error: duckdb.Error) -> None:
         try:
             inspect(self.published)
+        except (Refused, duckdb.Error):
+            return  # not what the reader's error is about
         except Damaged as fault:
             with self.turn(), self._explained("publishing the store anew"):
                 self._make_sound()

@@ -81,12 +81,3 @@ def days_known(
         {"operation": operation, "first": first, "credible": credible_until(now)},
     ).fetchall()
     return {day: DayKnown(windows, verified_at) for day, windows, verified_at in rows}
-
-
-def days_of_the_future(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[date]:
-    """The days that have windows which were fetched at a moment after `now` (aware): a clock was wrong."""
-    rows = con.execute(
-        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND fetched_at > $credible",
-        {"operation": operation, "credible": credible_until(now)},
-    ).fetchall()
-    return {row[0] for row in rows}

@@ -5,6 +5,7 @@ who has the turn (`files.py`). All of it builds a new file beside the old one, l
 (`integrity.py`), and renames it. What a killed process left behind is built anew by the next.
 """
 
+import filecmp
 import logging
 import os
 import shutil
@@ -16,8 +17,16 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.store.disk import flush, make_empty, same_access
-from wolkvox_assets.store.integrity import VERSION, Damaged, inspect, log_of, schema
+from wolkvox_assets.store.disk import (
+    NotReplaceable,
+    flush,
+    keep_private,
+    make_empty,
+    obstacle,
+    same_access,
+    target_of,
+)
+from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, inspect, log_of, opened, quoted, schema
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +45,16 @@ def new_name(file: Path) -> Path:
     return file.with_name(f".{file.name}.new")
 
 
-def publish(own: Path, published: Path) -> None:
-    """Copies `own`, which must be closed, to `published`, or to where that name points.
+def publish(own: Path, published: Path) -> Contents:
+    """Copies `own`, which must be closed, to `published`, or to where that name points. Returns what it holds.
 
-    Raises `Damaged` where the copy can't be trusted: then nothing was published.
+    Raises `Damaged` where the copy can't be trusted, `NotReplaceable` where it can't be put there: then nothing was
+    published.
     """
-    target = published.resolve()
+    target = target_of(published)
     new = new_name(target)
     try:
-        _copy(own, new)
+        found = _copy(own, new)
         same_access(new, target, mode=0o640)
         _same_time(new, own)
         # A reader who opened the published file for writing may have left a log that belongs to the old
@@ -52,8 +62,21 @@ def publish(own: Path, published: Path) -> None:
         for file in {published, target}:
             log_of(file).unlink(missing_ok=True)
         new.replace(target)
+    except OSError as error:
+        if why := obstacle(published):
+            raise NotReplaceable(why) from error
+        raise
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not even be made, it can't be looked for
+            new.unlink(missing_ok=True)
+    return found
+
+
+def clear(own: Path) -> None:
+    """Removes what a killed process was building beside `own`."""
+    _remove(new_name(own))
+    for unfinished in own.parent.glob(f".{own.name}.*-backup*.new"):
+        unfinished.unlink(missing_ok=True)
 
 
 def restore(own: Path, published: Path, fault: str) -> None:
@@ -100,7 +123,7 @@ def upgrade(own: Path, old_version: int) -> None:
     new = new_name(own)
     try:
         con = _new_database(new)
-        con.execute(f"ATTACH '{_quoted(own)}' AS old (READ_ONLY)")
+        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
         con.execute(f"COPY FROM DATABASE old TO {_database_of(con)}")
         con.execute("DETACH old")
         with_schema(con, old_version)
@@ -144,13 +167,13 @@ def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
         con.close()
 
 
-def _copy(source: Path, new: Path) -> None:
-    if not source.exists():
-        raise Damaged(f"{source.name} is missing")
+def _copy(source: Path, new: Path) -> Contents:
+    if not source.is_file():
+        raise Damaged(f"{source.name} is {'no file' if source.exists() else 'missing'}")
     make_empty(new)
     shutil.copyfile(source, new)
     flush(new)  # the name must never point to a copy that a power cut emptied
-    inspect(new)
+    return inspect(new)
 
 
 def _same_time(new: Path, source: Path) -> None:
@@ -161,7 +184,9 @@ def _same_time(new: Path, source: Path) -> None:
 
 def _new_database(new: Path) -> duckdb.DuckDBPyConnection:
     _remove(new)
-    return duckdb.connect(new, config=CONFIG)
+    con = duckdb.connect(new, config=CONFIG)
+    keep_private(new)
+    return con
 
 
 def _remove(new: Path) -> None:
@@ -175,18 +200,20 @@ def _set_aside(own: Path) -> str:
     name = _free_name(own, stamp)
     if log_of(own).exists():
         log_of(own).rename(log_of(name))
+        keep_private(log_of(name))
     if not own.exists():
         return ""
     own.rename(name)
+    keep_private(name)
     return name.name
 
 
 def _keep(own: Path, suffix: str) -> str:
     """A second name for what lies at `own`, so that there is a store at every moment. Returns the name."""
-    name = own.with_name(f"{own.name}.{suffix}")
-    if name.exists() and name.samefile(own):
-        return name.name  # a process was killed right after this
     name = _free_name(own, suffix)
+    for earlier in own.parent.glob(f"{own.name}.{suffix}*"):
+        if filecmp.cmp(earlier, own, shallow=False):
+            return earlier.name  # a process was killed right after this
     try:
         name.hardlink_to(own)
     except OSError:  # a file system without hard links
@@ -217,21 +244,14 @@ def _same_rows(old: Path, new: Path) -> None:
 
 
 def _counts(file: Path) -> dict[str, int]:
-    con = duckdb.connect(file, read_only=True)
-    try:
+    with opened(file) as con:
         names = con.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
             " AND schema_name = 'main'"
         ).fetchall()
         return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}
-    finally:
-        con.close()
 
 
 def _database_of(con: duckdb.DuckDBPyConnection) -> str:
     ((name,),) = con.execute("SELECT current_database()").fetchall()
     return '"' + str(name).replace('"', '""') + '"'
-
-
-def _quoted(file: Path) -> str:
-    return str(file).replace("'", "''")

@@ -143,6 +143,14 @@ CREATE TABLE IF NOT EXISTS quota_readings (
     run_id VARCHAR NOT NULL
 );
 
+-- One row for each look at the quota in which the server said when its count begins anew. read_at: that of the reading.
+-- restarts_at: UTC.
+CREATE TABLE IF NOT EXISTS quota_restarts (
+    operation VARCHAR NOT NULL,
+    read_at TIMESTAMP NOT NULL,
+    restarts_at TIMESTAMP NOT NULL
+);
+
 -- One row for each range that was asked as a whole and agreed with all of its windows. agreed_at: UTC. Gone when one
 -- of its windows is replaced.
 CREATE TABLE IF NOT EXISTS agent_9_agreements (

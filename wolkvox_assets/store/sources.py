@@ -17,6 +17,7 @@ import duckdb
 from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.quota_readings import forget_quota
 from wolkvox_assets.windows import WallClock
 
 _SOURCES = "operation_sources"
@@ -51,6 +52,11 @@ class OperationSource(NamedTuple):
         host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "")).removesuffix(":")
         return cls(f"{parts.scheme}://{host}{parts.path.rstrip('/')}", server, timezone)
 
+    @property
+    def quota(self) -> tuple[str, str]:
+        """The same for operations that share a quota: it is the server's, whatever their tokens [D+]."""
+        return self.address, self.server
+
     def __str__(self) -> str:
         return f"{self.address} (server code {self.server}, time zone {self.timezone})"
 
@@ -68,6 +74,15 @@ def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationS
         [operation],
     ).fetchone()
     return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
+
+
+def sharing_quota(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> list[str]:
+    """The operations whose stored requests were made from the same quota as those of this one, itself included."""
+    rows = con.execute(f"SELECT operation, address, server FROM {_SOURCES}").fetchall()  # noqa: S608  # a fixed name
+    names = {name for name, *quota in rows if tuple(quota) == source.quota}
+    if all(name != operation for name, *_ in rows):
+        names.add(operation)  # of an older version: taken to be from there
+    return sorted(names)
 
 
 def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> str | None:
@@ -146,8 +161,7 @@ def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource
         )
     for table in rows_of(con, operation).keys() - _CONTENT:
         con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
-    # Else they would say that this server, too, was asked for its quota in vain.
-    con.execute(f"DELETE FROM {_REQUESTS} WHERE operation = ? AND api = 'token_info'", [operation])  # noqa: S608
+    forget_quota(con, operation)
     record(con, operation, source)
 
 

@@ -114,7 +114,7 @@ def latest_answers(con: duckdb.DuckDBPyConnection, operation: str) -> list[tuple
     answers = []
     for first, last, body in reversed(found):
         try:
-            answers.append((f"{first}-{last}", read_agent_9(open_envelope(body)).rows))
+            answers.append((f"{first}-{last}", read_agent_9(open_envelope(body.encode())).rows))
         except (NotWhole, NotAsAgreed, WolkvoxError):
             continue  # it was no answer then, or only its beginning was kept
     return answers

@@ -6,6 +6,7 @@ is done about it (`derive.py`, `proof.py`).
 All answers in here are without all-zero rows (`usage.in_use`): a sum cannot tell where such a row stood.
 """
 
+from wolkvox_assets.plain_text import quoted
 from wolkvox_assets.usage import NOTHING, Agents, Usage
 from wolkvox_assets.windows import Range
 
@@ -24,12 +25,12 @@ def remainder(whole: Agents, whole_range: Range, part: Agents, part_range: Range
         before = rest.get(name)
         if before is None:
             raise Disagreement(
-                f"{part_range} has {name!r} with {told(usage)}, but {whole_range} around it doesn't"
+                f"{part_range} has {quoted(name)} with {told(usage)}, but {whole_range} around it doesn't"
             )
         left = before.minus(usage)
         if min(left) < 0:
             raise Disagreement(
-                f"{part_range} has {told(usage)} for {name!r}, but {whole_range} around it only {told(before)}"
+                f"{part_range} has {told(usage)} for {quoted(name)}, but {whole_range} around it only {told(before)}"
             )
         if left == NOTHING:
             del rest[name]
@@ -42,7 +43,7 @@ def difference(one: Agents, other: Agents) -> str:
     """In plain words, the first agent on whom two unlike answers differ, and how many others there are."""
     names = sorted(n for n in one.keys() | other.keys() if one.get(n, NOTHING) != other.get(n, NOTHING))
     name, more = names[0], len(names) - 1
-    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {name!r}"
+    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {quoted(name)}"
     return words + (f" (and {more} more)" if more else "")
 
 

@@ -87,13 +87,13 @@ def test_the_quota(server: ScriptedServer, make_client: MakeClient) -> None:
     assert server.seen[0].path == "/api/v2/information.php?api=token_info"
 
 
-def test_the_connection_is_kept(server: ScriptedServer, make_client: MakeClient) -> None:
+def test_each_request_has_a_connection_of_its_own(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [GOOD, refusal(404, "Validate dates entered"), refusal(403, "backup"), GOOD]
     asking = make_client()
     for _ in range(10):
         asking.agent_9(WINDOW)
-    assert len(server.seen) == 11
-    assert len({seen.connection for seen in server.seen}) == 1
+    assert len({seen.connection for seen in server.seen}) == len(server.seen) == 11
+    assert {seen.headers["Connection"] for seen in server.seen} == {"close"}
 
 
 def test_a_password_in_netrc_is_not_sent(
@@ -171,7 +171,7 @@ def with_error(error: object, *rows: object, msg: object = "OK", code: object = 
     return Reply(body=json.dumps({"code": code, "error": error, "msg": msg, "data": list(rows)}).encode())
 
 
-@pytest.mark.parametrize("error", [None, False, 0, "", " ", [], {}, "null", " NULL ", "False", "none"])
+@pytest.mark.parametrize("error", [None, False, 0, "", " ", [], {}, "null", " NULL ", "False", "none", " - "])
 def test_an_error_that_is_none_is_none(
     error: object, server: ScriptedServer, make_client: MakeClient
 ) -> None:
@@ -194,7 +194,8 @@ def test_an_error_that_is_none_is_none(
         (1, "OK", ServerFault),
         (True, "OK", ServerFault),
         ({"code": 500}, "OK", ServerFault),
-        (["x\ud800"], "OK", ServerFault),
+        (["x"], "OK", ServerFault),
+        ("false positive", "OK", ServerFault),
         ("TOKEN LIMIT EXCEEDED", "OK", QuotaUsedUp),
         ("FORBIDDEN", " token  limit exceeded", QuotaUsedUp),
         ("please validate token.", None, TokenRefused),
@@ -282,6 +283,20 @@ def test_a_web_page_is_the_servers_fault_whatever_its_status(
         (Reply(200, '{"code": 200, "data": [], "x": "ñ"}'.encode("latin-1")), AnswerUnreadable),
         (Reply(200, b'{"code": 302, "data": []}'), UnexpectedStatus),
         (Reply(206, GOOD.body), UnexpectedStatus),
+        (Reply(204, b""), UnexpectedStatus),
+        (Reply(304, b""), UnexpectedStatus),
+        (Reply(200, GOOD.body, {"Content-Encoding": "gzip"}), ServerFault),
+        (Reply(200, GOOD.body, {"Content-Encoding": "br"}), ServerFault),
+        (Reply(200, GOOD.body, {"Content-Encoding": "zstd"}), ServerFault),
+        (Reply(200, gzip.compress(GOOD.body), {"Content-Encoding": "gzip, gzip"}), ServerFault),
+        (Reply(200, gzip.compress(GOOD.body)), ServerFault),
+        (Reply(200, gzip.compress(GOOD.body)[:-20], {"Content-Encoding": "gzip"}), ServerFault),
+        (Reply(200, GOOD.body, {"Content-Length": "10"}), ServerFault),
+        (Reply(200, GOOD.body.decode().encode("utf-16")), ServerFault),
+        (Reply(200, GOOD.body.replace(b'"count"', b'"count": "1", "count"')), AnswerUnreadable),
+        (Reply(200, b'{"code": 403, "msg": "PLEASE VALIDATE TOKEN", ' + GOOD.body[1:]), AnswerUnreadable),
+        (Reply(raw=b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"), ConnectionFailed),
+        (Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200 + b"\r\n"), ConnectionFailed),
         (answer(row(), row("Beto"), msg="3 records were found"), RowsMissing),
     ],
 )
@@ -323,6 +338,30 @@ def test_a_byte_order_mark_and_stray_blanks(server: ScriptedServer, make_client:
     ).encode()
     server.script = [Reply(body=b"\xef\xbb\xbf \r\n" + body + b"\n")]
     assert make_client().agent_9(WINDOW).agents == ANA
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "UTF-8"},
+        {"Content-Encoding": " Identity "},
+        {"Content-Type": "text/html; charset=iso-8859-1"},
+        {"Date": "Mon, 99 Foo 2026 99:99:99 XYZ"},
+        {"Date": "Mon, 01 Jan 1901 00:00:00 +2300"},
+        {"Date": "Fri, 31 Dec 9999 23:59:59 -2300"},
+        {"Date": "Mon, 16 Nov 2026 12:00:00 +99999999999999999999"},
+        {"Date": "9" * 5000},
+        {"Date": ", ,"},
+        {"Retry-After": "9" * 5000},
+    ],
+)
+def test_headers_that_mean_nothing_change_nothing(
+    headers: dict[str, str], server: ScriptedServer, make_client: MakeClient
+) -> None:
+    records: list[RequestRecord] = []
+    server.script = [Reply(body=GOOD.body, headers=headers)]
+    assert make_client(on_request=records.append).agent_9(WINDOW).agents == ANA
+    assert records[0].server_time is None
 
 
 def test_unknown_columns_are_noted_once(server: ScriptedServer, make_client: MakeClient) -> None:

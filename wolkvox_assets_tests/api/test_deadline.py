@@ -6,11 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
+import certifi
 import pytest
 from pydantic import SecretStr
+from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection
 
-from wolkvox_assets.api import RetryPolicy, TimedOut, TooSlow, Transient, WolkvoxClient, client
+from wolkvox_assets.api import (
+    RedirectRefused,
+    RetryPolicy,
+    TimedOut,
+    TooSlow,
+    Transient,
+    WolkvoxClient,
+    client,
+    deadline,
+)
+from wolkvox_assets.api.deadline import Deadline
 from wolkvox_assets.api.token_lock import TokenLock
 from wolkvox_assets.windows import one
 
@@ -109,24 +123,96 @@ def test_the_deadline_holds_whatever_drips(
     assert threading.active_count() <= threads
 
 
-def test_a_kept_connection_is_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("base_url", ["https", None])
+def test_the_deadline_holds_before_there_is_a_request(
+    base_url: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server that drips its part of the TLS handshake; a proxy that drips its answer to CONNECT."""
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.7)
-    body = b'{"code": 200, "error": null, "msg": "0 records were found", "data": []}'
+    # One authority: to load all of them takes longer than that where others work beside.
+    one_certificate = tmp_path / "authority.pem"
+    beginning, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    one_certificate.write_text(beginning + end)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(one_certificate))
+    record = b"\x16\x03\x03\x40\x00"  # of a handshake, and long
+    dripping = (
+        drip(record, b"\x02") if base_url else drip(b"HTTP/1.1 200 Connection established\r\nX: ", b"x")
+    )
+    with server(dripping) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        began = time.monotonic()
+        with (
+            WolkvoxClient(
+                operation="main",
+                server="0013",
+                token=TOKEN,
+                base_url=url.replace("http:", "https:") if base_url else None,
+                retry=RetryPolicy(attempts=1),
+            ) as asking,
+            pytest.raises(TimedOut),
+        ):
+            asking.agent_9(WINDOW)
+        assert time.monotonic() - began < 3
+
+
+def test_a_redirect_that_drips_is_a_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.7)
+    with server(drip(b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", b" ")) as url:
+        began = time.monotonic()
+        with (
+            WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
+            pytest.raises(RedirectRefused),
+        ):
+            asking.agent_9(WINDOW)
+        assert time.monotonic() - began < 3
+
+
+def test_connections_by_any_kind_of_proxy_are_watched_and_stay_of_their_kind() -> None:
+    """As those of SOCKS, whose connections are a kind of their own."""
+
+    class ByTunnel(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return ours
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = ByTunnel
+
+    ours, theirs = socket.socketpair()
+    manager = PoolManager()
+    manager.pool_classes_by_scheme = {"http": Pool}
+    deadline._watch_pools(manager)
+    deadline._watch_pools(manager)  # requests keeps a proxy's manager, and asks for it each time
+    pool = manager.pool_classes_by_scheme["http"]
+    assert issubclass(pool, Pool)
+    with ours, theirs, Deadline(0.01):
+        connection = pool("127.0.0.1")._new_conn()
+        assert isinstance(connection, ByTunnel)
+        assert connection._new_conn() is ours
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""
+
+
+def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> None:
+    """Answers don't say which range they are of: one that comes late or twice would pass for another's."""
+    numbers = iter(range(1, 100))
+
+    def whole(count: int) -> bytes:
+        row = b'{"agent_name":"Ana","count":%d,"hold_time":1,"mute_time":0,"total_time":1}' % count
+        body = b'{"code": 200, "error": null, "msg": "1 records were found", "data": [%s]}' % row
+        return HEAD + b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
     def answer(connection: socket.socket) -> None:
-        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        connection.recv(65536)
-        drip(HEAD, b"X")(connection)
+        number = next(numbers)
+        connection.sendall(whole(number) + (whole(77) if number % 2 else b""))
+        time.sleep(0.05)  # the next request is on its way by then
+        connection.sendall(whole(88))
 
-    with server(answer) as url:
-        began = time.monotonic()
-        with WolkvoxClient(
-            operation="main", server="0013", token=TOKEN, base_url=url, retry=RetryPolicy(attempts=1)
-        ) as asking:
-            assert asking.agent_9(WINDOW).rows == ()
-            with pytest.raises(LATE):
-                asking.agent_9(WINDOW)
-        assert time.monotonic() - began < 4
+    with (
+        server(answer) as url,
+        WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
+    ):
+        for number in range(1, 6):
+            assert asking.agent_9(WINDOW).agents["Ana"].hold_mute_count == number
 
 
 def test_an_answer_has_longer_than_the_api_itself_gives_a_request() -> None:

@@ -235,8 +235,8 @@ def test_a_count_of_nothing_is_zero_where_all_durations_are_nothing_too(nothing:
 )
 def test_other_ways_to_write_a_list_of_rows(data: object, msg: str, rows: list[object]) -> None:
     envelope = Envelope(code=200, msg=msg, data=data)
-    assert envelope.rows() == rows
     assert envelope.records == len(rows)
+    assert envelope.hand_over() == rows
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,16 @@ def test_other_ways_to_write_a_list_of_rows(data: object, msg: str, rows: list[o
         (None, "1 records were found"),
         ({}, None),
         ({"x": 1}, "0 records were found"),
+        ({"0": {"agent_name": "Ana"}, "agent_name": "Eva"}, "2 records were found"),
+        ({"0": {"token_limit": 5}, "token_limit": 6}, ""),
+        ({"0": {"agent_name": "Ana"}, "x": 1}, ""),
         ("", ""),
         (0, ""),
     ],
 )
 def test_what_is_no_list_of_rows(data: object, msg: str | None) -> None:
     with pytest.raises(AnswerUnreadable, match="'data' is no list"):
-        Envelope(code=200, msg=msg, data=data).rows()
+        Envelope(code=200, msg=msg, data=data).hand_over()
 
 
 def test_names() -> None:
@@ -425,10 +428,23 @@ def test_without_a_number_nothing_is_checked(msg: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "read_as"), [(200, 200), ("200", 200), (" 200 ", 200), ("abc", None), (True, None)]
+    ("code", "read_as"),
+    [
+        *((200, 200), ("200", 200), (" 200 ", 200), ("200 ", 200), (200.0, 200), ("0200", 200)),
+        *(
+            ("abc", None),
+            (True, None),
+            (200.5, None),
+            ("200.0", None),
+            ("", None),
+            (None, None),
+            (-200, None),
+        ),
+        *(([200], None), ({"code": 200}, None), ("٢٠٠", None), (float("inf"), None), (10**400, None)),
+    ],
 )
 def test_code_as_number_or_string(code: object, read_as: int | None) -> None:
-    assert open_envelope(json.dumps({"code": code})).code == read_as
+    assert open_envelope(json.dumps({"code": code}).encode()).code == read_as
 
 
 @pytest.mark.parametrize(
@@ -436,7 +452,7 @@ def test_code_as_number_or_string(code: object, read_as: int | None) -> None:
 )
 def test_what_is_no_whole_json(text: str) -> None:
     with pytest.raises(NotWhole):
-        open_envelope(text)
+        open_envelope(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -453,7 +469,7 @@ def test_what_is_no_whole_json(text: str) -> None:
 )
 def test_what_is_whole_and_still_wrong(text: str) -> None:
     with pytest.raises(NotAsAgreed):
-        open_envelope(text)
+        open_envelope(text.encode())
 
 
 @pytest.mark.parametrize("depth", [50, 300, 600, 900])
@@ -462,12 +478,38 @@ def test_deep_nesting_ends_in_a_named_error_at_any_depth(depth: int) -> None:
         "X", "[" * depth + "]" * depth
     )
     with pytest.raises((NotAsAgreed, AnswerUnreadable)):
-        read_agent_9(open_envelope(text))
+        read_agent_9(open_envelope(text.encode()))
 
 
-def test_a_message_that_cannot_be_written_is_mended() -> None:
-    envelope = open_envelope(r'{"code": 403, "msg": "x\ud800"}')
-    assert envelope.msg == "x?"
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (rb'{"code": 200, "msg": "x\ud800"}', "half a character"),
+        (rb'{"code": 200, "msg": "\udc00x"}', "half a character"),
+        (rb'{"code": 200, "msg": "\ud83d\u0041"}', "half a character"),
+        (b'{"code": 200, "msg": "\xed\xa0\x80"}', "no UTF-8"),
+        (b'{"code": 200, "code": 200}', "one thing twice"),
+        (b'{"code": 200, "data": [{"agent_name": "Ana", "count": "1",\n "count": "2"}]}', "one thing twice"),
+        (b'{"code": 200, "data": [], "d\\u0061ta": []}', "one thing twice"),
+    ],
+)
+def test_what_can_be_read_in_more_than_one_way_is_not_read(body: bytes, words: str) -> None:
+    with pytest.raises(NotAsAgreed, match=words) as caught:
+        open_envelope(body)
+    assert "after '" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_numbers_that_are_none_are_named_with_their_row() -> None:
+    for number in (b"NaN", b"Infinity", b"1e999"):
+        body = b'{"code": 200, "data": [{"agent_name": "Ana", "count": 1, "hold_time": %s}]}' % number
+        with pytest.raises(AnswerUnreadable, match="agent 'Ana', column 'hold_time'"):
+            read_agent_9(open_envelope(body))
+
+
+def test_thousands_of_names_that_come_twice_are_added_up_at_once() -> None:
+    rows = [a_row(f"Ana {n % 25_000}", 1) for n in range(50_000)]
+    assert set(read(*rows).agents.values()) == {Usage(2, 0, 0, 0)}
 
 
 @settings(max_examples=40)
@@ -484,7 +526,7 @@ def test_any_json_is_an_answer_or_a_named_error(value: Any) -> None:
         {"code": 200, "data": [a_row("Ana") | {"count": value}]},
     ):
         try:
-            read_agent_9(open_envelope(json.dumps(body)))
+            read_agent_9(open_envelope(json.dumps(body).encode()))
         except (NotAsAgreed, AnswerUnreadable) as error:
             str(error).encode()
 
@@ -529,7 +571,21 @@ def test_a_quota_of_numbers_and_the_hours_to_its_restart() -> None:
         40,
         7,
     )
-    assert quota(QUOTA | {"hours_to_restart_count": "soon"}).hours_to_restart is None
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [("7", 7), (" 0.5 ", 0.5), (25, 25), (26, None), ("240", None), (-1, None), ("soon", None), (None, None)],
+)
+def test_hours_that_no_day_has_are_not_believed(came: object, kept: float | None) -> None:
+    assert quota(QUOTA | {"hours_to_restart_count": came}).hours_to_restart == kept
+
+
+@pytest.mark.parametrize("limit", ["0", 0, "000"])
+def test_a_limit_of_nothing_is_no_limit(limit: object) -> None:
+    with pytest.raises(AnswerUnreadable, match="'token_limit' is no number of requests a day") as caught:
+        quota(QUOTA | {"token_limit": limit})
+    assert caught.value.column == "token_limit"
 
 
 @pytest.mark.parametrize("column", ["token_limit", "token_use_today", "all_token_today"])

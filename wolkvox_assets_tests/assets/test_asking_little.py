@@ -187,8 +187,13 @@ def test_the_reserve_is_never_touched_and_the_next_day_finishes(
         assert project.rows() == project.true_rows(known)
         assert "left to do" in str(said["left_to_do"])
         assert "tried again within the hour" in str(said["left_to_do"])
+        simulator.reset_counters()
+        load(project, monkeypatch, BUSY)
+        assert simulator.counters.requests == 0  # nothing can have changed
         now += timedelta(days=1)
-        monkeypatch.setattr("wolkvox_assets.quota._GOOD_FOR_FEW", timedelta(0))  # a day has passed
+        with project.store.transaction() as con:  # a day has passed
+            con.execute("UPDATE quota_readings SET read_at = read_at - INTERVAL 1 DAY")
+            con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 1 DAY")
         load(project, monkeypatch, BUSY)
         assert_true(project, BUSY)
 

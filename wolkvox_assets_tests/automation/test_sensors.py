@@ -11,19 +11,20 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 from wolkvox_assets.assets.live_schedule import with_live_windows
-from wolkvox_assets.assets.quota_word import leave_word
 
-from wolkvox_assets import duties
+from wolkvox_assets import duties, quota
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import EVERYTHING, PERMANENT, THESE_WINDOWS, serves
 from wolkvox_assets.automation import runs
 from wolkvox_assets.cli import main
 from wolkvox_assets.definitions import build_definitions
-from wolkvox_assets.quota import goes_on_at
+from wolkvox_assets.quota import LOOK_EVERY, quota_waits
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator, Use
 from wolkvox_assets.store.evidence import leave_out
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
+from wolkvox_assets.store.sources import record
 from wolkvox_assets.windows import WINDOW, Range, one
 from wolkvox_assets_tests.automation.conftest import DAY, Clock, Location, Tick, located
 
@@ -524,11 +525,13 @@ def test_a_used_up_quota_waits_and_is_looked_at_again_within_the_hour(
             simulator.api.operations[0].spend(1000, datetime.now(UTC))  # by someone else
             assert location.execute(LIVE).success  # nothing is wrong
             assert simulator.counters.requests <= 2
-            turn = goes_on_at(datetime.now(UTC))
+            until = quota_waits(location.project.store, location.operation, datetime.now(UTC))
+            assert until is not None
+            assert until <= datetime.now(UTC) + LOOK_EVERY
             for _ in range(3):
-                assert f"after {turn.isoformat()}" in location.schedule().skipped
-                assert f"after {turn.isoformat()}" in location.sensor().skipped
-            clock.set(turn + 2 * MINUTE)
+                assert f"again after {until:%Y-%m-%d %H:%M:%S} UTC" in location.schedule().skipped
+                assert f"again after {until:%Y-%m-%d %H:%M:%S} UTC" in location.sensor().skipped
+            clock.set(until)
             assert location.schedule().runs
             assert location.sensor().runs
             assert simulator.counters.requests <= 2
@@ -542,7 +545,7 @@ def test_requests_held_back_for_live_windows_are_there_for_them(
         start = (datetime.now(UTC) - timedelta(hours=5)).date() - DAY
         with located(tmp_path, simulator, start, monkeypatch) as location:
             need = 100  # at any time of the day
-            monkeypatch.setattr(duties, "live_need", lambda *_: need)
+            monkeypatch.setattr(quota, "kept_for_live", lambda _, __, ___, live: need * live)
             left = need + 60
             simulator.api.operations[0].spend(800 - left, datetime.now(UTC))
             alive(location)
@@ -776,12 +779,41 @@ def test_one_setting_turns_everything_off(location: Location, automation: str) -
     assert states == dict.fromkeys(("main_live_schedule", "main_gaps", "alerts"), wanted)
 
 
-def test_a_tag_says_until_when_the_quota_is_used_up(location: Location) -> None:
-    run = location.record("__ASSET_JOB", SUCCEEDED)
-    now = datetime.now(UTC)
-    leave_word(location.instance, run.run_id, location.operation, now, live_goes_on=True)
-    assert "quota of main is used up" in location.sensor().skipped
-    assert location.schedule().runs  # what is left is for live windows
-    leave_word(location.instance, run.run_id, location.operation, now, live_goes_on=False)
-    assert "quota of main is used up" in location.sensor().skipped
-    assert "quota of main is used up" in location.schedule().skipped
+def test_what_is_left_is_for_live_windows(location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "kept_for_live", lambda _, __, ___, live: 100 * live)
+    alive(location)
+    saw(location, "main", used=750)
+    assert "quota of main is used up but for live windows" in location.sensor().skipped
+    assert location.schedule().runs
+    saw(location, "main", used=850)
+    assert "quota of main is used up but for live windows" in location.sensor().skipped
+    assert "quota of main is used up;" in location.schedule().skipped
+
+
+def test_operations_of_one_server_share_its_quota_whatever_their_tokens(
+    location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And two with one token, but of two servers, don't."""
+    write_operations(location, tmp_path, monkeypatch)
+    file = tmp_path / "operations.toml"
+    north, near, south = file.read_text().split("\n\n")
+    file.write_text("\n\n".join([north, near.replace("0013", "0014"), south]))
+    location.definitions = build_definitions(load_settings())
+    for operation in ("north", "near", "south"):
+        saw(location, operation, used=10)
+    for schedule in ("north", "near", "south"):
+        assert location.schedule(schedule).runs
+    saw(location, "south", used=850)
+    for operation in ("north", "south"):
+        assert "quota" in location.schedule(operation).skipped
+        assert "quota" in location.sensor(f"{operation}_gaps").skipped
+    assert location.schedule("near").runs
+    assert location.sensor("near_gaps").runs
+
+
+def saw(location: Location, operation: str, used: int) -> None:
+    """As if a run had looked a moment ago; of 1000 requests a day."""
+    source = next(one.source for one in load_settings().operations if one.name == operation)
+    with location.project.store.transaction() as con:
+        record(con, operation, source)
+        record_quota(con, operation, QuotaReading(datetime.now(UTC), 1000, used), run_id="made-up")

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -182,6 +183,26 @@ def test_each_operation_has_its_own_centre_and_quota(client: RawClient, simulato
 
 
 # Quota
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [
+        ({"quota_timezone": "UTC"}, 0),
+        ({"quota_timezone": "Europe/Madrid"}, 23),
+        ({"quota_late": timedelta(hours=1)}, 6),
+        ({"quota_timezone": "UTC", "quota_late": timedelta(minutes=90)}, 1.5),
+    ],
+)
+def test_the_days_quota_can_begin_at_another_time(options: dict[str, Any], begins: float) -> None:
+    operation = Operation(Centre(2), daily_limit=2, **options)
+    begins_at = datetime(2026, 11, 18, tzinfo=UTC) + timedelta(hours=begins)
+    operation.spend(2, begins_at - timedelta(hours=23))
+    just_before = begins_at - timedelta(seconds=1)
+    assert not operation.admit("t", just_before)
+    assert operation.restarts_in(just_before) == timedelta(seconds=1)
+    assert operation.admit("t", begins_at)
+    assert operation.restarts_in(begins_at) == timedelta(days=1)
 
 
 def test_the_days_quota_turns_over_at_the_operations_midnight() -> None:

@@ -51,6 +51,9 @@ def test_settings(client: RawClient, simulator: Simulator) -> None:
         "latency": 0.01, "maintenance": True, "simultaneous": 1, "quirks": ["bom"],
     }  # fmt: skip
     assert (state["operations"][0]["daily_limit"], state["operations"][0]["used_today"]) == (9, 4)
+    client.control("POST", "settings", json={"quota_timezone": "UTC", "quota_late_seconds": 1800})
+    state = client.control("GET", "state").json()
+    assert state["operations"][0]["quota_restarts_in"] == 1800  # it is midnight in UTC
     client.control("POST", "settings", json={"quirks": "all"})
     assert len(simulator.api.quirks) > 5
 
@@ -80,6 +83,8 @@ def test_reset(client: RawClient, simulator: Simulator) -> None:
         ("POST", "faults", []),
         ("POST", "settings", {"colour": "blue"}),
         ("POST", "settings", {"quirks": ["shyness"]}),
+        ("POST", "settings", {"quota_timezone": "Mars/Olympus"}),
+        ("POST", "settings", {"quota_timezone": "America"}),
         ("POST", "settings", {"token": "unknown", "daily_limit": 1}),
         ("POST", "uses", {**EVA, "kind": "shout"}),
         ("POST", "uses", {"agent": "Eva"}),

@@ -26,7 +26,7 @@ def with_quirks(simulator: Simulator, *quirks: Quirk) -> None:
 
 
 def lenient_seconds(value: str | None) -> int:
-    text = (value or "").strip()
+    text = (value or "").strip().removesuffix(".000000").replace("-", "")
     return sum(int(part) * 60**place for place, part in enumerate(reversed(text.split(":")))) if text else 0
 
 
@@ -134,6 +134,53 @@ def test_odd_durations(client: RawClient, simulator: Simulator) -> None:
 def test_extra_columns(client: RawClient, simulator: Simulator) -> None:
     with_quirks(simulator, "extra_columns")
     assert set(client.agent_9(*DAY).json()["data"][0]) > {"agent_id", "campaign"}
+
+
+def test_numbers(client: RawClient, simulator: Simulator) -> None:
+    with_quirks(simulator, "numbers")
+    for row in client.agent_9(*DAY).json()["data"]:
+        assert row["count"] == whole(simulator)[row["agent_name"]].hold_mute_count
+    assert client.token_info().json()["data"][0]["token_limit"] == 5_000
+
+
+@pytest.mark.parametrize(
+    ("quirk", "hold", "mute"),
+    [("zero_fractions", "01:06:40.000000", "00:00:00.000000"), ("dashes", "01:06:40", "-")],
+)
+def test_other_durations(client: RawClient, simulator: Simulator, quirk: Quirk, hold: str, mute: str) -> None:
+    simulator.centre.add(Use(at("20261116100000"), "Eva", "hold", 4_000))
+    with_quirks(simulator, quirk)
+    [eva] = [row for row in client.agent_9(*DAY).json()["data"] if row["agent_name"] == "Eva"]
+    assert (eva["hold_time"], eva["mute_time"], eva["total_time"]) == (hold, mute, hold)
+
+
+def test_null_data(client: RawClient, simulator: Simulator) -> None:
+    with_quirks(simulator, "null_data")
+    response = client.agent_9(*EMPTY)
+    assert response.status_code == 200
+    assert response.json() == {"code": 200, "error": None, "msg": "0 records were found", "data": None}
+    with_quirks(simulator, "null_data", "empty_list")
+    seen = [client.agent_9(*EMPTY).json()["data"] for _ in range(2)]
+    assert sorted(seen, key=str) == [None, []]
+
+
+def test_null_error(client: RawClient, simulator: Simulator) -> None:
+    with_quirks(simulator, "null_error")
+    assert client.agent_9(*DAY).json()["error"] == "null"
+    assert client.agent_9(*EMPTY).status_code == 404
+
+
+def test_token_info_object(client: RawClient, simulator: Simulator) -> None:
+    with_quirks(simulator, "token_info_object", "numbers")
+    simulator.api.operations[0].spend(7, simulator.api.clock())
+    assert client.token_info().json()["data"] == {
+        "description": "Stand-in server",
+        "token_limit": 5_000,
+        "token_use_today": 1,
+        "all_token_today": 8,
+        "available_consumption_options": 4_992,
+        "hours_to_restart_count": 5,  # midnight in Bogota is 5:00 UTC
+    }
 
 
 def test_an_unknown_quirk_is_refused() -> None:

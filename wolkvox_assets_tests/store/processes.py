@@ -5,10 +5,12 @@ A round's content can be told from its numbers: in round r each window of the ba
 agents with `hold_mute_count` r, and the log has run_id `<writer>-<r>`. So a torn window or batch shows.
 """
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,6 +116,43 @@ def die(data_dir: Path, moment: str) -> None:
         if moment == "right after the commit":
             con.execute("COMMIT")
             killed()
+
+
+def start_and_be_killed() -> None:
+    """For each line of stdin, `folder step N` or `folder after SECONDS`: start a process that makes that folder's files
+    sound; kill it at the Nth step it takes among them, or after that time. Tells what became of it, how many steps it
+    took where it ended by itself, and in what time."""
+    importlib.import_module("pandas")  # DuckDB would, in each of them
+    for line in sys.stdin:
+        folder, kind, number = line.split()
+        began = time.perf_counter()
+        child = os.fork()
+        if not child:
+            steps = 0
+
+            def count(event: str, arguments: tuple[object, ...]) -> None:
+                nonlocal steps
+                if event in _STEPS and any(str(a).startswith(folder) for a in arguments):  # noqa: B023
+                    steps += 1
+                    if kind == "step" and steps == int(number):  # noqa: B023
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(count)
+            try:
+                with Store(Path(folder)).transaction():
+                    pass
+                say(f"ended {steps}")
+            finally:
+                os._exit(0)
+        if kind == "after":
+            time.sleep(float(number))
+            os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        say(f"{code} {time.perf_counter() - began}")
+
+
+# What Python tells before it does it.
+_STEPS = {"open", "os.rename", "os.remove", "os.link", "os.chmod", "os.utime", "shutil.copyfile"}
 
 
 def keep_open(file: Path, read_only: bool, statement: str) -> None:

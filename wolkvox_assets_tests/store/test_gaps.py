@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.gaps import days_of_the_future, holes, verified
+from wolkvox_assets.store.gaps import holes, verified
 from wolkvox_assets.windows import WINDOW, Range
 
 DAY = datetime(2026, 11, 18)
@@ -50,10 +50,8 @@ def test_moments_of_the_future_say_nothing(store: Store) -> None:
         assert con is not None
         assert holes(con, "main", DAY, DAY + 4 * WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
         assert verified(con, "main", DAY, DAY + 4 * WINDOW, NOW) == {DAY + n * WINDOW: DAY for n in (1, 2, 3)}
-        assert days_of_the_future(con, "main", NOW) == {DAY.date()}
         later = NOW + timedelta(hours=6)
         assert holes(con, "main", DAY, DAY + 4 * WINDOW, later) == []
-        assert days_of_the_future(con, "main", later) == set()
 
 
 def test_windows_that_are_left_out_are_no_holes(store: Store) -> None:

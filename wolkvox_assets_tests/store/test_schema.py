@@ -136,6 +136,11 @@ COLUMNS = {
         ("used_today", "INTEGER"),
         ("run_id", "VARCHAR"),
     ],
+    "quota_restarts": [
+        ("operation", "VARCHAR"),
+        ("read_at", "TIMESTAMP"),
+        ("restarts_at", "TIMESTAMP"),
+    ],
 }
 
 

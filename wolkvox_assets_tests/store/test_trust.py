@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import stat
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store import Store, StoreError, examine, replacing
+from wolkvox_assets.store import Store, StoreError, examine, files, integrity
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.store.integrity import VERSION
+from wolkvox_assets.store.integrity import VERSION, Contents, inspect
 from wolkvox_assets.usage import Usage
+from wolkvox_assets_tests.store import version_1
+from wolkvox_assets_tests.store.processes import keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window
 
 HEADERS, BLOCK = 3 * 4096, 262144
@@ -160,31 +162,23 @@ def test_a_newer_version_is_refused_untouched(name: str, filled: Store) -> None:
     assert fingerprints(filled.folder) == before
 
 
-def make_version_1(store: Store) -> None:
-    """As releases before `schema_version` left it: DuckDB 1.5's format, readable by all."""
-    store.folder.mkdir(parents=True)
-    with duckdb.connect(store.own, config={"storage_compatibility_version": "v1.5.0"}) as con:
-        replacing.with_schema(con.cursor(), VERSION)
-        con.execute("DROP TABLE schema_version")
-        replace_windows(con, "main", [content(window(0), {"Ana": Usage(7, 1, 1, 2)})], run_id="run")
-    store.published.write_bytes(store.own.read_bytes())
-
-
+@pytest.mark.parametrize("storage_version", version_1.STORAGE_VERSIONS)
 @pytest.mark.parametrize("how", ["read", "write"])
-def test_a_store_of_today_is_upgraded_with_its_data(
-    how: str, store: Store, caplog: pytest.LogCaptureFixture
+def test_a_store_of_before_is_upgraded_with_its_data(
+    how: str, storage_version: str, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make_version_1(store)
-    before = tables(store.own)
+    version_1.make(store, storage_version)
+    before = version_1.rows_of(store.own)
+    assert all(before.values())
     old = store.own.read_bytes()
     if how == "read":
-        assert counts(store) == [(7,)]
+        assert len(counts(store)) == 200
     else:
         with store.transaction():
             pass
-    assert tables(store.own) == tables(store.published) == before
-    assert query(store.published, "SELECT version FROM schema_version") == [(VERSION,)]
+    assert version_1.rows_of(store.own) == version_1.rows_of(store.published) == before
     for file in (store.own, store.published):
+        assert query(file, "SELECT version FROM schema_version") == [(VERSION,)]
         ((tags,),) = query(file, "SELECT tags FROM duckdb_databases() WHERE NOT internal")
         assert isinstance(tags, dict)
         assert tags["storage_version"].startswith("v1.2.0")
@@ -193,22 +187,163 @@ def test_a_store_of_today_is_upgraded_with_its_data(
     with store.transaction():
         pass
     assert caplog.text.count("was upgraded") == 1
+    assert {path.name for path in store.folder.iterdir()} == {
+        *("store.duckdb", "store.duckdb.lock", "wolkvox.duckdb", "store.duckdb.v1-backup")
+    }
 
 
-def test_mode_and_link_of_the_published_file_are_kept(filled: Store, tmp_path: Path) -> None:
-    assert stat.S_IMODE(filled.own.stat().st_mode) == 0o600
-    assert stat.S_IMODE(filled.published.stat().st_mode) == 0o640
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    target = filled.published.rename(elsewhere / "target.duckdb")
-    filled.published.symlink_to(target)
-    target.chmod(0o664)
-    umask = os.umask(0o077)
-    try:
-        put(filled, 2)
-    finally:
-        os.umask(umask)
-    assert filled.published.is_symlink()
-    assert query(target, "SELECT DISTINCT hold_mute_count FROM agent_9_windows") == [(2,)]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o664
-    assert [path.name for path in elsewhere.iterdir()] == ["target.duckdb"]
+# What this process has looked at and left is not looked at again, unless anybody else may have been there.
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are looked at as a whole before a change."""
+    found: list[str] = []
+
+    def heard(file: Path) -> Contents:
+        found.append(file.name)
+        return inspect(file)
+
+    monkeypatch.setattr(files, "inspect", heard)
+    return found
+
+
+@pytest.fixture
+def fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the file system, as far as these tests go: a small store is published within a tick."""
+    monkeypatch.setattr(integrity, "_TICK_NS", 0)
+
+
+@pytest.mark.usefixtures("fine_clock")
+def test_what_this_process_left_is_not_looked_at_again(filled: Store, looks: list[str]) -> None:
+    for count_ in (2, 3):
+        put(Store(filled.folder), count_)  # nor by another object for the same files
+    assert looks == []
+    (filled.folder / "wolkvox.duckdb").write_bytes(b"")
+    assert counts(filled) == [(3,)]
+    assert looks == []
+
+
+@pytest.mark.usefixtures("fine_clock")
+def test_it_is_looked_at_again_after_any_failure(filled: Store, looks: list[str]) -> None:
+    def fail() -> None:
+        with filled.transaction():
+            raise ValueError("ours")
+
+    def fail_to_publish() -> None:
+        filled.published.unlink()
+        filled.published.mkdir()
+        with pytest.raises(StoreError, match="is a folder"):
+            put(filled, 2)
+        filled.published.rmdir()
+
+    with pytest.raises(ValueError, match="ours"):
+        fail()
+    put(filled, 2)
+    assert looks == ["store.duckdb"]
+    fail_to_publish()
+    put(filled, 3)
+    assert looks == ["store.duckdb"] * 2
+
+
+def test_it_is_looked_at_again_where_the_clock_could_not_show_a_write(
+    filled: Store, looks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "_TICK_NS", 3600 * 10**9)
+    put(filled, 2)
+    put(filled, 3)
+    assert looks[-1:] == ["store.duckdb"]
+
+
+def overwrite_in_place(file: Path) -> None:
+    """As large as before, and with the times of before."""
+    before = file.stat()
+    flip_in_every_block(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def put_a_copy_back(file: Path) -> None:
+    copy = Path(shutil.copy2(file, file.with_name("copy")))
+    flip_in_every_block(copy)
+    os.utime(copy, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    copy.replace(file)
+
+
+@pytest.mark.usefixtures("fine_clock")
+@pytest.mark.parametrize("harm", [overwrite_in_place, put_a_copy_back, drop_a_column])
+def test_what_somebody_else_did_to_it_is_seen(harm: Harm, filled: Store) -> None:
+    harm(filled.own)
+    put(filled, 2)
+    assert counts(filled) == [(2,)]
+    assert len(list(filled.folder.glob("store.duckdb.damaged-*"))) == 1
+
+
+@pytest.mark.usefixtures("fine_clock")
+def test_what_another_process_stored_is_seen(filled: Store, looks: list[str]) -> None:
+    with running(keep_open, filled.own, False, "UPDATE agent_9_windows SET hold_mute_count = 7") as other:
+        assert other.hear() == "open"
+        other.kill()  # with its change in the log
+    with filled.transaction():
+        pass
+    assert looks == ["store.duckdb"]
+    assert counts(filled) == [(7,)]
+
+
+# Readers
+
+
+def test_two_files_cut_alike_within_a_tick_are_seen_before_a_query(filled: Store) -> None:
+    for file in (filled.own, filled.published):
+        os.truncate(file, file.stat().st_size - 1)
+        os.utime(file, ns=(10**18, 10**18))
+    assert filled.in_step()
+    with pytest.raises(StoreError, match="Nothing was overwritten"), filled.reading():
+        pass
+
+
+def rename_a_table(file: Path) -> None:
+    with duckdb.connect(file) as con:
+        con.execute("ALTER TABLE agent_9_windows RENAME TO mine")
+
+
+def put_a_text_in_place(file: Path) -> None:
+    file.write_text("not a database\n" * 5000)
+
+
+def put_a_folder_in_place(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def leave_a_log(file: Path) -> None:
+    file.with_name(file.name + ".wal").write_bytes(b"no log" * 100)
+
+
+@pytest.mark.parametrize("harm", [rename_a_table, put_a_text_in_place, put_a_folder_in_place, leave_a_log])
+def test_other_harm_to_the_store(harm: Harm, filled: Store) -> None:
+    before = tables(filled.published)
+    harm(filled.own)
+    assert any(not fine for fine, _, _ in examine.findings(filled))
+    assert counts(filled) == [(1,)]
+    assert tables(filled.own) == tables(filled.published) == before
+    put(filled, 2)
+    assert all(fine for fine, _, _ in examine.findings(filled))
+
+
+@pytest.mark.parametrize("harm", [rename_a_table, put_a_text_in_place, leave_a_log])
+def test_other_harm_to_the_published_file(harm: Harm, filled: Store) -> None:
+    before = tables(filled.published)
+    harm(filled.published)
+    assert any(not fine for fine, _, _ in examine.findings(filled))
+    assert counts(filled) == [(1,)]
+    assert tables(filled.own) == tables(filled.published) == before
+    assert not list(filled.folder.glob("*.wal"))
+
+
+def test_the_published_file_of_another_machine_becomes_the_store(filled: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    put(other, 5)
+    shutil.copy2(other.published, filled.own)
+    assert counts(filled) == [(5,)]
+    assert tables(filled.own) == tables(other.own)
+    assert filled.own.stat().st_mode & 0o777 == 0o600

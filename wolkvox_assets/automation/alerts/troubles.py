@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.plain_text import visible
 from wolkvox_assets.automation.alerts.news import Trouble
 from wolkvox_assets.automation.live import LIVE
 from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline.pauses import open_failures
+from wolkvox_assets.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, Work

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from wolkvox_assets.assets.plain_text import chat, markdown, visible
 from wolkvox_assets.assets.progress import corrections_table
+from wolkvox_assets.plain_text import chat, markdown, visible
 from wolkvox_assets.store.agent_9 import Correction
 
 HOSTILE = [

@@ -1,9 +1,12 @@
 """Text of strangers (agents' names, a server's words) shown as text, whatever stands in it.
 
-What belongs here: escaping for log lines, for Markdown cells and for chat messages. What doesn't: the words.
+What belongs here: escaping for log lines and messages, for Markdown cells and for chats. What doesn't: the words.
 """
 
 import re
+
+SHOWN = 100
+"""Characters of a name that are shown; it may have a million."""
 
 # Everything that Markdown or the HTML within it gives a meaning to.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+!|~&:@-]")
@@ -14,12 +17,20 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def quoted(text: str) -> str:
+    """The same in quotes and of bounded length, as a name stands in a sentence."""
+    return (
+        f"'{visible(text)}'" if len(text) <= SHOWN else f"'{visible(text[:SHOWN])}…' ({len(text)} characters)"
+    )
+
+
 def markdown(text: str) -> str:
-    """The same for a place that reads Markdown, also a cell of a table: no link, image, HTML or mark in it.
+    """A name in a place that reads Markdown, also a cell of a table: no link, image, HTML or mark in it.
 
     As entities: a backslash would itself be shown where the escaped character means nothing.
     """
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+    shown = visible(text) if len(text) <= SHOWN else f"{visible(text[:SHOWN])}…"
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", shown)
 
 
 def chat(text: str) -> str:

@@ -1,0 +1,38 @@
+"""Whether an operation's answers were found to add up: `additivity_proofs`.
+
+What belongs here: writing and reading it. What doesn't: finding it out (`sync/`), and how long a verdict is good for
+(`duties.py`).
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import duckdb
+
+from wolkvox_assets.store.agent_9 import naive_utc
+
+
+class Verdict(NamedTuple):
+    """Whether an aggregate over a range was the sum over its parts. `proved_at`: aware."""
+
+    proved_at: datetime
+    holds: bool
+    evidence: str
+
+
+def record_verdict(con: duckdb.DuckDBPyConnection, operation: str, verdict: Verdict, *, run_id: str) -> None:
+    con.execute(
+        "INSERT INTO additivity_proofs VALUES (?, ?, ?, ?, ?)",
+        [operation, naive_utc(verdict.proved_at), verdict.holds, verdict.evidence, run_id],
+    )
+
+
+def latest_verdict(con: duckdb.DuckDBPyConnection, operation: str) -> Verdict | None:
+    """The one that counts, or None where additivity was never tried."""
+    # The last one stored, not the latest moment: clocks are set back and ahead.
+    row = con.execute(
+        "SELECT proved_at, holds, evidence FROM additivity_proofs WHERE operation = ?"
+        " ORDER BY rowid DESC LIMIT 1",
+        [operation],
+    ).fetchone()
+    return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None

@@ -1,0 +1,154 @@
+"""What was seen of a day's quota: readings of `token_info`, refusals, and the requests made since.
+
+What belongs here: writing `quota_readings` and `quota_restarts`, and reading them together with `api_requests`. What
+doesn't: what follows from it (`quota.py`), and who shares a quota (`sources.py`).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import duckdb
+
+from wolkvox_assets.api import QUOTA_USED_UP
+from wolkvox_assets.store.agent_9 import credible_until, naive_utc
+
+REMEMBERED = timedelta(days=8)
+"""How far back it is looked: long enough to see at which time of the day a quota is renewed."""
+
+OVERLAP = timedelta(minutes=2)
+"""Two requests closer than this may have been on their way at once, with two tokens: which of them the server counted
+first is not known. No request takes longer."""
+
+
+class QuotaReading(NamedTuple):
+    """A look at the day's quota. `read_at`: aware. `used`: requests, by all tokens together. `restarts_at`: when
+    the count begins anew, where the server says it (aware)."""
+
+    read_at: datetime
+    limit: int
+    used: int
+    restarts_at: datetime | None = None
+
+
+class Refusal(NamedTuple):
+    """The server said that the day's requests are used up. `answered_at`: when it next answered a request that was
+    made more than `OVERLAP` later; None where it has not. Both aware."""
+
+    refused_at: datetime
+    answered_at: datetime | None = None
+
+
+class QuotaSeen(NamedTuple):
+    """All that was seen of a quota lately.
+
+    `readings`, `refusals`: oldest first, the readings in the order in which they were stored. `since`: requests made
+    since the last reading. `in_vain_at`: the last look that brought no reading, since the last that did (aware).
+    `unreadable_at`: the last of these that the server answered, but not with the quota.
+    """
+
+    readings: tuple[QuotaReading, ...] = ()
+    since: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    in_vain_at: datetime | None = None
+    unreadable_at: datetime | None = None
+
+    @property
+    def reading(self) -> QuotaReading | None:
+        return self.readings[-1] if self.readings else None
+
+
+NOTHING_SEEN = QuotaSeen()
+
+
+def record_quota(
+    con: duckdb.DuckDBPyConnection, operation: str, reading: QuotaReading, *, run_id: str
+) -> None:
+    read_at = naive_utc(reading.read_at)
+    con.execute(
+        "INSERT INTO quota_readings VALUES (?, ?, ?, ?, ?)",
+        [operation, read_at, reading.limit, reading.used, run_id],
+    )
+    if reading.restarts_at is not None:
+        con.execute(
+            "INSERT INTO quota_restarts VALUES (?, ?, ?)",
+            [operation, read_at, naive_utc(reading.restarts_at)],
+        )
+
+
+# The words may stand in `msg`, in `error`, or be all there is. Rows with them in a name are no refusal.
+_WORDS = r"\s+".join(QUOTA_USED_UP.split())
+_REFUSED = (
+    "(http_status IN (200, 403) AND COALESCE(records, 0) = 0"
+    f" AND regexp_matches(concat_ws(' ', msg, body), '{_WORDS}', 'i'))"
+)
+
+# Of all else it is known that it passes, or that nothing works at all: refusals, faults, also within a 200, and answers
+# that were cut off.
+_UNREADABLE = "(code IN ('200', '400', '404') OR code IS NULL AND http_status IN (400, 404))"
+
+
+def quota_seen(con: duckdb.DuckDBPyConnection, operations: Sequence[str], now: datetime) -> QuotaSeen:
+    """What was seen of the quota that these operations share, by `now` (aware).
+
+    Nothing with a moment in the future is believed: a clock was ahead then, or is behind now.
+    """
+    asked = {
+        "operations": list(operations),
+        "since": naive_utc(now - REMEMBERED),
+        "now": credible_until(now),
+    }
+    con.execute(
+        # The last one stored is the last one, not that of the latest moment: clocks are set back and ahead.
+        "SELECT read_at, daily_limit, used_today, restarts_at"
+        " FROM quota_readings LEFT JOIN quota_restarts USING (operation, read_at)"
+        " WHERE operation IN (SELECT unnest($operations)) AND read_at BETWEEN $since AND $now"
+        " ORDER BY quota_readings.rowid",
+        asked,
+    )
+    readings = tuple(
+        QuotaReading(_aware(at), limit, used, _aware(restarts))
+        for at, limit, used, restarts in con.fetchall()
+    )
+    last = {**asked, "read_at": naive_utc(readings[-1].read_at) if readings else asked["since"]}
+    since, in_vain_at, unreadable_at = con.execute(
+        "SELECT COUNT(*), MAX(requested_at) FILTER (api = 'token_info'),"  # noqa: S608  # fixed words
+        f" MAX(requested_at) FILTER (api = 'token_info' AND {_UNREADABLE} AND NOT {_REFUSED})"
+        " FROM api_requests WHERE operation IN (SELECT unnest($operations))"
+        " AND requested_at > $read_at AND requested_at BETWEEN $since AND $now",
+        last,
+    ).fetchall()[0]
+    return QuotaSeen(
+        readings, since if readings else 0, _refusals(con, asked), _aware(in_vain_at), _aware(unreadable_at)
+    )
+
+
+def _refusals(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> tuple[Refusal, ...]:
+    con.execute(
+        "WITH requests AS MATERIALIZED ("  # noqa: S608  # fixed words
+        f" SELECT requested_at, {_REFUSED} AS refused, http_status IN (200, 404) AND code IN ('200', '404') AS answered"
+        " FROM api_requests WHERE operation IN (SELECT unnest($operations))"
+        " AND requested_at BETWEEN $since AND $now),"
+        " refusals AS (SELECT requested_at AS refused_at, requested_at + $overlap AS over_at"
+        " FROM requests WHERE refused),"
+        " answers AS (SELECT requested_at AS answered_at FROM requests WHERE answered AND NOT refused)"
+        " SELECT refused_at, answered_at FROM refusals ASOF LEFT JOIN answers ON over_at < answered_at"
+        " ORDER BY refused_at",
+        {**asked, "overlap": OVERLAP},
+    )
+    return tuple(Refusal(_aware(refused), _aware(answered)) for refused, answered in con.fetchall())
+
+
+def forget_quota(con: duckdb.DuckDBPyConnection, operation: str) -> None:
+    """All that says something of the quota of the operation's server, which is another one now. What was asked of
+    the report is kept, but for refusals."""
+    for table in ("quota_readings", "quota_restarts"):
+        con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # fixed names
+    con.execute(
+        f"DELETE FROM api_requests WHERE operation = ? AND (api = 'token_info' OR {_REFUSED})",  # noqa: S608
+        [operation],
+    )
+
+
+def _aware(moment: Any) -> Any:
+    return moment and moment.replace(tzinfo=UTC)

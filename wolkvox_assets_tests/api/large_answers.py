@@ -1,0 +1,46 @@
+"""The client of `test_memory.py`, in a process of its own: asks for each answer, and tells the peak of its memory."""
+
+import json
+import resource
+import sys
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient, WolkvoxError
+from wolkvox_assets.windows import one
+
+
+def main(url: str, names: list[str]) -> None:
+    records: list[RequestRecord] = []
+    with WolkvoxClient(
+        operation="north",
+        server="0013",
+        token=SecretStr("wv-7f3a9c"),
+        base_url=url,
+        retry=RetryPolicy(attempts=1),
+        on_request=records.append,
+    ) as asking:
+        for name in names:
+            try:
+                found = asking.agent_9(one(datetime(2026, 11, 16, 8, 5)))
+                rows, error = found.records, ""
+                del found
+            except WolkvoxError as problem:
+                rows, error = 0, f"{type(problem).__name__}: {problem}"
+            print(
+                json.dumps(
+                    {
+                        "name": name,
+                        "rows": rows,
+                        "error": error,
+                        "kept": len(records.pop().body or ""),
+                        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    }
+                ),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
