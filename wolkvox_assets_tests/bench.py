@@ -40,13 +40,19 @@ import duckdb
 import requests
 
 from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.loading import load
+from wolkvox_assets.fetching import Fetch
+from wolkvox_assets.loading import Handover, load
+from wolkvox_assets.pipeline.attempts import POLICIES
+from wolkvox_assets.pipeline.reconcile import Client
+from wolkvox_assets.quota import QuotaGuard
 from wolkvox_assets.resources import WolkvoxResource
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.quota_readings import NOTHING_SEEN
 from wolkvox_assets.store.stored import StoredWindows
-from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.sync import Ask, AskBriefly, Step, Trust, make_true
 from wolkvox_assets.total_row import Judge, TotalRow
 from wolkvox_assets.windows import Range, one
 
@@ -211,9 +217,10 @@ class Project:
         operation = Operation(server="0000", start=self.start, base_url=self.server.url)
         self.server.count_anew()
         began = time.perf_counter()
-        batches = load(
-            operation,
-            lambda ask, _: make_true(
+        clocks = Clocks()
+
+        def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
+            return make_true(
                 [stretch],
                 ask=ask,
                 stored=StoredWindows(self.store, operation.name),
@@ -221,16 +228,19 @@ class Project:
                 trust=trust,
                 seed=1,
                 direct=direct,
-            ),
-            windows=len(stretch),
-            clocks=Clocks(),
-            judge=Judge(TotalRow(datetime.now(UTC), None, "The stand-in adds none.")),
-            open_client=WolkvoxResource.of(operation).open_client,
-            store=self.store,
-            run_id="bench",
-        )
-        with closing(batches):
-            verdicts = [verdict for batch in batches for verdict in batch.verdicts]
+            )
+
+        def fetch(handover: Handover) -> None:
+            guard = QuotaGuard(operation.clock, operation.quota_reserve, NOTHING_SEEN, windows=len(stretch))
+            judge = Judge(TotalRow(datetime.now(UTC), None, "The stand-in adds none."))
+            policy = POLICIES[Work.RANGE].client
+            Fetch(operation, clocks, judge, guard, handover).run(
+                plan,
+                lambda heard: WolkvoxResource.of(operation).open_client(Client(heard, handover.wait, policy)),
+            )
+
+        with closing(load(self.store, "bench", [fetch])) as commits:
+            verdicts = [v for stored in commits for batch in stored.values() for v in batch.verdicts]
         cost = Cost(self.server.requests(), time.perf_counter() - began)
         assert trust is Trust.PROVED or [verdict.holds for verdict in verdicts] == [True], verdicts
         self._check(stretch)
