@@ -7,10 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -27,6 +27,10 @@ from wolkvox_assets.windows import WINDOW, WallClock
 
 ROOT = Path(__file__).parents[1]
 Row = tuple[datetime, str, int, int, int, int]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass
@@ -94,11 +98,12 @@ class Project:
         partition: str = "",
         partition_range: tuple[str, str] | None = None,
         instance: dg.DagsterInstance | None = None,
-        run_config: dict[str, object] | None = None,
+        run_config: Mapping[str, object] | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> dg.ExecuteInProcessResult:
         for name, value in self.settings.items():
             monkeypatch.setenv(name, value)
-        definitions = build_definitions(CodeLocation(load_settings()))
+        definitions = build_definitions(CodeLocation(load_settings(), now))
         tags = (
             {
                 "dagster/asset_partition_range_start": partition_range[0],
@@ -117,14 +122,6 @@ class Project:
             run_config=run_config,
             raise_on_error=False,
         )
-
-    def job(
-        self, name: str, monkeypatch: pytest.MonkeyPatch, *, instance: dg.DagsterInstance
-    ) -> dg.ExecuteInProcessResult:
-        for variable, value in self.settings.items():
-            monkeypatch.setenv(variable, value)
-        job = build_definitions(CodeLocation(load_settings())).resolve_job_def(name)
-        return job.execute_in_process(instance=instance, raise_on_error=False)
 
     # What came of it
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wolkvox_assets.clocks import Clocks, uptime_ns
-from wolkvox_assets.commit import Batch, commit
+from wolkvox_assets.commit import Batch, Handed, commit
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent
@@ -32,7 +32,7 @@ def store_them(
     for window in (first + n * WINDOW for n in range(count)):
         start = BOGOTA.clock.start_utc(window)
         batch.add(WindowContent(window, start, agents or {}, "asked", clocks.now(), uptime_ns()))
-    commit(store, BOGOTA, batch, "run", clocks)
+    commit(store, [Handed(BOGOTA, clocks, batch)], "run")
 
 
 def clocks(off: timedelta = timedelta(), *, heard: bool = False) -> Clocks:

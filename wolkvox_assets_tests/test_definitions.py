@@ -10,11 +10,12 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets.definitions import build_definitions
+from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.settings import Operation, Settings, load_settings
 
 
 def test_without_an_operation_it_loads_and_says_what_to_set() -> None:
-    definitions = build_definitions(load_settings())
+    definitions = build_definitions(CodeLocation(load_settings()))
     (spec,) = definitions.resolve_all_asset_specs()
     assert spec.key == dg.AssetKey("invalid_settings")
     assert "WOLKVOX_SERVER" in str(spec.description)
@@ -39,31 +40,31 @@ def test_names_of_assets_jobs_schedules_and_sensors_are_fixed(monkeypatch: pytes
     """Other people's scripts rest on them."""
     monkeypatch.setenv("WOLKVOX_TOKEN", "x")
     operation = Operation(server="0013", start=date(2026, 11, 1), base_url="http://127.0.0.1:9")
-    definitions = build_definitions(Settings((operation,), (), Path("data")))
+    definitions = build_definitions(CodeLocation(Settings((operation,), (), Path("data"))))
     assert sorted(key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()) == [
         "main/agent_9_windows",
         "main/agent_hold_mute_daily",
         "main/operation_hold_mute_daily",
     ]
     repository = definitions.get_repository_def()
-    assert [schedule.name for schedule in repository.schedule_defs] == ["main_live_schedule"]
+    assert [schedule.name for schedule in repository.schedule_defs] == ["live_schedule"]
     assert sorted(s.name for s in repository.sensor_defs) == ["alerts", "main_gaps"]
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"main_live", "main_catch_up", "verify_recent"}
+    assert jobs == {"live"}
 
 
 def test_each_asset_has_a_table_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dagster shows assets with one table name as linked to each other."""
     monkeypatch.setenv("WOLKVOX_TOKEN", "x")
     operations = tuple(Operation(name=n, server="0013", start=date(2026, 11, 1)) for n in ("north", "south"))
-    specs = build_definitions(Settings(operations, (), Path("data"))).resolve_all_asset_specs()
+    specs = build_definitions(CodeLocation(Settings(operations, (), Path("data")))).resolve_all_asset_specs()
     names = [spec.metadata["dagster/table_name"] for spec in specs]
     assert len(set(names)) == 6
     assert "data/wolkvox.duckdb.main.agent_9_windows/operation=north" in names
 
 
 def test_invalid_settings_are_told_by_the_alerts_also_without_an_operation() -> None:
-    definitions = build_definitions(Settings((), ("WOLKVOX_START: is not set",), Path("data")))
+    definitions = build_definitions(CodeLocation(Settings((), ("WOLKVOX_START: is not set",), Path("data"))))
     alerts = definitions.resolve_sensor_def("alerts")
     with dg.DagsterInstance.ephemeral() as instance:
         cursor, told = None, []

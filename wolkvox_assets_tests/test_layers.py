@@ -152,20 +152,30 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
     between = list(
-        layer("loading", "commit", "plan", "quota", "duties", "settings", "operations_file", "total_row")
+        layer(
+            *("pipeline", "loading", "fetching", "commit", "plan", "quota", "duties"),
+            *("settings", "operations_file", "total_row"),
+        )
     )
     assert [pair for pair in between if is_dagster(pair[1])] == []
-    assert [
-        pair
-        for pair in between
-        if within(pair[1], "wolkvox_assets.assets", "wolkvox_assets.automation", "wolkvox_assets.resources")
-    ] == []
+    above = ("assets", "automation", "resources", "location", "definitions", "dead_runs")
+    assert [pair for pair in between if within(pair[1], *(f"wolkvox_assets.{name}" for name in above))] == []
 
 
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     assert [
-        pair for pair in layer("assets", "resources") if within(pair[1], "wolkvox_assets.automation")
+        pair
+        for pair in layer("assets", "resources", "location")
+        if within(pair[1], "wolkvox_assets.automation")
     ] == []
+
+
+def test_what_dagster_has_no_public_name_for_is_imported_in_one_place_only() -> None:
+    allowed = {"wolkvox_assets.dagster_internals", "wolkvox_assets.dagster_storage"}
+    private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")
+    assert {
+        module for module, imported in IMPORTS.items() for other in imported if within(other, *private)
+    } <= allowed
 
 
 @pytest.mark.parametrize("package", ["wolkvox_assets.api", "wolkvox_assets.sync"])

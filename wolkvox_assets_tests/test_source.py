@@ -8,11 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wolkvox_assets.assets.run_tags import CAUSE, EVERYTHING, PERMANENT
 from wolkvox_assets.cli import main
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store import sources
+from wolkvox_assets.store.attempts import FailureScope, Work, failed_attempts
 from wolkvox_assets_tests.project import Command, Project
 
 DAY = date(2026, 11, 18)
@@ -87,14 +87,15 @@ def test_another_server_is_refused_before_it_is_asked(
     before = everything(project)
     project.simulator = real
     for windows in (MORNING, NOON):
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = load(project, monkeypatch, windows, instance)
-            assert not result.success
-            tags = instance.get_run_by_id(result.run_id).tags  # type: ignore[union-attr]
-        assert (tags[CAUSE], tags[PERMANENT]) == ("OtherSource", EVERYTHING)
+        result = load(project, monkeypatch, windows)
+        assert not result.success
         for words in ("operation main", stand_in.url, real.url, "--keep", "--move-to NAME", "--drop"):
             assert words in why(result)
     assert real.counters.requests == 0
+    with project.store.transaction() as con:
+        met = [(failed.work, failed.error, failed.scope) for failed in failed_attempts(con, "main")]
+        con.execute("DELETE FROM failed_attempts")
+    assert met == [(Work.RANGE, "OtherSource", FailureScope.OPERATION)] * 2
     assert everything(project) == before
 
 

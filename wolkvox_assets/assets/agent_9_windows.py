@@ -15,6 +15,7 @@ from datetime import datetime
 import dagster as dg
 import pydantic
 
+from wolkvox_assets.assets.failures import REPORTED
 from wolkvox_assets.assets.partitions import window_partitions, windows_key
 from wolkvox_assets.assets.run_tags import WORK
 from wolkvox_assets.assets.runs import run_over
@@ -97,6 +98,7 @@ def _windows(
         raise dg.Failure(
             f"operation {operation.name}: the run was started without a partition and without `ranges` in its config, "
             "so there is nothing to ask for. Choose partitions, or set ranges.",
+            metadata=REPORTED,
             allow_retries=False,
         )
     asked = (Range(*map(datetime.fromisoformat, pair)) for pair in ranges)

@@ -20,9 +20,17 @@ _KEPT = (
 )
 
 
-def as_failure(error: Exception, operation: str, work: Work = Work.RANGE) -> dg.Failure:
+REPORTED = {"reported": True}
+"""Metadata of a failure of which pauses and alerts know, or need not know."""
+
+
+def as_failure(
+    error: Exception, operation: str, work: Work = Work.RANGE, *, reported: bool = False
+) -> dg.Failure:
     """What a person reads of this error, and what to do. Only what may pass by itself may be retried: a wrong token
     asked again and again helps nobody. Raises the error itself where it is none that can be explained.
+
+    `reported`: it is stored for pauses and alerts.
     """
     match error:
         case BadAnswers():
@@ -44,13 +52,24 @@ def as_failure(error: Exception, operation: str, work: Work = Work.RANGE) -> dg.
             raise error
     return dg.Failure(
         description=words,
-        metadata=_metadata(operation, about),
+        metadata=_metadata(operation, about) | (REPORTED if reported else {}),
         allow_retries=scope_of(error, work) in {None, FailureScope.TEMPORARY},
     )
 
 
-def _metadata(operation: str, error: Exception) -> dict[str, str]:
-    about = {"operation": operation, "error": type(error).__name__}
+def died_silently(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether this run, which has failed, could not report that to pauses and alerts: its process was killed, or
+    nothing could be stored.
+    """
+    ended = [
+        getattr(entry.get_dagster_event().event_specific_data, "user_failure_data", None)
+        for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    ]
+    return not ended or any(data is None or not REPORTED.keys() <= data.metadata.keys() for data in ended)
+
+
+def _metadata(operation: str, error: Exception) -> dict[str, str | bool]:
+    about: dict[str, str | bool] = {"operation": operation, "error": type(error).__name__}
     if isinstance(error, WolkvoxError):
         about |= {
             "date_ini": error.date_ini or "",

@@ -13,7 +13,7 @@ import dagster as dg
 
 from wolkvox_assets import dead_runs, duties
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.assets.failures import as_failure
+from wolkvox_assets.assets.failures import REPORTED, as_failure
 from wolkvox_assets.assets.marks import Context, Marks
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.progress import Progress
@@ -65,14 +65,12 @@ def run_over(
         stopped = stop
         progress.stopped(stop, goes_on_at(site, stop))
     except Exception as error:
-        failure = as_failure(error, site.operation.name, work)
-        remember_failure(context, site, work, error)
-        raise failure from error
+        raise failure_of(context, site, work, error) from error
     finish(context, site, progress)
     if stopped is None:
         pauses.remember_success(site.store, site.operation, work)
     elif BACKFILL in context.run.tags:
-        raise dg.Failure(progress.left_to_do, allow_retries=False)
+        raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
 
 
 def finish(context: Context, site: Site, progress: Progress) -> None:
@@ -92,9 +90,11 @@ def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:
     return quota_waits(site.store, site.operation, now) or now + LOOK_EVERY
 
 
-def remember_failure(context: Context, site: Site, work: Work, error: Exception) -> None:
-    """Store it for the pauses and alerts, where anything can be stored."""
+def failure_of(context: Context, site: Site, work: Work, error: Exception) -> dg.Failure:
+    """What is to be raised for this error, which is stored for pauses and alerts, where anything can be stored."""
+    reported = False
     try:
-        pauses.remember_failure(site, work, error)
+        reported = pauses.remember_failure(site, work, error)
     except StoreError as problem:
         context.log.warning(f"operation {site.operation.name}: that it failed could not be stored. {problem}")
+    return as_failure(error, site.operation.name, work, reported=reported)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets import dead_runs, duties
+from wolkvox_assets.assets.failures import died_silently
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.assets.run_tags import OPERATION, WORK
 from wolkvox_assets.location import CodeLocation
@@ -124,9 +125,11 @@ def _reason_to_wait(
             f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
         )
     # What a run could report of itself is among the pauses already.
-    told = {attempt.run_id for attempt in pauses.open_failures(location.store, operation)}
-    died = run.status is dg.DagsterRunStatus.FAILURE and run.run_id not in told
-    if died and lately(ended, now, _PAUSE_WHEN_DIED):
+    if (
+        run.status is dg.DagsterRunStatus.FAILURE
+        and lately(ended, now, _PAUSE_WHEN_DIED)
+        and died_silently(instance, run.run_id)
+    ):
         return (
             f"run {run.run_id} died, or could not store anything: the next one starts after "
             f"{ended + _PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."

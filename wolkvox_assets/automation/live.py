@@ -20,10 +20,9 @@ from wolkvox_assets.assets.failures import as_failure
 from wolkvox_assets.assets.marks import Marks
 from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.run_tags import WORK
-from wolkvox_assets.assets.runs import finish, goes_on_at, remember_failure
+from wolkvox_assets.assets.runs import failure_of, finish, goes_on_at
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.location import CodeLocation
-from wolkvox_assets.pipeline.pauses import remember_success
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick, next_tick
 from wolkvox_assets.resources import wolkvox_key
@@ -109,14 +108,12 @@ class _LiveRun:
             progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
             finish(context, site, progress)
-        for work in outcome.succeeded - {failed.work for failed in outcome.failed}:
-            remember_success(site.store, site.operation, work)
+        failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
-            remember_failure(context, site, failed.work, failed.error)
             if failed.work is Work.LIVE:
                 Marks(context, site.operation).failed(sorted(set(failed.windows) - progress.windows))
-        for failed in outcome.failed:
-            raise as_failure(failed.error, operation, failed.work) from failed.error
+        for failure, failed in zip(failures, outcome.failed, strict=True):
+            raise failure from failed.error
 
 
 def _build_op(location: CodeLocation, operation: Operation) -> dg.OpDefinition:

@@ -4,7 +4,7 @@ What belongs here: all numbers and rules about trying again, as pure functions o
 doesn't: storing attempts (`store/attempts.py`), applying a `RetryPolicy` to a question (`api/retries.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -90,27 +90,27 @@ def waits_until(failed: Sequence[FailedAttempt], work: Work, now: datetime) -> d
     `failed`: the failed attempts of the operation since each kind of work last succeeded, in the order in which they
     were stored. Moments of the future make nobody wait: a clock was ahead.
     """
-    for_all = [attempt for attempt in failed if attempt.scope is FailureScope.OPERATION]
-    if for_all:
-        return _after(for_all, FailureScope.OPERATION, now)
-    own = [attempt for attempt in failed if attempt.work is work and attempt.scope is FailureScope.TEMPORARY]
+    return max(_pauses(failed, work, now), default=None)
+
+
+def _pauses(failed: Sequence[FailedAttempt], work: Work, now: datetime) -> Iterator[datetime]:
+    temporary = [attempt for attempt in failed if attempt.scope is FailureScope.TEMPORARY]
+    own = [attempt for attempt in temporary if attempt.work is work]
+    yield from _after([a for a in failed if a.scope is FailureScope.OPERATION], FailureScope.OPERATION, now)
+    yield from _after(own, FailureScope.TEMPORARY, now)
     if work is Work.HISTORY and len(own) >= MOST_A_DAY and lately(own[-1].ended_at, now, _DAY):
-        return own[-1].ended_at + _DAY
-    until = _after(own, FailureScope.TEMPORARY, now)
-    if work is not Work.LIVE and until is None:
-        # While live windows cannot be had, nothing else can: one kind of work that tries is enough.
-        live = [a for a in failed if a.work is Work.LIVE and a.scope is FailureScope.TEMPORARY]
-        if live and lately(live[-1].ended_at, now, _LIVE_TRIES_WITHIN):
-            return live[-1].ended_at + _LIVE_TRIES_WITHIN
-    return until
+        yield own[-1].ended_at + _DAY
+    # While live windows cannot be had, nothing else can: one kind of work that tries is enough.
+    live = [attempt for attempt in temporary if attempt.work is Work.LIVE]
+    if work is not Work.LIVE and live and lately(live[-1].ended_at, now, _LIVE_TRIES_WITHIN):
+        yield live[-1].ended_at + _LIVE_TRIES_WITHIN
 
 
-def _after(failed: Sequence[FailedAttempt], scope: FailureScope, now: datetime) -> datetime | None:
-    if not failed:
-        return None
-    pause = _PAUSES[scope].after(len(failed))
-    last = failed[-1].ended_at
-    return last + pause if lately(last, now, pause) else None
+def _after(failed: Sequence[FailedAttempt], scope: FailureScope, now: datetime) -> Iterator[datetime]:
+    if failed:
+        pause, last = _PAUSES[scope].after(len(failed)), failed[-1].ended_at
+        if lately(last, now, pause):
+            yield last + pause
 
 
 def lately(moment: datetime, now: datetime, within: timedelta) -> bool:

@@ -58,11 +58,13 @@ def open_failures(store: Store, operation: Operation) -> list[FailedAttempt]:
     return [a for a in failed if a.scope is not FailureScope.OPERATION or a.access == now]
 
 
-def remember_failure(site: Site, work: Work, error: Exception) -> None:
-    """Store that this work failed, for the pauses and the alerts; nothing where that is no matter of the operation."""
+def remember_failure(site: Site, work: Work, error: Exception) -> bool:
+    """Store that this work failed, for the pauses and the alerts. Not where that is no matter of the operation; returns
+    whether it was.
+    """
     scope = scope_of(error, work)
     if scope is None:
-        return
+        return False
     with site.store.transaction() as con:
         failed = FailedAttempt(
             work,
@@ -74,6 +76,7 @@ def remember_failure(site: Site, work: Work, error: Exception) -> None:
             site.run_id,
         )
         record_attempt(con, site.operation.name, failed)
+    return True
 
 
 def remember_success(store: Store, operation: Operation, work: Work) -> None:

@@ -19,9 +19,10 @@ from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.fetching import TimeIsUp
 from wolkvox_assets.loading import Handover, load
-from wolkvox_assets.pipeline.pauses import reason_to_wait
+from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
@@ -105,13 +106,27 @@ class Tick:
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
             self._do(site, Work.LIVE, self._live, handover)
-        # Only now: what has just been stored may complete an hour.
+        # Only now: what has just been stored may complete an hour, and ends pauses.
         handover.settle()
+        for site in group:
+            self._remember_success(site, Work.LIVE)
         for site in group:
             for due in (self._to_verify, self._gaps):
                 self._do(site, Work.RECENT, due, handover)
+            handover.settle()
+            self._remember_success(site, Work.RECENT)
+            # All of it has been taken over by now. Whoever waits for this operation is woken to see that it is done.
             self.outcomes[site.operation.name].done = True
             handover.settle()
+
+    def _remember_success(self, site: Site, work: Work) -> None:
+        outcome = self.outcomes[site.operation.name]
+        if work not in outcome.succeeded or any(failed.work is work for failed in outcome.failed):
+            return
+        try:
+            remember_success(site.store, site.operation, work)
+        except StoreError as error:
+            outcome.failed.append(Failed(work, error, []))
 
     def _do(
         self,

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from wolkvox_assets.simulator import Centre, Simulator, Use
@@ -139,7 +138,7 @@ def test_an_empty_month_is_one_request(
     simulator.centre.silence(datetime(2026, 10, 1), datetime(2026, 10, 31, 23, 59, 59))
     simulator.reset_counters()
     # Marking 8,928 partitions would take minutes; what is asked and stored does not depend on it.
-    monkeypatch.setattr("wolkvox_assets.assets.synchronise._Marks.set", lambda *_: None)
+    monkeypatch.setattr("wolkvox_assets.assets.runs.Marks.set", lambda *_: None)
     load(project, monkeypatch, date(2026, 10, 1), date(2026, 10, 31))
     assert simulator.counters.requests == 1
     assert sources(project) == {"asked": 288, "empty_range": 31 * 288}
@@ -207,26 +206,3 @@ def test_a_used_up_quota_ends_the_run_without_a_storm(
         said = load(project, monkeypatch, BUSY)
         assert simulator.counters.requests == 1
         assert "288 of 288 windows left to do" in str(said["left_to_do"])
-
-
-def test_verify_recent_repairs_and_tells(
-    project: Project, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
-) -> None:
-    today = datetime.now(UTC).astimezone(simulator.centre.zone).date()
-    days = [today - timedelta(days=n) for n in (3, 2, 1)]
-    project.start = days[0]
-    result = project.job("verify_recent", monkeypatch, instance=instance)
-    assert result.success
-    assert_true(project, days[0], days[-1])
-    noon = datetime.combine(days[1], datetime.min.time()) + timedelta(hours=12)
-    simulator.centre.add(Use(noon, simulator.centre.names[0], "mute", 61))
-    simulator.reset_counters()
-    result = project.job("verify_recent", monkeypatch, instance=instance)
-    assert result.success
-    assert_true(project, days[0], days[-1])
-    assert project.query("SELECT DISTINCT window_start FROM agent_9_corrections") == [(noon,)]
-    midnight = datetime.combine(days[1], datetime.min.time())
-    truth = project.true_usage(midnight, midnight + timedelta(days=1))
-    assert project.query(
-        f"SELECT mute_seconds, complete FROM operation_hold_mute_daily WHERE local_date = '{days[1]}'"
-    ) == [(sum(usage.mute_seconds for usage in truth.values()), True)]

@@ -6,7 +6,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.gaps import holes
 from wolkvox_assets.windows import WINDOW, Range, WallClock
@@ -85,14 +84,13 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
         centre, date_header=False, clock=lambda: datetime.now(UTC) - timedelta(days=9)
     ) as simulator:
         project = Project(tmp_path, simulator, day)
-        with monkeypatch.context() as wrong:
-            wrong.setattr(
-                "wolkvox_assets.assets.synchronise.Clocks",
-                lambda: Clocks(now=lambda: datetime.now(UTC) + ahead),
-            )
-            assert project.materialize(
-                "agent_9_windows", monkeypatch, partition_range=keys(stretch), instance=instance
-            ).success
+        assert project.materialize(
+            "agent_9_windows",
+            monkeypatch,
+            partition_range=keys(stretch),
+            instance=instance,
+            now=lambda: datetime.now(UTC) + ahead,
+        ).success
         assert project.rows() == []  # the server has nothing of these days yet
         assert project.query("SELECT windows_known FROM operation_hold_mute_daily") == [(24,)]
 

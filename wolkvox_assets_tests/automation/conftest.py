@@ -1,56 +1,45 @@
-"""A code location with an instance on disk, whose schedules, sensors and jobs a test sets going itself."""
+"""A code location with an instance on disk and a clock that stands, whose schedules, sensors and jobs a test sets going."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import dagster as dg
-import duckdb
 import pytest
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.events import JobFailureData, RunFailureReason
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from wolkvox_assets.api import ConnectionFailed
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.run_tags import OPERATION
-from wolkvox_assets.clocks import Clocks
+from wolkvox_assets.automation.live import LIVE
 from wolkvox_assets.definitions import build_definitions
+from wolkvox_assets.location import CodeLocation
+from wolkvox_assets.pipeline.attempts import scope_of
+from wolkvox_assets.pipeline.pauses import remember_failure
+from wolkvox_assets.pipeline.reconcile import Client, Site
 from wolkvox_assets.settings import Operation, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store.attempts import FailedAttempt, Work, failed_attempts
 from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.project import Project
 
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
+_ENDINGS = {
+    dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterRunStatus.CANCELED: dg.DagsterEventType.RUN_CANCELED,
+}
 
-class Clock:
-    """The time that schedules, sensors and runs go by, in place of the machine's."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def set(self, now: datetime) -> None:
-        class Fixed(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                assert tz is UTC
-                return now
-
-        for module in ("automation.gaps", "automation.live", "automation.alerts", "assets.keep_fresh"):
-            self._monkeypatch.setattr(f"wolkvox_assets.{module}.datetime", Fixed)
-        self._monkeypatch.setattr("wolkvox_assets.assets.keep_fresh.Clocks", lambda: Clocks(now=lambda: now))
+def noon() -> datetime:
+    """12:01 in Bogota, the day before yesterday: the stand-in knows all about it, and a day after it."""
+    return datetime.now(UTC).replace(hour=17, minute=1, second=0, microsecond=0) - 2 * DAY
 
 
 @dataclass
@@ -64,25 +53,27 @@ class Tick:
 
 @dataclass
 class Location:
-    """The code location as the daemon sees it, without the daemon."""
+    """The code location as the daemon sees it, without the daemon. `now`: what its clock shows."""
 
     project: Project
     instance: dg.DagsterInstance
     monkeypatch: pytest.MonkeyPatch
-    cursors: dict[str, str | None]
+    now: datetime = field(default_factory=noon)
+    cursors: dict[str, str | None] = field(default_factory=dict)
 
     def reload(self, **settings: str) -> None:
         for name, value in {**self.project.settings, **settings}.items():
             self.monkeypatch.setenv(name, value)
-        self.definitions = build_definitions(load_settings())
+        self.code = CodeLocation(load_settings(), lambda: self.now)
+        self.definitions = build_definitions(self.code)
 
     @property
     def operation(self) -> Operation:
-        return load_settings().operations[0]
+        return self.code.settings.operations[0]
 
-    def schedule(self, operation: str = "main") -> Tick:
-        schedule = self.definitions.resolve_schedule_def(f"{operation}_live_schedule")
-        with dg.build_schedule_context(self.instance, scheduled_execution_time=datetime.now(UTC)) as context:
+    def schedule(self) -> Tick:
+        schedule = self.definitions.resolve_schedule_def("live_schedule")
+        with dg.build_schedule_context(self.instance, scheduled_execution_time=self.now) as context:
             said = schedule.evaluate_tick(context)
         return Tick(said.run_requests or [], said.skip_message or "")
 
@@ -95,70 +86,81 @@ class Location:
         self.cursors[name] = said.cursor
         return Tick(said.run_requests or [], said.skip_message or "", said.cursor)
 
-    def execute(self, job: str, request: dg.RunRequest | None = None) -> dg.ExecuteInProcessResult:
-        """Really run it, in this process."""
-        return self.definitions.resolve_job_def(job).execute_in_process(
+    # Running, in this process
+
+    def live(self) -> dg.ExecuteInProcessResult:
+        job = self.definitions.resolve_job_def(LIVE)
+        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def history(self, request: dg.RunRequest, sensor: str = "main_gaps") -> dg.ExecuteInProcessResult:
+        """The run that the sensor wants, as the daemon starts it."""
+        return self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
-            run_config=request.run_config if request else None,
-            tags=dict(request.tags) if request else None,
+            asset_selection=list(request.asset_selection or ()),
+            run_config=request.run_config,
+            tags={**request.tags, "dagster/sensor_name": sensor},
             raise_on_error=False,
         )
 
+    # As if there had been runs
+
     def record(
         self,
-        job: str,
         status: dg.DagsterRunStatus,
         *,
-        ended: datetime | None = None,
-        asset_selection: set[dg.AssetKey] | None = None,
+        job: str = "__ASSET_JOB",
+        asset: str | None = "agent_9_windows",
+        run_config: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> dg.DagsterRun:
-        """A run in Dagster's record, as if there had been one."""
-        job_def = self.definitions.resolve_job_def(job)
-        failed = status is dg.DagsterRunStatus.FAILURE
+        """A run in Dagster's record, which ended now if it has ended."""
+        live = job == LIVE
         run = self.instance.create_run_for_job(
-            job_def,
-            run_config={"ops": {f"{job.removesuffix('_catch_up')}_fill": {"config": {"ranges": []}}}}
-            if job.endswith("_catch_up")
-            else None,
-            status=dg.DagsterRunStatus.STARTED if failed else status,
-            tags={**job_def.tags, **(tags or {})},
-            asset_selection=asset_selection,
+            self.definitions.resolve_job_def(LIVE)
+            if live
+            else self.definitions.resolve_implicit_global_asset_job_def(),
+            status=dg.DagsterRunStatus.STARTED if status in _ENDINGS else status,
+            tags=tags,
+            run_config=run_config,
+            asset_selection=None if live or asset is None else {dg.AssetKey(["main", asset])},
         )
-        if failed:
-            self.instance.report_run_failed(run, "it broke")
-            if ended is not None:
-                event = dg.DagsterEvent(
-                    dg.DagsterEventType.RUN_FAILURE.value,
-                    job,
-                    event_specific_data=JobFailureData(
-                        error=None, failure_reason=RunFailureReason.UNKNOWN, first_step_failure_event=None
-                    ),
-                )
-                self.instance.run_storage.handle_run_event(run.run_id, event, ended)
+        if status in _ENDINGS:
+            event = dg.DagsterEvent(_ENDINGS[status].value, job)
+            self.instance.run_storage.handle_run_event(run.run_id, event, self.now)
         return run
 
-    def switch(self, schedule: str, status: InstigatorStatus) -> None:
-        """As somebody does in the UI."""
-        target = LoadableTargetOrigin(module_name="wolkvox_assets.definitions")
-        code_location = ManagedGrpcPythonEnvCodeLocationOrigin(target, location_name="wolkvox_assets")
-        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(code_location, "__repository__"), schedule)
-        state = InstigatorState(
-            origin, InstigatorType.SCHEDULE, status, ScheduleInstigatorData("1-59/5 * * * *")
-        )
-        if self.instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
-            self.instance.update_instigator_state(state)
-        else:
-            self.instance.add_instigator_state(state)
+    def fail(
+        self, work: Work, error: Exception | None = None, operation: str = "main", run: str = "made-up"
+    ) -> None:
+        """As if a run had failed with this error now."""
 
-    def fill(self, first: date, last: datetime, operation: str = "main") -> None:
-        """As if every window from this day to before `last` (wall clock) were known, and empty."""
+        def nobody(_: Client) -> None:
+            raise AssertionError
+
+        one = next(o for o in self.code.settings.operations if o.name == operation)
+        site = Site(one, self.project.store, run, nobody, 1, lambda: self.now)  # type: ignore[arg-type]
+        error = error or ConnectionFailed("Nobody there.")
+        assert scope_of(error, work) is not None
+        remember_failure(site, work, error)
+
+    def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
+        with self.project.store.reading() as con:
+            return failed_attempts(con, operation) if con else []
+
+    # As if something were known
+
+    def fill(self, stretch: Range, operation: str = "main") -> None:
+        """As if every window of it were known, and empty."""
         with self.project.store.transaction() as con:
             con.execute(
-                "INSERT INTO agent_9_window_log SELECT $operation, w, w::DATE, 0, 'asked', now()::TIMESTAMP,"
-                " now()::TIMESTAMP, 'made-up'"
-                " FROM range($first::TIMESTAMP, $last, INTERVAL 5 MINUTE) AS t(w)",
-                {"operation": operation, "first": first, "last": last},
+                "INSERT INTO agent_9_window_log SELECT $operation, w, w::DATE, 0, 'asked', $now, $now, 'made-up'"
+                " FROM range($first::TIMESTAMP, $last::TIMESTAMP, INTERVAL 5 MINUTE) AS t(w)",
+                {
+                    "operation": operation,
+                    "first": stretch.start,
+                    "last": stretch.end,
+                    "now": self.now.replace(tzinfo=None),
+                },
             )
 
     def forget(self, *stretches: Range) -> None:
@@ -169,7 +171,7 @@ class Location:
                     [stretch.start, stretch.end],
                 )
 
-    def mark(self, stretch: Range, operation: str = "main") -> None:
+    def mark(self, stretch: Range) -> None:
         """As if these partitions had been materialised: straight into the event log, where each costs 16 ms."""
         key = windows_key(self.operation)
         first = next(stretch.windows())
@@ -189,17 +191,20 @@ class Location:
             )
             raw.commit()
 
-    def wall(self, now: datetime | None = None) -> datetime:
-        return self.operation.clock.now(now or datetime.now(UTC))
-
     @property
     def midnight(self) -> datetime:
         """Today's, on the wall clock."""
-        return datetime.combine(self.wall().date(), datetime.min.time())
+        return datetime.combine(self.operation.clock.now(self.now).date(), datetime.min.time())
 
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        with duckdb.connect(self.project.store.published, read_only=True) as con:
-            return con.execute(sql).fetchall()
+    @property
+    def live_from(self) -> datetime:
+        """Where live windows begin, at noon: what is known before that leaves no gap."""
+        return self.midnight + 10 * HOUR + 50 * MINUTE
+
+    @property
+    def recent_from(self) -> datetime:
+        """What is older is history, and the sensor's."""
+        return self.midnight - 3 * DAY
 
 
 @dataclass
@@ -234,14 +239,6 @@ def webhook() -> Iterator[Webhook]:
     server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def not_while_a_window_closes() -> None:
-    """What is live and what is a gap changes each five minutes: not between what a test sets up and looks at."""
-    left = 300 - time.time() % 300
-    if left < 12:
-        time.sleep(left)
-
-
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     with Simulator(Centre(12, profile="around_the_clock")) as simulator:
@@ -255,22 +252,48 @@ def located(
     home = folder / "dagster"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home)) as instance:
-        location = Location(Project(folder, simulator, start), instance, monkeypatch, {})
+        location = Location(Project(folder, simulator, start), instance, monkeypatch)
         location.reload()
         yield location
 
 
 @pytest.fixture
 def location(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Location]:
-    """History begins three days ago."""
-    start = (datetime.now(UTC) - timedelta(hours=5)).date() - 3 * DAY
-    with located(tmp_path, simulator, start, monkeypatch) as location:
+    """History begins nine days ago."""
+    with located(tmp_path, simulator, noon().date() - 9 * DAY, monkeypatch) as location:
         yield location
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def write_operations(location: Location) -> None:
+    """`north` and `near` share a token, `south` has its own; `main` of the environment is gone."""
+    tables = [
+        f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
+        f'start = {location.project.start}\nbase_url = "{location.project.simulator.url}"\n'
+        for name, token in (("north", "A"), ("near", "A"), ("south", "B"))
+    ]
+    file = location.project.folder / "operations.toml"
+    file.write_text("\n".join(tables))
+    for name in location.project.settings:
+        location.monkeypatch.delenv(name, raising=False)
+    location.monkeypatch.setattr(Project, "settings", {})
+    location.reload(
+        WOLKVOX_DATA_DIR=str(location.project.folder / "data"),
+        WOLKVOX_OPERATIONS=str(file),
+        WOLKVOX_TOKEN_A=location.project.simulator.api.operations[0].tokens[0],
+        WOLKVOX_TOKEN_B=location.project.simulator.api.operations[0].tokens[-1],
+    )
 
 
-__all__ = ["OPERATION", "Clock", "Location", "Tick", "Webhook", "located"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "LIVE",
+    "MINUTE",
+    "Location",
+    "Tick",
+    "Webhook",
+    "located",
+    "noon",
+    "windows_key",
+    "write_operations",
+]

@@ -129,6 +129,16 @@ COLUMNS = {
         ("timezone", "VARCHAR"),
         ("recorded_at", "TIMESTAMP"),
     ],
+    "failed_attempts": [
+        ("operation", "VARCHAR"),
+        ("work", "VARCHAR"),
+        ("ended_at", "TIMESTAMP"),
+        ("scope", "VARCHAR"),
+        ("error", "VARCHAR"),
+        ("message", "VARCHAR"),
+        ("access", "VARCHAR"),
+        ("run_id", "VARCHAR"),
+    ],
     "quota_readings": [
         ("operation", "VARCHAR"),
         ("read_at", "TIMESTAMP"),

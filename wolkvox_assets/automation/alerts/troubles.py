@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from wolkvox_assets.assets.failures import died_silently
 from wolkvox_assets.assets.partitions import windows_key
 from wolkvox_assets.automation.alerts.news import Trouble
 from wolkvox_assets.automation.live import LIVE
@@ -15,7 +16,6 @@ from wolkvox_assets.location import CodeLocation
 from wolkvox_assets.pipeline.pauses import open_failures
 from wolkvox_assets.plain_text import visible
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, Work
 
 _TEXT_LENGTH = 1500
@@ -35,7 +35,7 @@ def troubles(instance: dg.DagsterInstance, location: CodeLocation, now: datetime
             cause = f"{operation.name}: {attempt.error}"
             words = f"{visible(attempt.message)[:_TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
             found.setdefault(cause, Trouble(attempt.ended_at, words))
-    return found | _died(instance, store, settings.operations, now)
+    return found | _died(instance, settings.operations, now)
 
 
 def _is_news(attempt: FailedAttempt, now: datetime) -> bool:
@@ -43,20 +43,18 @@ def _is_news(attempt: FailedAttempt, now: datetime) -> bool:
     return attempt.work is not Work.RANGE or now - attempt.ended_at < _MET_WITHIN
 
 
-def _died(
-    instance: dg.DagsterInstance, store: Store, operations: Sequence[Operation], now: datetime
-) -> dict[str, Trouble]:
+def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:
     """Where the last run of its kind failed and could not report it: it was killed, or nothing could be stored."""
     records = instance.get_run_records(
         filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - _RUNS_OF), limit=_MOST_RUNS
     )
-    told = {attempt.run_id for operation in operations for attempt in open_failures(store, operation)}
     found: dict[str, Trouble] = {}
     seen: set[str] = set()
     for record in records:
         run = record.dagster_run
         for kind in _kinds(run, operations):
-            if kind not in seen and run.status is dg.DagsterRunStatus.FAILURE and run.run_id not in told:
+            failed = run.status is dg.DagsterRunStatus.FAILURE
+            if failed and kind not in seen and died_silently(instance, run.run_id):
                 ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
                 words = f"{_words(instance, run)} (run {run.run_id})"
                 found[f"{kind}: run failed without a report"] = Trouble(ended, words)
