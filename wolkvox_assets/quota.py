@@ -152,12 +152,9 @@ def _renewals(seen: QuotaSeen) -> Iterator[tuple[datetime, datetime]]:
         for earlier, later in pairwise(seen.readings)
         if later.used < earlier.used
     ]
-    answered = {
-        refusal.answered_at: refusal.refused_at  # the last refusal before that answer
-        for refusal in seen.refusals
-        if refusal.answered_at is not None
-    }
-    found += [(refused_at, answered_at) for answered_at, refused_at in answered.items()]
+    found += [
+        (refused_at, answered_at) for refused_at, answered_at in seen.refusals if answered_at is not None
+    ]
     # What came from two operations at once says nothing, nor what came with a clock that was set back, nor what a whole
     # day lies between.
     yield from sorted((a, b) for a, b in found if OVERLAP < b - a < _DAY)

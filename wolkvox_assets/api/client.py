@@ -89,6 +89,7 @@ ANSWER_SECONDS = 120.0
 BODY_KEPT = 64 * 1024  # characters of a body in a RequestRecord
 _OVER_THE_EDGE = 64 * 1024  # bytes behind them, so that a token there is seen whole
 BODY_IN_ERROR = 2_000
+_PLAIN_WORDS = 200  # characters of a refusal that is no JSON
 
 # A stand-in is reached directly, also on a machine whose environment names a proxy for everything.
 _NO_PROXY = {"http": "", "https": "", "all": ""}
@@ -113,7 +114,8 @@ class RequestRecord:
     """One HTTP request, whatever became of it.
 
     `requested_at`: aware, UTC. `date_ini`, `date_end`: as sent, `None` for `token_info`. `http_status`: `None`
-    without an answer; then `msg` is what happened to the connection. `records`: rows as they came, `None` where
+    without an answer; then `msg` is what happened to the connection, else what the server said: its `msg`, with the
+    error that it reports inside a 200, or a refusal in plain words. `records`: rows as they came, `None` where
     the body has no list of them. `seconds`: from sending to the last byte. `body`: as it came but for the token,
     cut after 64 Ki characters; bytes that are no UTF-8 replaced. `server_time`: the answer's `Date` header (aware),
     `None` where there is none.
@@ -295,7 +297,7 @@ class WolkvoxClient:
                     date_end=asked.date_end,
                     http_status=reply.status,
                     code=reply.code,
-                    msg=reply.msg if reply.failure is None else reply.failure.detail,
+                    msg=reply.said,
                     records=reply.envelope.records if reply.envelope else None,
                     seconds=seconds,
                     body=None if reply.status is None else reply.text,
@@ -429,6 +431,22 @@ class _Reply:
     def msg(self) -> str | None:
         return None if self.envelope is None else self.envelope.msg
 
+    @property
+    def beginning(self) -> str:
+        return self.text.lstrip()[:1]
+
+    @property
+    def said(self) -> str | None:
+        """What the server said about the request, wherever it said it; or what happened to the connection."""
+        if self.failure is not None:
+            return self.failure.detail
+        if self.envelope is None:
+            plain = self.beginning not in ("<", "{", "[") and outcome_in(self.text) is not None
+            return self.text[:_PLAIN_WORDS] if plain else None
+        if self.status == 200 and self.envelope.code == 200 and self.envelope.error is not None:
+            return f"{self.envelope.error}: {self.msg}" if self.msg else self.envelope.error
+        return self.msg
+
 
 def _judge(reply: _Reply) -> Envelope:
     """The answer, or the error that the reply stands for. The body decides where the status says nothing."""
@@ -471,15 +489,14 @@ def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:
         raise RedirectRefused(f"It points to {quoted(reply.location)}." if reply.location else "")
     if reply.failure is not None:
         raise reply.failure
-    beginning = reply.text.lstrip()[:1]
-    if beginning == "<":
+    if reply.beginning == "<":
         page = "A web page came in place of an answer."
         raise TooSlow(page) if status == 504 else ServerFault(page)
     if flaw is not None and status == 200:
         raise flaw
     # A refusal needs no perfect body. But one that starts like JSON and does not end so lacks the part that
     # tells why; and a 404 without JSON is a web server's, not the API's "nothing in that range".
-    if isinstance(flaw, ServerFault) and (status == 404 or beginning in ("{", "[")):
+    if isinstance(flaw, ServerFault) and (status == 404 or reply.beginning in ("{", "[")):
         raise flaw
 
 

@@ -42,9 +42,10 @@ class Refusal(NamedTuple):
 class QuotaSeen(NamedTuple):
     """All that was seen of a quota lately.
 
-    `readings`, `refusals`: oldest first, the readings in the order in which they were stored. `since`: requests made
-    since the last reading. `in_vain_at`: the last look that brought no reading, since the last that did (aware).
-    `unreadable_at`: the last of these that the server answered, but not with the quota.
+    `readings`: in the order in which they were stored; the last, and those between which the count began anew.
+    `refusals`: oldest first, the last one before each answer. `since`: requests made since the last reading.
+    `in_vain_at`: the last look that brought no reading, since the last that did (aware). `unreadable_at`: the last of
+    these that the server answered, but not with the quota.
     """
 
     readings: tuple[QuotaReading, ...] = ()
@@ -76,11 +77,10 @@ def record_quota(
         )
 
 
-# The words may stand in `msg`, in `error`, or be all there is. Rows with them in a name are no refusal.
+# Not `body`: it is most of the file, and in `msg` is what the server said wherever it said it.
 _WORDS = r"\s+".join(QUOTA_USED_UP.split())
 _REFUSED = (
-    "(http_status IN (200, 403) AND COALESCE(records, 0) = 0"
-    f" AND regexp_matches(concat_ws(' ', msg, body), '{_WORDS}', 'i'))"
+    f"(http_status IN (200, 403) AND COALESCE(records, 0) = 0 AND regexp_matches(msg, '{_WORDS}', 'i'))"
 )
 
 # Of all else it is known that it passes, or that nothing works at all: refusals, faults, also within a 200, and answers
@@ -103,6 +103,9 @@ def quota_seen(con: duckdb.DuckDBPyConnection, operations: Sequence[str], now: d
         "SELECT read_at, daily_limit, used_today, restarts_at"
         " FROM quota_readings LEFT JOIN quota_restarts USING (operation, read_at)"
         " WHERE operation IN (SELECT unnest($operations)) AND read_at BETWEEN $since AND $now"
+        " WINDOW stored AS (ORDER BY quota_readings.rowid)"
+        " QUALIFY used_today < LAG(used_today) OVER stored"
+        "  OR COALESCE(LEAD(used_today) OVER stored < used_today, TRUE)"
         " ORDER BY quota_readings.rowid",
         asked,
     )
@@ -132,8 +135,8 @@ def _refusals(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> tuple
         " refusals AS (SELECT requested_at AS refused_at, requested_at + $overlap AS over_at"
         " FROM requests WHERE refused),"
         " answers AS (SELECT requested_at AS answered_at FROM requests WHERE answered AND NOT refused)"
-        " SELECT refused_at, answered_at FROM refusals ASOF LEFT JOIN answers ON over_at < answered_at"
-        " ORDER BY refused_at",
+        " SELECT MAX(refused_at), answered_at FROM refusals ASOF LEFT JOIN answers ON over_at < answered_at"
+        " GROUP BY answered_at ORDER BY ALL",
         {**asked, "overlap": OVERLAP},
     )
     return tuple(Refusal(_aware(refused), _aware(answered)) for refused, answered in con.fetchall())

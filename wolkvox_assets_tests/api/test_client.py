@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -731,6 +732,31 @@ def test_each_request_is_told(server: ScriptedServer, make_client: MakeClient, t
     assert records[3].msg == "copia"
     assert records[4].body == server.script[4].body.decode()
     assert records[1].requested_at - records[0].requested_at == timedelta(seconds=0.25)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (with_error("TOKEN LIMIT EXCEEDED", msg="OK"), "TOKEN LIMIT EXCEEDED: OK"),
+        (with_error("INTERNAL", msg=None), "INTERNAL"),
+        (
+            Reply(403, b"Token limit exceeded, come back tomorrow."),
+            "Token limit exceeded, come back tomorrow.",
+        ),
+        (Reply(403, b"<html>TOKEN LIMIT EXCEEDED</html>"), None),
+        (Reply(403, b'{"code": "403", "msg": "TOKEN LIMIT EXCEEDED"'), None),
+        (Reply(502, b"<html>Bad Gateway</html>"), None),
+        (answer(row(), msg="1 records were found"), "1 records were found"),
+    ],
+)
+def test_what_the_server_said_is_told_wherever_it_said_it(
+    reply: Reply, said: str | None, server: ScriptedServer, make_client: MakeClient
+) -> None:
+    records: list[RequestRecord] = []
+    server.script = [reply]
+    with suppress(WolkvoxError):
+        make_client(on_request=records.append, retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+    assert [record.msg for record in records] == [said]
 
 
 def test_a_refused_answer_is_told_too(server: ScriptedServer, make_client: MakeClient) -> None:

@@ -1,6 +1,5 @@
 """What was seen of a quota: by those who share it, by now, and nothing made up."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,8 +75,18 @@ def test_readings_and_the_requests_since(store: Store) -> None:
     first = QuotaReading(NOW - 3 * HOUR, 1000, 100)
     last = QuotaReading(NOW - HOUR, 1000, 150, NOW + 7 * HOUR)
     assert seen(store, first, request(2 * HOUR), last, request(HOUR), request(MINUTE)) == QuotaSeen(
-        (first, last), since=1
+        (last,), since=1
     )
+
+
+def test_readings_between_which_the_count_began_anew(store: Store) -> None:
+    used = [100, 500, 900, 10, 20, 950, 30, 40]
+    readings = [QuotaReading(at, 1000, n) for n, at in zip(used, hours_up_to(NOW, len(used)), strict=True)]
+    assert [reading.used for reading in seen(store, *readings).readings] == [900, 10, 950, 30, 40]
+
+
+def hours_up_to(now: datetime, hours: int) -> list[datetime]:
+    return [now - n * HOUR for n in range(hours, 0, -1)]
 
 
 def test_only_of_those_who_share_it(store: Store) -> None:
@@ -87,7 +96,7 @@ def test_only_of_those_who_share_it(store: Store) -> None:
     for_each(store, "main", mine, request(MINUTE))
     assert seen(store) == QuotaSeen((mine,), since=1)
     assert seen(store, operations=("main", "near")) == QuotaSeen(
-        (theirs, mine),  # as they were stored
+        (theirs, mine),  # as they were stored: the count began anew
         since=4,
         refusals=(Refusal(NOW - 3 * MINUTE),),
     )
@@ -114,8 +123,8 @@ def test_who_shares_it(store: Store) -> None:
         request(HOUR, status=403, msg=USED_UP),
         request(HOUR, status=403, msg=" token  limit Exceeded", records=None),
         request(HOUR, code="403", msg=USED_UP, records=None),
-        request(HOUR, msg="OK", records=0, body=json.dumps({"code": 200, "error": USED_UP, "data": []})),
-        request(HOUR, status=403, code=None, body=f"{USED_UP}.", records=None),
+        request(HOUR, msg=f"{USED_UP}: OK", records=0),
+        request(HOUR, status=403, code=None, msg=f"{USED_UP}.", records=None),
         request(HOUR, "token_info", status=403, msg=USED_UP),
     ],
 )
@@ -160,8 +169,7 @@ def test_each_refusal_has_the_next_answer(store: Store) -> None:
     assert seen(
         store, *[refused(n * HOUR) for n in (9, 8, 3)], *[request(n * HOUR) for n in (10, 7, 6, 2)]
     ).refusals == (
-        Refusal(NOW - 9 * HOUR, NOW - 7 * HOUR),
-        Refusal(NOW - 8 * HOUR, NOW - 7 * HOUR),
+        Refusal(NOW - 8 * HOUR, NOW - 7 * HOUR),  # the last before that answer
         Refusal(NOW - 3 * HOUR, NOW - 2 * HOUR),
     )
 
@@ -189,7 +197,7 @@ def test_moments_of_the_future_are_not_believed(store: Store) -> None:
     assert seen(store, *stored) == QuotaSeen((right,), since=1)
     # When the clock gets there, what was stored since is still the last.
     newer = QuotaReading(NOW + 4 * HOUR, 1000, 800)
-    assert seen(store, newer, now=NOW + 6 * HOUR).readings == (right, ahead, newer)
+    assert seen(store, newer, now=NOW + 6 * HOUR).reading == newer
 
 
 def test_what_is_long_ago_is_not_looked_at(store: Store) -> None:
