@@ -21,12 +21,13 @@ from wolkvox_assets.store.additivity import Verdict, record_verdict
 from wolkvox_assets.store.agent_9 import (
     Correction,
     WindowContent,
+    forget_days_before,
     forget_windows,
     forget_windows_to_come,
     replace_windows,
     verify_windows,
 )
-from wolkvox_assets.store.daily import Glance, days_to_rejudge, rebuild_days
+from wolkvox_assets.store.daily import Glance, days_to_rejudge, known_without_a_row, rebuild_days
 from wolkvox_assets.store.evidence import (
     EVERYTHING,
     forget_agreements,
@@ -165,6 +166,7 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     claim(con, name, operation.source)
     # What a clock that was ahead has left: of windows that are still to come, nothing can be known.
     days = forget_windows_to_come(con, name, operation.clock.now(at_server), at_server)
+    days |= _forget_what_was_no_answer(con, name, batch, run_id)
     _store_windows(con, name, batch, run_id, now, at_server)
     days |= batch.touched() | _store_total_rows(con, name, batch, run_id)
     days |= days_to_rejudge(con, name, at_server)
@@ -175,6 +177,26 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     for reading in batch.quota:
         record_quota(con, name, reading, run_id=run_id)
     record_requests(con, name, batch.requests, run_id=run_id, now=now)
+
+
+def _forget_what_was_no_answer(
+    con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str
+) -> set[date]:
+    """With the first row ever, what was known of earlier days is asked again: the server may have lacked the report,
+    and only now it is certain that it has it. Returns the days.
+    """
+    in_use = [window.window_start.date() for window in batch.windows if window.agents]
+    if not in_use or not known_without_a_row(con, name):
+        return set()
+    days = forget_days_before(con, name, min(in_use), but_run=run_id)
+    if days:
+        batch.remarks.append(
+            Note(
+                f"The first row of this operation has come. {len(days)} days before {min(in_use)}, which were known as "
+                "empty, are asked again: nobody could tell a quiet operation from a server without the report."
+            )
+        )
+    return days
 
 
 def _store_windows(

@@ -44,7 +44,8 @@ def log_together(
         for mark in marks:
             context.log_event(mark)
         return
-    batch, step = generate_event_batch_id(), context.get_step_execution_context()
+    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    step = context.get_step_execution_context()
     for place, mark in enumerate(marks, 1):
         DagsterEvent.asset_materialization(
             step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))

@@ -52,7 +52,8 @@ class _EventLog(SqliteEventLogStorage):
             for insert in inserts:
                 con.execute(insert)
         with self.index_transaction() as con:
-            ids = [con.execute(insert).inserted_primary_key[0] for insert in inserts]
+            keys = [con.execute(insert).inserted_primary_key for insert in inserts]
+            ids = [key[0] for key in keys if key]
             self._store_asset_event_tags(con, events, ids)
             # What is kept of an asset is its last event of each type.
             last = {

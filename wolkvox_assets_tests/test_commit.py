@@ -26,13 +26,20 @@ def store(tmp_path: Path) -> Store:
 
 
 def store_them(
-    store: Store, clocks: Clocks, first: datetime, count: int = 1, agents: Agents | None = None
-) -> None:
+    store: Store,
+    clocks: Clocks,
+    first: datetime,
+    count: int = 1,
+    agents: Agents | None = None,
+    *,
+    run: str = "run",
+) -> Batch:
     batch = Batch()
     for window in (first + n * WINDOW for n in range(count)):
         start = BOGOTA.clock.start_utc(window)
         batch.add(WindowContent(window, start, agents or {}, "asked", clocks.now(), uptime_ns()))
-    commit(store, [Handed(BOGOTA, clocks, batch)], "run")
+    commit(store, [Handed(BOGOTA, clocks, batch)], run)
+    return batch
 
 
 def clocks(off: timedelta = timedelta(), *, heard: bool = False) -> Clocks:
@@ -82,3 +89,16 @@ def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> Non
     assert day_of(store, YESTERDAY) == [(12, False)]
     store_them(store, clocks(), YESTERDAY - timedelta(days=1))
     assert day_of(store, YESTERDAY) == [(288, True)]
+
+
+def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> None:
+    """A server that lacked the report has answered like one where nobody used hold or mute."""
+    store_them(store, clocks(), YESTERDAY - timedelta(days=2), 576)
+    store_them(store, clocks(), YESTERDAY, run="the one with the row")
+    batch = store_them(store, clocks(), YESTERDAY + WINDOW, 287, USES, run="the one with the row")
+    assert [day_of(store, YESTERDAY - timedelta(days=n)) for n in (0, 1, 2)] == [[(288, True)], [], []]
+    assert ["2 days before 2026-11-24" in remark.text for remark in batch.remarks] == [True]
+    store_them(store, clocks(), YESTERDAY - timedelta(days=2), 576)
+    batch = store_them(store, clocks(), YESTERDAY, agents=USES)
+    assert [day_of(store, YESTERDAY - timedelta(days=n)) for n in (0, 1, 2)] == [[(288, True)]] * 3
+    assert batch.remarks == []

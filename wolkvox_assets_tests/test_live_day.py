@@ -193,9 +193,7 @@ def test_five_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: 
     files = Files(tmp_path)
     with Simulator(Centre(5), token="token-l-20", clock=lambda: now) as simulator:
         operation = Operation(server="0013", start=START, base_url=simulator.url)
-        site = Site(
-            operation, files, "0017", WolkvoxResource.of(operation).open_client, lambda: 0, lambda: now
-        )
+        site = Site(operation, files, "0017", WolkvoxResource.of(operation).open_client, 0, lambda: now)
 
         def tick() -> int:
             """How many requests it made."""

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from wolkvox_assets.api import QuotaUsedUp, RequestRecord, RetryPolicy, WolkvoxClient
 from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.loading import load
-from wolkvox_assets.quota import ReserveReached, quota_group, quota_waits
+from wolkvox_assets.fetching import Fetch
+from wolkvox_assets.loading import Handover, load
+from wolkvox_assets.quota import QuotaGuard, ReserveReached, quota_group, quota_waits, seen_by
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator import Operation as Account
@@ -49,32 +50,27 @@ class Place:
         def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
             yield Known(WINDOW, ask(one(WINDOW)), Source.ASKED)
 
-        def open_client(
-            on_request: Callable[[RequestRecord], None], sleep: Callable[[float], None]
-        ) -> WolkvoxClient:
+        def open_client(on_request: Callable[[RequestRecord], None]) -> WolkvoxClient:
             return WolkvoxClient(
                 operation=operation.name,
                 server=operation.server,
                 token=SecretStr(token or self.simulator.token),
                 base_url=operation.base_url,
                 on_request=on_request,
-                sleep=sleep,
                 now=lambda: self.now,
                 retry=RetryPolicy(attempts=1),
             )
 
-        batches = load(
-            operation,
-            plan,
-            windows=1,
-            open_client=open_client,
-            store=self.store,
-            run_id="r",
-            clocks=Clocks(lambda: self.now),
-            judge=Judge(),
-        )
-        with closing(batches):
-            return [remark.text for batch in batches for remark in batch.remarks if remark.warning]
+        def fetch(handover: Handover) -> None:
+            clocks = Clocks(lambda: self.now)
+            with self.store.reading() as con:
+                seen = seen_by(con, operation, self.now)
+            guard = QuotaGuard(operation.clock, operation.quota_reserve, seen, windows=1, now=clocks.here)
+            Fetch(operation, clocks, Judge(), guard, handover).run(plan, open_client)
+
+        with closing(load(self.store, "r", [fetch])) as commits:
+            batches = [batch for stored in commits for batch in stored.values()]
+        return [remark.text for batch in batches for remark in batch.remarks if remark.warning]
 
     def waits(self, operation: Operation) -> datetime | None:
         return quota_waits(self.store, operation, self.now)

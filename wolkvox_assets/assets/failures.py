@@ -52,7 +52,7 @@ def as_failure(
             raise error
     return dg.Failure(
         description=words,
-        metadata=_metadata(operation, about) | (REPORTED if reported else {}),
+        metadata={**_metadata(operation, about), **(REPORTED if reported else {})},
         allow_retries=scope_of(error, work) in {None, FailureScope.TEMPORARY},
     )
 

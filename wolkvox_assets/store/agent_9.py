@@ -246,3 +246,20 @@ def forget_windows_to_come(
             to_come,
         )
     return {day for (day,) in days}
+
+
+def forget_days_before(
+    con: duckdb.DuckDBPyConnection, operation: str, first: date, *, but_run: str
+) -> set[date]:
+    """Make the windows of all days before `first` unknown, but for those that this run has asked. Returns the days."""
+    earlier = {"operation": operation, "first": first, "run": but_run}
+    rows = con.execute(
+        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND local_date < $first"
+        " AND run_id <> $run",
+        earlier,
+    ).fetchall()
+    con.execute(
+        "DELETE FROM agent_9_window_log WHERE operation = $operation AND local_date < $first AND run_id <> $run",
+        earlier,
+    )
+    return {day for (day,) in rows}

@@ -37,10 +37,26 @@ def in_use(error: BaseException) -> bool:
 
 
 @contextmanager
+def stoppable() -> Iterator[None]:
+    """Raises what the handler of a signal has raised during a query: who stops a run is not told of a failure.
+
+    DuckDB puts an error of its own in its place.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        stopped = error.__cause__
+        if stopped is None or isinstance(stopped, Exception):
+            raise
+        raise stopped from None
+
+
+@contextmanager
 def explained(doing: str, folder: Path, patience_seconds: float) -> Iterator[None]:
     """Turns what DuckDB or the system raises inside into a `StoreError`."""
     try:
-        yield
+        with stoppable():
+            yield
     except (duckdb.Error, OSError, LocksUnusable, NotReplaceable, Damaged, Refused) as error:
         raise _explained(error, doing, folder, patience_seconds) from error
 

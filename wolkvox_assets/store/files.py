@@ -23,7 +23,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from wolkvox_assets.store import replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
-from wolkvox_assets.store.errors import StoreBusy, StoreError, explained, in_use
+from wolkvox_assets.store.errors import StoreBusy, StoreError, explained, in_use, stoppable
 from wolkvox_assets.store.integrity import (
     VERSION,
     Contents,
@@ -94,7 +94,7 @@ class Store:
         at a time: DuckDB gives a second connection to the same path the file that the first has open, also
         when it was replaced since.
         """
-        with _ONE_READER_A_PROCESS:
+        with _ONE_READER_A_PROCESS, stoppable():
             with self._explained("looking for the files"):
                 there = self.own.exists() or self.published.exists()
             if not there:
@@ -113,7 +113,7 @@ class Store:
     @contextmanager
     def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """As `reading`, and mends nothing: None also where the published file can't be read as it is."""
-        with _ONE_READER_A_PROCESS:
+        with _ONE_READER_A_PROCESS, stoppable():
             con = self._open_readable() if self._is_whole(self.published) else None
             try:
                 yield con

@@ -1,8 +1,10 @@
 """The two files: what a transaction leaves behind, and what others who have them open see and break."""
 
 import re
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
@@ -244,3 +246,38 @@ def test_a_thread_that_reads_does_not_make_another_read_what_was_replaced(store:
             time.sleep(0.2)  # time enough to read the old one
             assert con.execute(COUNT).fetchall() == [(1,)]
         assert later.result(10) == 2
+
+
+# Stopped
+
+
+@pytest.mark.parametrize("how", ["transaction", "reading", "looking"])
+def test_who_stops_a_run_in_a_query_is_heard_and_nothing_is_stored(store: Store, how: str) -> None:
+    """Dagster's handler raises from the signal; DuckDB would make a failure of it."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    def count_for_long() -> None:
+        with opened as con:
+            assert con is not None
+            if how == "transaction":
+                con.execute("DELETE FROM agent_9_windows")
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            con.execute(
+                "SELECT COUNT(*) FROM range(100000000) a, range(100) b WHERE a.range * b.range % 7 = 3"
+            )
+
+    put(store, 1)
+    opened: AbstractContextManager[duckdb.DuckDBPyConnection | None] = getattr(store, how)()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(Interrupted):
+            count_for_long()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert read(store) == 1
