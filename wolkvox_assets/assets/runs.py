@@ -16,11 +16,11 @@ from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.assets.failures import REPORTED, as_failure
 from wolkvox_assets.assets.marks import Context, Marks
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.run_tags import BACKFILL
 from wolkvox_assets.clocks import Clocks
 from wolkvox_assets.loading import load
 from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline.progress import Progress, corrections_table
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.quota import LOOK_EVERY, ReserveReached, quota_waits
 from wolkvox_assets.store import StoreError
@@ -79,7 +79,10 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
         without = known_without_a_row(con, site.operation.name) if con else 0
     if without:
         context.log.warning(progress.nothing_ever(without))
-    context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=progress.summary()))
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {**progress.summary()}
+    if progress.corrections:
+        metadata["corrections"] = dg.MetadataValue.md(corrections_table(progress.corrections))
+    context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
 
 
 def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:

@@ -18,11 +18,11 @@ import dagster as dg
 from wolkvox_assets import dead_runs
 from wolkvox_assets.assets.failures import as_failure
 from wolkvox_assets.assets.marks import Marks
-from wolkvox_assets.assets.progress import Progress
 from wolkvox_assets.assets.run_tags import WORK
 from wolkvox_assets.assets.runs import failure_of, finish, goes_on_at
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.location import CodeLocation
+from wolkvox_assets.pipeline.progress import Progress
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick, next_tick
 from wolkvox_assets.resources import wolkvox_key

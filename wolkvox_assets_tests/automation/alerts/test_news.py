@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wolkvox_assets.automation.alerts.news import Trouble, news
+from wolkvox_assets.alerts.news import Trouble, news
 
 NOON = datetime(2026, 11, 18, 17, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets import dead_runs
+from wolkvox_assets.alerts.news import Trouble
 from wolkvox_assets.api import AnswerUnreadable, ConnectionFailed, TokenRefused, Unavailable
-from wolkvox_assets.automation.alerts.news import Trouble
-from wolkvox_assets.automation.alerts.troubles import troubles
+from wolkvox_assets.automation.alerts import what_is_wrong
 from wolkvox_assets.pipeline.pauses import remember_success
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
@@ -35,7 +35,7 @@ def told(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def wrong(location: Location) -> dict[str, Trouble]:
-    return troubles(location.instance, location.code, location.now)
+    return what_is_wrong(location.instance, location.code, location.now)
 
 
 # What is wrong
@@ -188,7 +188,7 @@ def test_a_store_that_cannot_be_read_is_trouble_and_what_was_told_stays(
         raise StoreError("wolkvox.duckdb is damaged.")
 
     with monkeypatch.context() as damaged:
-        damaged.setattr("wolkvox_assets.automation.alerts.troubles.open_failures", broken)
+        damaged.setattr("wolkvox_assets.alerts.troubles.open_failures", broken)
         location.sensor("alerts")
     assert len(told) == 2
     assert "wolkvox.duckdb is damaged." in told[1]

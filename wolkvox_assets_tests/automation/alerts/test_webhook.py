@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from wolkvox_assets.automation.alerts import webhook as module
-from wolkvox_assets.automation.alerts.webhook import send
+from wolkvox_assets.alerts import webhook as module
+from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets_tests.automation.conftest import Webhook
 
 LOG = logging.getLogger("alerts")

@@ -1,46 +1,70 @@
-"""What is wrong now: settings, work that failed and has not succeeded since, runs that died.
+"""The sensor `alerts`: what is wrong is told, runs that died without reporting too.
 
-What belongs here: reading it from where it is recorded, and the words. What doesn't: what of it was told before.
+What belongs here: the sensor, and reading Dagster's record of runs. What doesn't: what is news, the words, the webhook
+(`alerts/`).
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from wolkvox_assets import dead_runs
+from wolkvox_assets.alerts.news import Trouble, news
+from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
+from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets.assets.failures import died_silently
 from wolkvox_assets.assets.partitions import windows_key
-from wolkvox_assets.automation.alerts.news import Trouble
 from wolkvox_assets.automation.live import LIVE
 from wolkvox_assets.location import CodeLocation
-from wolkvox_assets.pipeline.pauses import open_failures
 from wolkvox_assets.plain_text import visible
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.attempts import FailedAttempt, Work
+from wolkvox_assets.store import StoreError
 
-_TEXT_LENGTH = 1500
 _RUNS_OF = timedelta(days=2)
 _MOST_RUNS = 200
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_MET_WITHIN = timedelta(days=2)
+_EVERY_SECONDS = 30
 
 
-def troubles(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> dict[str, Trouble]:
-    """By cause. Raises `StoreError` where what is stored cannot be read."""
-    store, settings = location.store, location.settings
-    found = {f"settings: {problem}": Trouble(now, f"{problem}") for problem in settings.problems}
-    for operation in settings.operations:
-        failed = [a for a in open_failures(store, operation) if _is_news(a, now)]
-        for attempt in failed:
-            cause = f"{operation.name}: {attempt.error}"
-            words = f"{visible(attempt.message)[:_TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
-            found.setdefault(cause, Trouble(attempt.ended_at, words))
-    return found | _died(instance, settings.operations, now)
+def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
+    """Its cursor holds what was told and is not over, and what could not be sent yet."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if location.settings.automation
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Says what failed, for which operation, since when, and what to do: to the log and to "
+        "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        now = location.now()
+        dead_runs.end_dead_runs(context.instance)
+        state = json.loads(context.cursor) if context.cursor else {}
+        told = state.get("told", {})
+        try:
+            wrong = what_is_wrong(context.instance, location, now)
+        except StoreError as error:
+            # What else is wrong cannot be told: it stays as it was.
+            wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}
+        messages, told = news(told, wrong)
+        for message in messages:
+            context.log.warning(message)
+        unsent = send([*state.get("unsent", []), *messages], context.log)
+        cursor = json.dumps({"told": told, "unsent": unsent})
+        if cursor != context.cursor:
+            context.update_cursor(cursor)
+        return dg.SkipReason(f"not over: {', '.join(sorted(told))}" if told else "no failure is open")
+
+    return alerts
 
 
-def _is_news(attempt: FailedAttempt, now: datetime) -> bool:
-    # A range that somebody began by hand may never be repeated.
-    return attempt.work is not Work.RANGE or now - attempt.ended_at < _MET_WITHIN
+def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> dict[str, Trouble]:
+    """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
+    return troubles(location.settings, now) | _died(instance, location.settings.operations, now)
 
 
 def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:
@@ -77,7 +101,7 @@ def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         data = event.event_specific_data if event else None
         told = getattr(getattr(data, "user_failure_data", None), "description", None)
         if told:
-            return visible(str(told))[:_TEXT_LENGTH]
+            return visible(str(told))[:TEXT_LENGTH]
         return "Its log says why."
     return (
         "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "

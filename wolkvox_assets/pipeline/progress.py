@@ -1,14 +1,13 @@
-"""How far a run over windows is, and what it found: for the log and for the asset's page.
+"""How far a run over windows is, and what it found: for the log and for whoever looks at the run.
 
 What belongs here: words and numbers about a run. What doesn't: anything the run does.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-
-import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.commit import Batch
@@ -30,7 +29,7 @@ class Progress:
     `windows`: how many the run is for; None where that is not known before (a tick).
     """
 
-    def __init__(self, log: dg.DagsterLogManager, operation: Operation, windows: int | None = None) -> None:
+    def __init__(self, log: logging.Logger, operation: Operation, windows: int | None = None) -> None:
         self._log = log
         self._operation = operation
         self._of = windows
@@ -145,9 +144,10 @@ class Progress:
         )
         self._log.warning(self.left_to_do)
 
-    def summary(self) -> dict[str, dg.MetadataValue | int | float | str]:
+    def summary(self) -> dict[str, int | float | str]:
+        """Numbers and words by name; all but `corrections` of them."""
         counts = Counter(self._sources.values())
-        found: dict[str, dg.MetadataValue | int | float | str] = {
+        found: dict[str, int | float | str] = {
             "windows": self._done,
             "requests_made": self._requests,
             "requests_saved": self._saved,
@@ -170,13 +170,11 @@ class Progress:
             found["nothing_ever"] = self._nothing_ever
         if self.left_to_do is not None:
             found["left_to_do"] = self.left_to_do
-        if self.corrections:
-            found["corrections"] = corrections_table(self.corrections)
         return found
 
 
-def corrections_table(corrections: Sequence[Correction]) -> dg.MetadataValue:
-    """What changed of known windows, for a person: window, agent, column, old and new number."""
+def corrections_table(corrections: Sequence[Correction]) -> str:
+    """What changed of known windows, in Markdown: window, agent, column, old and new number."""
     lines = ["| window | agent | column | old | new |", "|---|---|---|---|---|"]
     lines += [
         f"| {c.window_start:%Y-%m-%d %H:%M} | {markdown(c.agent_name)} | {c.column_name} "
@@ -185,4 +183,4 @@ def corrections_table(corrections: Sequence[Correction]) -> dg.MetadataValue:
     ]
     if len(corrections) > _CORRECTIONS_SHOWN:
         lines.append(f"\n… and {len(corrections) - _CORRECTIONS_SHOWN} more, in `agent_9_corrections`.")
-    return dg.MetadataValue.md("\n".join(lines))
+    return "\n".join(lines)

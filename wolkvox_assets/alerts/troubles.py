@@ -1,0 +1,33 @@
+"""What is wrong now: settings, and work that failed and has not succeeded since.
+
+What belongs here: reading it from where it is recorded, and the words. What doesn't: what of it was told before.
+"""
+
+from datetime import datetime, timedelta
+
+from wolkvox_assets.alerts.news import Trouble
+from wolkvox_assets.pipeline.pauses import open_failures
+from wolkvox_assets.plain_text import visible
+from wolkvox_assets.settings import Settings
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import FailedAttempt, Work
+
+TEXT_LENGTH = 1500
+_MET_WITHIN = timedelta(days=2)
+
+
+def troubles(settings: Settings, now: datetime) -> dict[str, Trouble]:
+    """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
+    store = Store(settings.data_dir)
+    found = {f"settings: {problem}": Trouble(now, f"{problem}") for problem in settings.problems}
+    for operation in settings.operations:
+        for attempt in open_failures(store, operation):
+            if _is_news(attempt, now):
+                words = f"{visible(attempt.message)[:TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
+                found.setdefault(f"{operation.name}: {attempt.error}", Trouble(attempt.ended_at, words))
+    return found
+
+
+def _is_news(attempt: FailedAttempt, now: datetime) -> bool:
+    # A range that somebody began by hand may never be repeated.
+    return attempt.work is not Work.RANGE or now - attempt.ended_at < _MET_WITHIN
