@@ -1,4 +1,4 @@
-"""A code location with an instance on disk and a clock that stands, whose schedules, sensors and jobs a test sets going."""
+"""A code location with an instance on disk and a clock that stands: a test sets its jobs and sensors going."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
