@@ -68,8 +68,8 @@ def died_silently(instance: dg.DagsterInstance, run_id: str) -> bool:
     return not ended or any(data is None or not REPORTED.keys() <= data.metadata.keys() for data in ended)
 
 
-def _metadata(operation: str, error: Exception) -> dict[str, str | bool]:
-    about: dict[str, str | bool] = {"operation": operation, "error": type(error).__name__}
+def _metadata(operation: str, error: Exception) -> dict[str, str]:
+    about = {"operation": operation, "error": type(error).__name__}
     if isinstance(error, WolkvoxError):
         about |= {
             "date_ini": error.date_ini or "",
