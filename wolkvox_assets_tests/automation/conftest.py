@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""A code location with an instance on disk and a clock that stands; a test sets its schedules and sensors going."""
-=======
 """A code location with an instance on disk and a clock that stands: a test sets its jobs and sensors going."""
->>>>>>> w-ftests
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
