@@ -1,4 +1,4 @@
-"""What live operation costs, with a clock that is set: five hours of real ticks, counted by the server; and whole days,
+"""What live operation costs, with a clock that is set: two hours of real ticks, counted by the server; and whole days,
 tick by tick through duties, sync and quota guard.
 
 What belongs here: counting requests over hours and days, which no real daemon can be waited for. What doesn't: runs.
@@ -186,9 +186,9 @@ def test_where_ranges_do_not_add_up_every_window_is_asked_again_when_its_day_has
     assert {w: live.store.content()[w] for w in done.windows()} == truth_of(live.server, [done])
 
 
-def test_five_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From 21:01 on, over the end of the day and its being verified: as `five_days` has it, of 330 a day."""
-    now = datetime(2026, 11, 17, 2, 1, tzinfo=UTC)
+def test_two_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 23:06 to 01:01, over the end of the day and its being verified: no more than `five_days` has it."""
+    now = datetime(2026, 11, 17, 4, 1, tzinfo=UTC)
     monkeypatch.setenv("WOLKVOX_TOKEN", "token-l-20")
     files = Files(tmp_path)
     with Simulator(Centre(5), token="token-l-20", clock=lambda: now) as simulator:
@@ -208,17 +208,17 @@ def test_five_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: 
 
         tick()  # all that the day has been
         requests = []
-        for _ in range(5 * 12):
+        for _ in range(2 * 12):
             now += WINDOW
             requests.append(tick())
     # Each window, each hour that has settled, the day that has closed, and a few looks at the quota and audits.
-    assert 60 + 5 <= sum(requests) <= 60 + 5 + 1 + 10
-    assert requests.count(1) >= 60 - 5 - 2
+    assert 24 + 2 <= sum(requests) <= 24 + 2 + 1 + 8
+    assert requests.count(1) >= 24 - 2 - 2
     with duckdb.connect(files.published, read_only=True) as con:
         known = con.execute("SELECT COUNT(*), MIN(window_start) FROM agent_9_window_log").fetchall()
         rows = con.execute("SELECT window_start, agent_name, total_seconds FROM agent_9_windows").fetchall()
     first = datetime.combine(START, datetime.min.time())
-    assert known == [((26 * 60) // 5, first)]
+    assert known == [(25 * 12, first)]
     for window in (first + n * WINDOW for n in range(known[0][0])):
         truth = simulator.truth(window, window + WINDOW - timedelta(seconds=1))
         assert {agent: total for start, agent, total in rows if start == window} == {

@@ -69,6 +69,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = location.now()
         dead_runs.end_dead_runs(context.instance)
+        _make_pool_known(context.instance, location.pool(operation))
         reason = _reason_to_wait(context.instance, location, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
@@ -97,6 +98,13 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         )
 
     return gaps
+
+
+def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
+    """Dagster's queue lets in any number of runs for a pool that it has not met before."""
+    storage = instance.event_log_storage
+    if pool not in storage.get_concurrency_keys():
+        storage.initialize_concurrency_limit_to_default(pool)
 
 
 def _config(asset: dg.AssetKey, missing: Sequence[Range]) -> dict[str, object]:
