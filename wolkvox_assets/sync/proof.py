@@ -26,13 +26,13 @@ def prove_on_the_way(ranges: Sequence[Range], ask: Ask) -> Generator[Step, None,
     busy enough, nothing is left: all was asked directly.
     """
     left = list(ranges)
-    stretches = [day for r in left for day in days(r) if day.end - day.start >= SHORTEST]
+    candidates = [day for r in left for day in days(r) if day.end - day.start >= SHORTEST]
     # A lone day is not probed: should it turn out quiet, the probe would have been for nothing.
-    if len(stretches) > 1:
-        left, verdict = yield from _probe(left, stretches, ask)
+    if len(candidates) > 1:
+        left, verdict = yield from _probe(left, candidates, ask)
         if verdict is not None:
             return left, verdict.holds
-    quiet = bool(left and stretches)
+    quiet = bool(left and candidates)
     while left:
         day = next(days(left[0]))
         left = without(left, day)
@@ -47,7 +47,7 @@ def prove_on_the_way(ranges: Sequence[Range], ask: Ask) -> Generator[Step, None,
 
 
 def _probe(
-    left: list[Range], stretches: Sequence[Range], ask: Ask
+    left: list[Range], candidates: Sequence[Range], ask: Ask
 ) -> Generator[Step, None, tuple[list[Range], Proof | None]]:
     """Looks for a busy day with few requests, so that months of history need not be asked directly.
 
@@ -55,7 +55,7 @@ def _probe(
     """
     probes = 0
     months_probed: set[tuple[int, int]] = set()
-    for day in _likely_busy_first(stretches):
+    for day in _likely_busy_first(candidates):
         around = next((r for r in left if r.start <= day.start < r.end), None)
         if around is None:
             continue  # its month was found empty
@@ -83,12 +83,12 @@ def _probe(
     return left, None
 
 
-def _likely_busy_first(stretches: Sequence[Range]) -> Iterator[Range]:
+def _likely_busy_first(candidates: Sequence[Range]) -> Iterator[Range]:
     """Weekdays first, the newest and then ever further back, so that one dead week hides nothing; then the rest."""
-    weekdays = [day for day in stretches if day.start.weekday() < 5]
+    weekdays = [day for day in candidates if day.start.weekday() < 5]
     first = [weekdays[2**n - 1] for n in range(len(weekdays).bit_length())]
     yield from first
-    yield from (day for day in stretches if day not in first)
+    yield from (day for day in candidates if day not in first)
 
 
 def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step, None, Proof | None]:

@@ -68,8 +68,8 @@ def most_requests(ranges: list[Range], trust: Trust) -> int:
     windows = len(windows_of(ranges))
     if trust is Trust.FAILED:
         return windows
-    stretches = sum(2 + len(r) // 288 for r in ranges)
-    return windows + 3 * stretches + (30 if trust is Trust.UNPROVED else 0)
+    overhead = sum(2 + len(r) // 288 for r in ranges)
+    return windows + 3 * overhead + (30 if trust is Trust.UNPROVED else 0)
 
 
 @modest
