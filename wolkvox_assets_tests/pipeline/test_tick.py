@@ -228,7 +228,7 @@ def test_requests_with_different_tokens_overlap_and_what_arrives_together_is_com
         for token in ("token-a", "token-b")
     }
     overlaps = sum(a < d and c < b for a, b in times["token-a"] for c, d in times["token-b"])
-    assert overlaps >= 10
+    assert overlaps >= 3
     assert any(
         len(stored) == 2 and all(batch.windows for batch in stored.values()) for stored in done.commits
     )
@@ -260,7 +260,7 @@ def test_the_failure_of_one_operation_keeps_nothing_from_the_others(place: Place
 
 
 def test_a_window_that_cannot_be_read_keeps_nothing_waiting_and_rests(lived: Place) -> None:
-    bad = LIVE.start + 3 * WINDOW
+    bad = LIVE.end - 4 * WINDOW
     lived.unreadable = frozenset({bad})
     done = Done(lived, ["main"])
     [failed] = done.outcome.failed
@@ -271,7 +271,7 @@ def test_a_window_that_cannot_be_read_keeps_nothing_waiting_and_rests(lived: Pla
     lived.simulator.reset_counters()
     assert Done(lived, ["main"]).outcome.failed == []
     assert lived.simulator.counters.requests == 0  # it rests
-    lived.now += 16 * MINUTE
+    lived.now += 31 * MINUTE  # tried twice: there was no verdict on a total row before
     lived.unreadable = frozenset()
     Done(lived, ["main"])
     assert bad in lived.known()
