@@ -46,6 +46,7 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
             sleep=wanted.sleep,
             retry=wanted.retry,
             urgent=wanted.urgent,
+            now=wanted.now,
         )
 
 

@@ -6,7 +6,7 @@ each of those, and why these windows (`tick.py`, `orchestration/`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from wolkvox_assets import duties
@@ -27,12 +27,15 @@ from wolkvox_assets.sync import Note, Trust
 
 @dataclass(frozen=True)
 class Client:
-    """How a client is to be opened. `sleep` (seconds): how it waits between two tries."""
+    """How a client is to be opened. `sleep` (seconds): how it waits between two tries. `now`: by this machine's clock
+    (aware).
+    """
 
     on_request: Callable[[RequestRecord], None]
     sleep: Callable[[float], None]
     retry: RetryPolicy
     urgent: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     fetch.run(
         partial(plan.reconcile, task.windows, now),
         lambda on_request: site.open_client(
-            Client(on_request, handover.wait, policy.client, urgent=policy.urgent)
+            Client(on_request, handover.wait, policy.client, policy.urgent, site.now)
         ),
     )
 

@@ -143,7 +143,7 @@ class Tick:
             outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
             if outcome.waits is not None:
                 return
-            windows = due(site, clocks.now())
+            windows = duties.ended(site.operation, due(site, clocks.now()), clocks.now())
             if windows:
                 reconcile(site, Task(windows, work, clocks, until=self._until), handover)
         except TimeIsUp:

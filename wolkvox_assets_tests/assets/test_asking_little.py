@@ -174,6 +174,7 @@ def test_direct_asking_where_someone_wants_it(
 def test_the_reserve_is_never_touched_and_the_next_day_finishes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WOLKVOX_AUTOMATION", "off")  # nothing is held back for live windows
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     with Simulator(Centre(50), daily_limit=1000, clock=lambda: now) as simulator:
         project = Project(tmp_path, simulator, date(2026, 9, 1))

@@ -177,7 +177,7 @@ def test_one_tick_waits_at_most(location: Location) -> None:
     assert location.schedule().runs
     run = location.record(dg.DagsterRunStatus.STARTED, job=LIVE)
     assert location.schedule().runs  # it ends about now
-    waiting = location.record(dg.DagsterRunStatus.QUEUED, job=LIVE)
+    waiting = location.record(dg.DagsterRunStatus.NOT_STARTED, job=LIVE)
     assert waiting.run_id in location.schedule().skipped
     for each in (run, waiting):
         location.instance.report_run_failed(each)

@@ -80,7 +80,7 @@ class Place:
                 sleep=wanted.sleep,
                 retry=wanted.retry,
                 urgent=wanted.urgent,
-                now=lambda: self.now,
+                now=wanted.now,
             )
             client.windows = self.unreadable
             return client

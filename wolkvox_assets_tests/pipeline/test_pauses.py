@@ -41,7 +41,7 @@ def test_what_waits_says_why_how_long_and_what_ends_it(place: Place) -> None:
     )
     [first, last] = open_failures(place.store, place.operation())
     assert (first.ended_at, last.ended_at) == (place.now - MINUTE, place.now)
-    assert (last.work, last.scope, last.message) == (Work.LIVE, FailureScope.TEMPORARY, "Nobody there.")
+    assert (last.work, last.scope, last.message) == (Work.LIVE, FailureScope.TEMPORARY, str(DOWN))
 
 
 def test_what_says_nothing_about_the_operation_is_not_stored(place: Place) -> None:

