@@ -214,7 +214,7 @@ class Project:
             self.store,
             _RUN_ID,
             WolkvoxResource.of(operation).open_client,
-            held_back=lambda: 0,
+            live=0,
             now=lambda: datetime.now(UTC),
         )
         task = Task(list(stretch.windows()), Work.RANGE, Clocks(), direct=direct)
