@@ -131,23 +131,25 @@ class _Loading:
     def commits(self, running: int) -> Iterator[dict[str, Batch]]:
         """Until so many threads have ended; then raises the first error that one of them ended with."""
         errors: list[BaseException] = []
+        waiting: list[threading.Event] = []
         due = self._began + self._pace
         while running:
-            waits: threading.Event | None = None
             match self._next(due):
                 case _Item() as item:
                     self._add(item)
                 case _Ended(error=error):
                     running -= 1
                     errors += [error] if error is not None else []
-                case threading.Event() as waits:
-                    pass
-            if waits or not running or self._must_be_stored() or time.monotonic() >= due:
+                case threading.Event() as committed:
+                    waiting.append(committed)
+            # What has arrived meanwhile goes along: a commit costs hardly more for forty operations than for one.
+            wanted = bool(waiting) and self._handover.items.empty()
+            if wanted or not running or self._must_be_stored() or time.monotonic() >= due:
                 stored = self._commit()
-                if stored or waits:
+                if stored or waiting:
                     yield stored
-                if waits:
-                    waits.set()
+                while waiting:
+                    waiting.pop().set()
                 due = time.monotonic() + self._pace
         for error in errors:
             raise error

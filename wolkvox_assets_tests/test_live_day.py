@@ -191,9 +191,9 @@ def test_two_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: p
     now = datetime(2026, 11, 17, 4, 1, tzinfo=UTC)
     monkeypatch.setenv("WOLKVOX_TOKEN", "token-l-20")
     files = Files(tmp_path)
-    with Simulator(Centre(5), token="token-l-20", clock=lambda: now) as simulator:
+    with Simulator(Centre(5), token="token-l-20", clock=lambda: now, date_header=False) as simulator:
         operation = Operation(server="0013", start=START, base_url=simulator.url)
-        site = Site(operation, files, "0017", WolkvoxResource.of(operation).open_client, 0, lambda: now)
+        site = Site(operation, files, "0017", WolkvoxResource.of(operation).open_client, 1, lambda: now)
 
         def tick() -> int:
             """How many requests it made."""

@@ -12,8 +12,9 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from wolkvox_assets import dagster_internals
 from wolkvox_assets.assets.failures import as_failure
-from wolkvox_assets.assets.marks import mark_days
+from wolkvox_assets.assets.marks import marks_of_days
 from wolkvox_assets.assets.partitions import day_partitions, windows_key
 from wolkvox_assets.assets.tables import AGENT_HOLD_MUTE_DAILY, OPERATION_HOLD_MUTE_DAILY, table_name
 from wolkvox_assets.location import CodeLocation
@@ -75,7 +76,7 @@ def _build(
             rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
-        mark_days(context, operation, rebuilt, [table])
+        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, [table])))
         _warn_of_what_is_missing(context, operation, days, rebuilt)
         yield from ()
 

@@ -31,6 +31,10 @@ class Marks:
 
     def set(self, batch: Batch) -> None:
         """Mark what this commit stored."""
+        dagster_internals.log_together(self._context, self.of(batch))
+
+    def of(self, batch: Batch) -> list[dg.AssetMaterialization]:
+        """The marks of what this commit stored."""
         marks: list[dg.AssetMaterialization] = []
         for window in batch.windows:
             marks += self._of(window.window_start, {"agents": len(window.agents), "source": window.source})
@@ -39,8 +43,7 @@ class Marks:
                 marks += self._of(window_start, {"verified": True}, unless_marked=True)
         for window_start in batch.superseded:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
-        dagster_internals.log_together(self._context, marks)
-        mark_days(self._context, self._operation, batch.days)
+        return [*marks, *marks_of_days(self._operation, batch.days)]
 
     def failed(self, windows: Iterable[datetime]) -> None:
         """Show that this run, which is about to fail, was for these windows and has not got them."""
@@ -65,22 +68,17 @@ class Marks:
         return partition not in self._marked_before
 
 
-def mark_days(
-    context: Context,
-    operation: Operation,
-    days: Mapping[date, Glance],
-    assets: Iterable[str] = DAILY_ASSETS,
-) -> None:
-    """Mark the totals of these days as materialised."""
+def marks_of_days(
+    operation: Operation, days: Mapping[date, Glance], assets: Iterable[str] = DAILY_ASSETS
+) -> Iterator[dg.AssetMaterialization]:
+    """The marks of the totals of these days."""
     for day, glance in sorted(days.items()):
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
         for asset in assets:
             rows = glance.agents if asset == "agent_hold_mute_daily" else int(glance.windows_known > 0)
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key=[operation.name, asset],
-                    partition=f"{day}",
-                    metadata={**glance._asdict(), "dagster/partition_row_count": rows},
-                )
+            yield dg.AssetMaterialization(
+                asset_key=[operation.name, asset],
+                partition=f"{day}",
+                metadata={**glance._asdict(), "dagster/partition_row_count": rows},
             )

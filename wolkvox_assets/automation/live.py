@@ -15,7 +15,7 @@ from math import ceil
 
 import dagster as dg
 
-from wolkvox_assets import dead_runs
+from wolkvox_assets import dagster_internals, dead_runs
 from wolkvox_assets.assets.failures import as_failure
 from wolkvox_assets.assets.marks import Marks
 from wolkvox_assets.assets.run_tags import WORK
@@ -92,8 +92,9 @@ class _LiveRun:
         for batch in self.stored[operation]:
             progress.tell(batch)
         for stored in self._tick.commits(operation):
+            together = [mark for name, batch in stored.items() for mark in marks[name].of(batch)]
+            dagster_internals.log_together(context, together)
             for name, batch in stored.items():
-                marks[name].set(batch)
                 self.stored[name].append(batch)
             if operation in stored:
                 progress.tell(stored[operation])
