@@ -7,10 +7,10 @@ import warnings
 
 import dagster as dg
 
-from wolkvox_assets.assets import build_agent_9_windows, build_daily_assets
-from wolkvox_assets.automation import build_automation
-from wolkvox_assets.location import CodeLocation
-from wolkvox_assets.resources import build_resources
+from wolkvox_assets.orchestration.assets import build_agent_9_windows, build_daily_assets
+from wolkvox_assets.orchestration.automation import build_automation
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.resources import build_resources
 from wolkvox_assets.settings import load_settings
 
 # `backfill_policy` is marked beta in every 1.x so far, and Dagster itself passes `owners` on when it copies a

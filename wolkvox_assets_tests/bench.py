@@ -39,15 +39,15 @@ from typing import NamedTuple
 import duckdb
 import requests
 
-from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.loading import load
+from wolkvox_assets.orchestration.resources import WolkvoxResource
+from wolkvox_assets.pipeline.loading import load
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
-from wolkvox_assets.resources import WolkvoxResource
+from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.windows import Range, one
 
 ROOT = Path(__file__).parents[1]
 AGENTS = 50
@@ -146,7 +146,7 @@ def stand_in(token: str) -> Iterator[StandIn]:
     """`token`: another for each that is used at the same time, since the lock between processes goes by token."""
     options = ["--port", "0", "--agents", f"{AGENTS}", "--token", token, "--daily-limit", "10000000"]
     with subprocess.Popen(
-        [sys.executable, "-c", "from wolkvox_assets.cli import main; main()", "simulate", *options],
+        [sys.executable, "-c", "from wolkvox_assets.commands.cli import main; main()", "simulate", *options],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,

@@ -18,12 +18,12 @@ import duckdb
 import pytest
 
 from wolkvox_assets.definitions import build_definitions
-from wolkvox_assets.location import CodeLocation
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store import Store
-from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import WINDOW, WallClock
 
 ROOT = Path(__file__).parents[1]
 Row = tuple[datetime, str, int, int, int, int]

@@ -14,10 +14,10 @@ import dagster as dg
 import duckdb
 import pytest
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.answers import QUIRKS
 from wolkvox_assets.simulator.centre import Use
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.project import ROOT, Project, files_below
 
 DAY = date(2026, 11, 18)  # a Wednesday

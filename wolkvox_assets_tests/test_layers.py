@@ -90,7 +90,7 @@ def test_the_reader_of_imports_reads_all_kinds() -> None:
         *("top.j", "top.j.k", "dagster.x", "l.m"),
     }
     assert "top.pack.h" in imports("from .h import i", "top.pack", is_package=True)
-    assert {"wolkvox_assets.api", "wolkvox_assets.store", "wolkvox_assets.windows"} <= OURS
+    assert {"wolkvox_assets.api", "wolkvox_assets.store", "wolkvox_assets.report.windows"} <= OURS
 
 
 def test_the_api_knows_neither_dagster_nor_duckdb_nor_what_is_done_with_an_answer() -> None:
@@ -127,7 +127,7 @@ def test_what_a_total_row_is_is_decided_in_nothing_but_python() -> None:
         (module, other)
         for module, other in layer("total_row")
         if other.split(".")[0] not in sys.stdlib_module_names
-        and not within(other, "wolkvox_assets.usage", "wolkvox_assets.plain_text")
+        and not within(other, "wolkvox_assets.report.measures", "wolkvox_assets.report.plain_text")
     ] == []
 
 
@@ -166,12 +166,15 @@ def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     assert [
         pair
         for pair in layer("assets", "resources", "location")
-        if within(pair[1], "wolkvox_assets.automation")
+        if within(pair[1], "wolkvox_assets.orchestration.automation")
     ] == []
 
 
 def test_what_dagster_has_no_public_name_for_is_imported_in_one_place_only() -> None:
-    allowed = {"wolkvox_assets.dagster_internals", "wolkvox_assets.dagster_storage"}
+    allowed = {
+        "wolkvox_assets.orchestration.instance.internals",
+        "wolkvox_assets.orchestration.instance.storage",
+    }
     private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")
     assert {
         module for module, imported in IMPORTS.items() for other in imported if within(other, *private)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from wolkvox_assets.alerts.news import Trouble
 from wolkvox_assets.pipeline.pauses import open_failures
-from wolkvox_assets.plain_text import visible
+from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Settings
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, Work

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import requests
 
-from wolkvox_assets.plain_text import chat
+from wolkvox_assets.report.plain_text import chat
 from wolkvox_assets.settings import ConfigurationProblem, alert_webhook
 
 _SECONDS = 10.0

@@ -62,8 +62,8 @@ from wolkvox_assets.api.parsing import (
 from wolkvox_assets.api.redaction import Redactor
 from wolkvox_assets.api.retries import Patience, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
-from wolkvox_assets.plain_text import quoted, visible
-from wolkvox_assets.windows import Range
+from wolkvox_assets.report.plain_text import quoted, visible
+from wolkvox_assets.report.windows import Range
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from pydantic import BaseModel, BeforeValidator, ValidationError, model_validato
 
 from wolkvox_assets.api.body import weigh
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
-from wolkvox_assets.plain_text import quoted, visible
-from wolkvox_assets.usage import NOTHING, Usage, add_up
+from wolkvox_assets.report.measures import NOTHING, Usage, add_up
+from wolkvox_assets.report.plain_text import quoted, visible
 
 MAX_RECORDS = 60_000
 """The API's limit of records in one answer [D+]: an answer this long may lack some."""

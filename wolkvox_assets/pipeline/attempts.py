@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from wolkvox_assets.api import RetryPolicy, Transient, WolkvoxError
-from wolkvox_assets.clocks import FUTURE_AFTER
+from wolkvox_assets.report.clocks import FUTURE_AFTER
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work

@@ -10,8 +10,8 @@ from functools import lru_cache
 import duckdb
 
 from wolkvox_assets.pipeline.attempts import scope_of, waits_until
+from wolkvox_assets.pipeline.quota import quota_waits
 from wolkvox_assets.pipeline.reconcile import Site
-from wolkvox_assets.quota import quota_waits
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.attempts import (

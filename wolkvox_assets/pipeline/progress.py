@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.commit import Batch
-from wolkvox_assets.plain_text import markdown, quoted, visible
-from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.pipeline.commit import Batch
+from wolkvox_assets.pipeline.quota import ReserveReached
+from wolkvox_assets.report.plain_text import markdown, quoted, visible
+from wolkvox_assets.report.total_row import TotalRow
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import NOTHING_EVER
-from wolkvox_assets.total_row import TotalRow
-from wolkvox_assets.windows import Range
 
 _CORRECTIONS_SHOWN = 100
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from wolkvox_assets import duties
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient
-from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.fetching import Fetch
-from wolkvox_assets.loading import Handover
+from wolkvox_assets.pipeline import due_work as duties
 from wolkvox_assets.pipeline.attempts import POLICIES
-from wolkvox_assets.plan import WindowsPlan, read_judge
-from wolkvox_assets.quota import QuotaGuard, seen_by
+from wolkvox_assets.pipeline.fetching import Fetch
+from wolkvox_assets.pipeline.loading import Handover
+from wolkvox_assets.pipeline.plan import WindowsPlan, read_judge
+from wolkvox_assets.pipeline.quota import QuotaGuard, seen_by
+from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict

@@ -13,22 +13,22 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from wolkvox_assets import duties
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.clocks import Clocks
-from wolkvox_assets.commit import Batch
-from wolkvox_assets.fetching import TimeIsUp
-from wolkvox_assets.loading import Handover, load
+from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline.commit import Batch
+from wolkvox_assets.pipeline.fetching import TimeIsUp
+from wolkvox_assets.pipeline.loading import Handover, load
 from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
+from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
-from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import days_known, holes, verified
 from wolkvox_assets.sync import BadAnswers
-from wolkvox_assets.windows import Range
 
 # Gaps of a tick: more than it gets done at the pace of a slow server.
 _MOST_GAPS = 3 * 288

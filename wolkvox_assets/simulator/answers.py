@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from wolkvox_assets.usage import Usage
+from wolkvox_assets.report.measures import Usage
 
 Quirk = Literal[
     "string_code",  # "200" in place of 200 [D+][F]

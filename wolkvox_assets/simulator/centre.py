@@ -19,8 +19,8 @@ from threading import Lock
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator.names import spanish_names
-from wolkvox_assets.usage import Usage
 
 Kind = Literal["hold", "mute"]
 Profile = Literal["office", "around_the_clock", "quiet", "empty"]

@@ -21,12 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import answers
 from wolkvox_assets.simulator.answers import QUIRKS, Answer, Quirk
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.counters import Counters, Seen
 from wolkvox_assets.simulator.faults import BrokenConnection, Faults, broken
-from wolkvox_assets.usage import Usage
 
 TOKEN = "simulated-token"  # noqa: S105 - made up
 """The token of a stand-in that was given no other; plainly not a real one."""

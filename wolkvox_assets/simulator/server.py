@@ -19,13 +19,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator.answers import Quirk
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.control import Control
 from wolkvox_assets.simulator.counters import Counters
 from wolkvox_assets.simulator.endpoints import TOKEN, Api, Operation
 from wolkvox_assets.simulator.faults import Fault, Faults
-from wolkvox_assets.usage import Usage
 
 __all__ = ["Operation", "Simulator"]
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import duckdb
 
-from wolkvox_assets.clocks import FUTURE_AFTER, boot, uptime_ns
-from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import Range
+from wolkvox_assets.report.clocks import FUTURE_AFTER, boot, uptime_ns
+from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.windows import Range
 
 
 class WindowContent(NamedTuple):

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.store.agent_9 import naive_utc
-from wolkvox_assets.windows import Range, one
 
 # How long a window that can't be had rests: this, and twice as long each time it is tried in vain.
 _FIRST_REST = timedelta(minutes=15)

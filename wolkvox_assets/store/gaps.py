@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store.agent_9 import credible_until
-from wolkvox_assets.windows import WINDOW, Range
 
 
 class DayKnown(NamedTuple):

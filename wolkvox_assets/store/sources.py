@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.files import Store
 from wolkvox_assets.store.quota_readings import forget_quota
-from wolkvox_assets.windows import WallClock
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"

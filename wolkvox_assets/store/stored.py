@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
+from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.evidence import agreed_hours
 from wolkvox_assets.store.files import Store
-from wolkvox_assets.usage import Agents, Usage, add_up
-from wolkvox_assets.windows import Range
 
 _DAY = timedelta(days=1)
 

@@ -10,9 +10,9 @@ import duckdb
 
 from wolkvox_assets.api.errors import WolkvoxError
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_agent_9
+from wolkvox_assets.report.total_row import Row, TotalRow, same_row
+from wolkvox_assets.report.windows import Range, contiguous
 from wolkvox_assets.store.agent_9 import forget_windows, naive_utc
-from wolkvox_assets.total_row import Row, TotalRow, same_row
-from wolkvox_assets.windows import Range, contiguous
 
 ANSWERS = 300
 """So many of the latest answers are looked at again."""

@@ -6,9 +6,9 @@ is done about it (`derive.py`, `proof.py`).
 All answers in here are without all-zero rows (`usage.in_use`): a sum cannot tell where such a row stood.
 """
 
-from wolkvox_assets.plain_text import quoted
-from wolkvox_assets.usage import NOTHING, Agents, Usage
-from wolkvox_assets.windows import Range
+from wolkvox_assets.report.measures import NOTHING, Agents, Usage
+from wolkvox_assets.report.plain_text import quoted
+from wolkvox_assets.report.windows import Range
 
 
 class Disagreement(Exception):

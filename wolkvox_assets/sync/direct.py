@@ -6,8 +6,8 @@ it. What doesn't: when to use it (`run.py`).
 
 from collections.abc import Iterable, Iterator
 
+from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.sync.steps import Ask, Known, Source
-from wolkvox_assets.windows import WINDOW, Range, one
 
 
 def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:

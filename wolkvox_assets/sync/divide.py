@@ -6,7 +6,7 @@ What belongs here: arithmetic of ranges, all of it naive wall clock. What doesn'
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 
-from wolkvox_assets.windows import WINDOW, Range
+from wolkvox_assets.report.windows import WINDOW, Range
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

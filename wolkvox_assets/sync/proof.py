@@ -10,11 +10,11 @@ most one proof in a run.
 
 from collections.abc import Generator, Iterator, Sequence
 
+from wolkvox_assets.report.measures import Agents, add_up, in_use
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync.divide import days, months, without
 from wolkvox_assets.sync.steps import Ask, Known, KnownEmpty, Note, Proof, Source, Step
 from wolkvox_assets.sync.sums import SHORTEST, Disproved, Sums, agreement, is_busy, may_be_busy
-from wolkvox_assets.usage import Agents, add_up, in_use
-from wolkvox_assets.windows import Range
 
 PROBES = 5
 

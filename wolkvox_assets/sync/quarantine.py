@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.windows import WINDOW, Range, contiguous, one
 from wolkvox_assets.sync.steps import (
     Ask,
     Discard,
@@ -21,8 +23,6 @@ from wolkvox_assets.sync.steps import (
     Trust,
     Verified,
 )
-from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import WINDOW, Range, contiguous, one
 
 Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""

@@ -7,13 +7,13 @@ What doesn't: those ways themselves (`direct.py`, `recheck.py`, `proof.py`, `der
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from wolkvox_assets.sync.derive import derive
+from wolkvox_assets.report.windows import Range
+from wolkvox_assets.sync.bisect import derive
 from wolkvox_assets.sync.direct import ask_directly
 from wolkvox_assets.sync.divide import cut, merged, without
 from wolkvox_assets.sync.proof import prove_on_the_way
-from wolkvox_assets.sync.recheck import asked_before, recheck
 from wolkvox_assets.sync.steps import Ask, Step, Stored, Trust
-from wolkvox_assets.windows import Range
+from wolkvox_assets.sync.verify_by_sums import asked_before, recheck
 
 
 def make_true(

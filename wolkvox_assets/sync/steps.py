@@ -9,8 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from wolkvox_assets.usage import Agents
-from wolkvox_assets.windows import Range
+from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.windows import Range
 
 Ask = Callable[[Range], Agents]
 """One request: what the API answers for a range (wall clock); `{}` for an empty answer.

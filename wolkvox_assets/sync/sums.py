@@ -11,12 +11,12 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up, in_use
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync.compare import difference
 from wolkvox_assets.sync.direct import ask_directly
 from wolkvox_assets.sync.divide import hours
 from wolkvox_assets.sync.steps import Ask, Proof, Step, Verified
-from wolkvox_assets.usage import NOTHING, Agents, Usage, add_up, in_use
-from wolkvox_assets.windows import Range
 
 # Busy enough to prove anything. What is feared most is an API that counts a use in every range it touches.
 # It shows where a use crosses from one window into the next within an hour. A use of s seconds does so with

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient, WolkvoxError
-from wolkvox_assets.windows import one
+from wolkvox_assets.report.windows import one
 
 
 def main(url: str, names: list[str]) -> None:

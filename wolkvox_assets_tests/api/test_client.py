@@ -45,8 +45,8 @@ from wolkvox_assets.api import (
     client,
 )
 from wolkvox_assets.api.client import BODY_KEPT
-from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import Range, one
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets_tests.api.conftest import TOKEN, MakeClient
 from wolkvox_assets_tests.api.scripted import FakeTime, Reply, ScriptedServer, answer, refusal, row
 from wolkvox_assets_tests.api.test_errors import PUBLISHED

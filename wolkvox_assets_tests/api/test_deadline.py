@@ -26,7 +26,7 @@ from wolkvox_assets.api import (
 )
 from wolkvox_assets.api.deadline import Deadline
 from wolkvox_assets.api.token_lock import TokenLock
-from wolkvox_assets.windows import one
+from wolkvox_assets.report.windows import one
 
 WINDOW = one(datetime(2026, 11, 16, 8, 5))
 TOKEN = SecretStr("a-token-of-the-deadline-tests")

@@ -23,7 +23,7 @@ from wolkvox_assets.api.parsing import (
     read_token_info,
     seconds_of,
 )
-from wolkvox_assets.usage import Usage, add_up
+from wolkvox_assets.report.measures import Usage, add_up
 
 INT_MAX = 2**31 - 1
 

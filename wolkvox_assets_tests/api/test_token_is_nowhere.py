@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxError
-from wolkvox_assets.windows import one
+from wolkvox_assets.report.windows import one
 from wolkvox_assets_tests.api.conftest import TOKEN, MakeClient
 from wolkvox_assets_tests.api.scripted import Reply, ScriptedServer, answer, refusal, row
 

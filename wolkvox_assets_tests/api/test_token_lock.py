@@ -25,7 +25,7 @@ import sys
 from datetime import datetime
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient
-from wolkvox_assets.windows import one
+from wolkvox_assets.report.windows import one
 
 url, token, times = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2])
 with WolkvoxClient(operation="north", server="0013", token=SecretStr(token), base_url=url) as client:

@@ -23,7 +23,7 @@ import os, sys, time
 from datetime import datetime, timedelta
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient, token_lock
-from wolkvox_assets.windows import one
+from wolkvox_assets.report.windows import one
 
 url, log, patient = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT), int(sys.argv[3])
 urgent_times, patient_times = int(sys.argv[4]), int(sys.argv[5])

@@ -9,12 +9,12 @@ import pytest
 
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
-from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.store.tables import query
 
 NOON = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wolkvox_assets.api import AnswerUnreadable, ConnectionFailed, TokenRefused, Unavailable, UnknownReport
-from wolkvox_assets.clocks import FUTURE_AFTER
 from wolkvox_assets.pipeline.attempts import MOST_A_DAY, POLICIES, scope_of, waits_until
+from wolkvox_assets.report.clocks import FUTURE_AFTER
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work

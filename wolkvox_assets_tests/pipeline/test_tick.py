@@ -9,17 +9,17 @@ from typing import Self
 import pytest
 
 from wolkvox_assets.api import ConnectionFailed, QuotaUsedUp, TokenRefused
-from wolkvox_assets.commit import Batch
 from wolkvox_assets.pipeline.attempts import waits_until
+from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.pauses import remember_failure
+from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.tick import Outcome, Tick, next_tick
-from wolkvox_assets.quota import ReserveReached
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work
 from wolkvox_assets.store.sources import OperationSource, record
 from wolkvox_assets.sync import BadAnswers
-from wolkvox_assets.windows import WINDOW, Range
 from wolkvox_assets_tests.pipeline.conftest import LIVE_FROM, NOON, START, TODAY, TOKENS, Place
 
 MINUTE = timedelta(minutes=1)
@@ -171,8 +171,8 @@ def test_nothing_is_asked_after_its_time_and_the_next_tick_goes_on(lived: Place)
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched is committed at once."""
-    monkeypatch.setattr("wolkvox_assets.loading._SHORTEST_PACE_SECONDS", 0.05)
-    monkeypatch.setattr("wolkvox_assets.loading._LONGEST_PACE_SECONDS", 0.05)
+    monkeypatch.setattr("wolkvox_assets.pipeline.loading._SHORTEST_PACE_SECONDS", 0.05)
+    monkeypatch.setattr("wolkvox_assets.pipeline.loading._LONGEST_PACE_SECONDS", 0.05)
 
 
 def test_all_of_an_operation_has_been_taken_over_before_it_is_done(lived: Place, hurried: None) -> None:
@@ -343,7 +343,7 @@ def test_what_cannot_be_stored_is_told_to_each_operation(
     def full(*_: object) -> float:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr("wolkvox_assets.loading.commit", full)
+    monkeypatch.setattr("wolkvox_assets.pipeline.loading.commit", full)
     tick = Tick([[lived.site("main"), lived.site("near")]], MINUTE, float("inf"))
     for name in ("main", "near"):
         with pytest.raises(StoreError, match="the disk is full"):

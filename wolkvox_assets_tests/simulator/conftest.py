@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import Centre, Operation, Simulator
-from wolkvox_assets.usage import Usage
 
 
 class RawClient:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wolkvox_assets.report.measures import Usage, add_up
 from wolkvox_assets.simulator.centre import Centre, Counting, Profile, Use
-from wolkvox_assets.usage import Usage, add_up
 
 SECOND = timedelta(seconds=1)
 MONDAY, SATURDAY, SUNDAY = date(2026, 11, 16), date(2026, 11, 14), date(2026, 11, 15)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import Centre, Operation, Simulator, Use
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.simulator.conftest import RawClient, at, read
 
 DAY = ("20261116000000", "20261116235959")

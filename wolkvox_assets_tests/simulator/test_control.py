@@ -2,8 +2,8 @@
 
 import pytest
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.simulator.conftest import RawClient, at
 
 DAY = {"date_ini": "20261116000000", "date_end": "20261116235959"}

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 import requests
 
+from wolkvox_assets.report.measures import Usage, add_up
 from wolkvox_assets.simulator import Simulator, Use
 from wolkvox_assets.simulator.answers import QUIRKS, Quirk
 from wolkvox_assets.simulator.endpoints import checked
-from wolkvox_assets.usage import Usage, add_up
 from wolkvox_assets_tests.simulator.conftest import RawClient, at, read, seconds_of
 
 DAY = ("20261116000000", "20261116235959")

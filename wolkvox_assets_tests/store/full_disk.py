@@ -19,9 +19,9 @@ from pathlib import Path
 
 import duckdb
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, StoreError, StoreFull
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.store.tables import content, window
 
 WINDOWS, AGENTS = 40, 60

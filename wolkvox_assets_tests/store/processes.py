@@ -19,10 +19,10 @@ from typing import NoReturn
 import duckdb
 from filelock import FileLock
 
-from wolkvox_assets.clocks import uptime_ns
+from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]

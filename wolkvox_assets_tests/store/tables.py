@@ -9,10 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.clocks import uptime_ns
+from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.agent_9 import WindowContent
-from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import WINDOW
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)

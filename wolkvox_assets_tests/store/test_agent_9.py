@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.clocks import uptime_ns
+from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import WINDOW, one
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
-from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import WINDOW, one
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
 ANA, BEA = "Ana Núñez", "Bea O'Brien"

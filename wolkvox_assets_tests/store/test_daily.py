@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
@@ -18,8 +20,6 @@ from wolkvox_assets.store.daily import (
     rebuild_operation_days,
 )
 from wolkvox_assets.store.integrity import schema
-from wolkvox_assets.usage import Usage
-from wolkvox_assets.windows import WallClock
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
 
 ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"

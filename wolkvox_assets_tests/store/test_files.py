@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, StoreBusy, StoreError, StoreFull, files
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.gaps import holes, verified
-from wolkvox_assets.windows import WINDOW, Range
 
 DAY = datetime(2026, 11, 18)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wolkvox_assets.assets import tables as catalogue
+from wolkvox_assets.orchestration.assets import tables as catalogue
 from wolkvox_assets.store import Store
 from wolkvox_assets_tests.store.tables import query
 

@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.clocks import uptime_ns
+from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.measures import NOTHING, Usage
+from wolkvox_assets.report.total_row import TotalRow
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.requests import record_requests
@@ -13,9 +16,6 @@ from wolkvox_assets.store.total_rows import (
     latest_total_row,
     record_total_row,
 )
-from wolkvox_assets.total_row import TotalRow
-from wolkvox_assets.usage import NOTHING, Usage
-from wolkvox_assets.windows import WINDOW, Range
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 FIRST = datetime(2026, 11, 18, 10)

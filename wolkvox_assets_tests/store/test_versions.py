@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.usage import Usage
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]

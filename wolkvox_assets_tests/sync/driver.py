@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import Source, Trust, make_true
-from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.sync.model import LATER, Interrupted, Server, Store, truth_of
 
 

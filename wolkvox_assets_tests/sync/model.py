@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
+from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Audited, Discard, Known, KnownEmpty, Note, Proof, Source, Step, Verified
-from wolkvox_assets.usage import Agents, Usage, add_up, in_use
-from wolkvox_assets.windows import Range, one
 
 MONDAY = datetime(2026, 11, 16)
 SUNDAY = datetime(2026, 11, 15)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wolkvox_assets.report.measures import Agents, Usage
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.sync import Trust
-from wolkvox_assets.usage import Agents, Usage
-from wolkvox_assets.windows import WINDOW, Range
 from wolkvox_assets_tests.sync.driver import no_derived, run, run_interrupted
 from wolkvox_assets_tests.sync.model import MONDAY, Kept, Server, Store, Touching, Truth, Use, usage
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from time import process_time
 
+from wolkvox_assets.report.measures import Agents, Usage
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import Trust, make_true
-from wolkvox_assets.usage import Agents, Usage
-from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.sync.model import LATER, MONTH
 
 

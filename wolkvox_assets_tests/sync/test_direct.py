@@ -3,9 +3,9 @@ from itertools import islice
 
 import pytest
 
+from wolkvox_assets.report.measures import NOTHING, Usage
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Known, Source, Trust, ask_directly, make_true
-from wolkvox_assets.usage import NOTHING, Usage
-from wolkvox_assets.windows import Range, one
 from wolkvox_assets_tests.sync.driver import run
 from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
 

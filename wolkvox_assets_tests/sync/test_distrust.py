@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Discard, Known, Proof, Source, Trust, make_true
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
-from wolkvox_assets.usage import Agents, Usage, add_up
-from wolkvox_assets.windows import Range, one
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
     DAY,

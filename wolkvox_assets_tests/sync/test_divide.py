@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.sync.divide import cut, days, halves, hours, in_one_day, merged, months, without
-from wolkvox_assets.windows import WINDOW, Range, one
 from wolkvox_assets_tests.sync.model import DAY, MONDAY, MONTH, day_of
 
 ranges = st.builds(

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import wolkvox_assets.sync
 
-ALLOWED = {"wolkvox_assets.usage", "wolkvox_assets.windows", "wolkvox_assets.plain_text"}
+ALLOWED = {
+    "wolkvox_assets.report.measures",
+    "wolkvox_assets.report.windows",
+    "wolkvox_assets.report.plain_text",
+}
 
 
 def test_nothing_but_python_and_the_words_everything_is_spoken_in() -> None:

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import Trust, make_true
-from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
     DAY,

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import (
     Ask,
     BadAnswers,
@@ -18,8 +20,6 @@ from wolkvox_assets.sync import (
     make_true,
     quarantine,
 )
-from wolkvox_assets.usage import Agents, Usage, add_up
-from wolkvox_assets.windows import Range
 
 START = datetime(2026, 3, 1)
 WINDOW = timedelta(minutes=5)

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import Trust
-from wolkvox_assets.usage import Agents, Usage, add_up
-from wolkvox_assets.windows import Range
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
     DAY,

@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
+from wolkvox_assets.report.measures import NOTHING, Usage, add_up
+from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Trust
 from wolkvox_assets.sync.divide import halves
-from wolkvox_assets.usage import NOTHING, Usage, add_up
-from wolkvox_assets.windows import Range, one
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
     DAY,

@@ -1,0 +1,1 @@
+"""The command `wolkvox-assets` and what it can do."""

@@ -1,0 +1,63 @@
+"""The command line: `wolkvox-assets demo | simulate | doctor | source`.
+
+What belongs here: arguments and exit codes. What doesn't: what the commands do (`demo.py`, `doctor.py`,
+`source.py`, `simulator/`).
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from wolkvox_assets.commands import demo, doctor, source
+from wolkvox_assets.settings import ConfigurationProblem
+from wolkvox_assets.simulator import serve
+from wolkvox_assets.store import StoreError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command. Exits 0 when all is well, 1 when something is wrong (it is printed), 2 for wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="wolkvox-assets", description="Tools beside the Dagster code location."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="load a finished day from the stand-in server and print its totals")
+    serve.add_arguments(
+        commands.add_parser("simulate", help="run the stand-in server by itself, until Ctrl-C")
+    )
+    commands.add_parser("doctor", help="check settings, address, token, quota, clock and files")
+    _add_source(
+        commands.add_parser(
+            "source", help="show where an operation's stored data came from; keep, move or drop it"
+        )
+    )
+    parsed = parser.parse_args(arguments)
+    match parsed.command:
+        case "demo":
+            sys.exit(demo.run())
+        case "simulate":
+            serve.run(parsed)
+        case "doctor":
+            _exit_with(doctor.run)
+        case "source":
+            _exit_with(
+                lambda: source.run(
+                    parsed.operation, keep=parsed.keep, move_to=parsed.move_to, drop=parsed.drop
+                )
+            )
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("operation", help="its name, as in the column `operation`")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--keep", action="store_true", help="the stored data is right for what is set now as well: keep it"
+    )
+    ways.add_argument("--move-to", metavar="NAME", help="give the stored data another operation's name")
+    ways.add_argument("--drop", action="store_true", help="delete the stored data")
+
+
+def _exit_with(command: Callable[[], int]) -> None:
+    try:
+        sys.exit(command())
+    except (ConfigurationProblem, StoreError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,134 @@
+"""`make demo`: a finished day from the stand-in server, through Dagster, to SQL, held against the truth.
+
+What belongs here: the show. It runs the same commands a person would type, in a folder of its own
+(`data/demo`), so that it touches neither this project's settings nor its data.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.windows import WallClock
+from wolkvox_assets.simulator import Simulator
+from wolkvox_assets.store import Store, sources
+from wolkvox_assets.store.disk import make_folder
+
+_ZONE = "America/Bogota"
+
+
+def run() -> int:
+    """Run the demo and print it. Returns the exit code: 0 when the totals equal the stand-in's truth."""
+    folder = Path("data", "demo").absolute()
+    make_folder(folder)
+    settings = Path("dagster.yaml")
+    if settings.exists():
+        shutil.copyfile(settings, folder / "dagster.yaml")
+    day = _last_office_day()
+    with _stand_in(Store(folder)) as stand_in:
+        print(f"The stand-in server answers at {stand_in.url}. Loading {day:%A %Y-%m-%d} from it:")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WOLKVOX_")}
+        environment |= {
+            "WOLKVOX_BASE_URL": stand_in.url,
+            "WOLKVOX_SERVER": "0000",
+            "WOLKVOX_TOKEN": stand_in.token,
+            "WOLKVOX_TIMEZONE": _ZONE,
+            "WOLKVOX_START": f"{day}",
+            "WOLKVOX_DATA_DIR": str(folder),
+            "DAGSTER_HOME": str(folder),
+        }
+        windows = ["--select", "main/agent_9_windows", "--partition-range", f"{day}T00:00...{day}T23:55"]
+        days = [
+            "--select",
+            "main/agent_hold_mute_daily,main/operation_hold_mute_daily",
+            "--partition",
+            f"{day}",
+        ]
+        for arguments in (windows, days):
+            if not _materialize(arguments, environment, folder):
+                return 1
+        start = datetime.combine(day, datetime.min.time())
+        truth = stand_in.truth(start, start + timedelta(days=1, seconds=-1))
+        requests = stand_in.counters.requests
+    return _show(Store(folder).published, day, truth, requests)
+
+
+@contextmanager
+def _stand_in(store: Store) -> Iterator[Simulator]:
+    """The made-up centre, at the address of the last time: from another one, its stored day would be refused."""
+    with store.reading() as con:
+        known = sources.recorded(con, "main") if con else None
+    last_port = urlsplit(known[0].address).port if known else None
+    try:
+        stand_in = Simulator(port=last_port or 0).start()
+    except OSError:  # another program has the port now
+        stand_in = Simulator().start()
+    try:
+        if known is not None and known[0].address != stand_in.url:
+            with store.transaction() as con:  # it is the same centre all the same
+                sources.keep(con, "main", known[0]._replace(address=stand_in.url))
+        yield stand_in
+    finally:
+        stand_in.stop()
+
+
+def _last_office_day() -> date:
+    day = WallClock(_ZONE).now(datetime.now(UTC)).date() - timedelta(days=1)
+    while day.weekday() > 4:
+        day -= timedelta(days=1)
+    return day
+
+
+def _materialize(arguments: list[str], environment: dict[str, str], folder: Path) -> bool:
+    command = ["dagster", "asset", "materialize", *arguments, "-m", "wolkvox_assets.definitions"]
+    print(f"  $ {' '.join(command)}", flush=True)
+    log = folder / "demo.log"
+    if find_spec("dagster") is None:
+        raise ModuleNotFoundError("dagster is not installed beside wolkvox_assets; run make setup")
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            file.write(line)
+            if "windows stored and published" in line:
+                print("    " + line.rsplit(" - ", 1)[-1].strip(), flush=True)
+    if process.returncode:
+        print(f"that failed; {log} has all of it, and this is its end:\n{log.read_text('utf-8')[-3000:]}")
+    return process.returncode == 0
+
+
+def _show(published: Path, day: date, truth: dict[str, Usage], requests: int) -> int:
+    totals = (
+        "SELECT agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds, active_windows"
+        f" FROM agent_hold_mute_daily WHERE local_date = '{day}' ORDER BY total_seconds DESC"
+    )
+    operation = f"SELECT * EXCLUDE (operation) FROM operation_hold_mute_daily WHERE local_date = '{day}'"
+    with duckdb.connect(published, read_only=True) as con:
+        stored = {row[0]: Usage(*row[1:5]) for row in con.execute(totals).fetchall()}
+        print(f"\nThe day by agent, as anyone can ask for it:\n  {totals};")
+        con.sql(totals).show(max_rows=60)
+        print(f"and the operation:\n  {operation};")
+        con.sql(operation).show(max_width=200)
+    equal = stored == truth
+    print(
+        f"Equal to the stand-in's own truth: {'yes' if equal else 'NO'} ({len(truth)} agents, {requests} requests)."
+    )
+    print(f"The published file: {published}")
+    return 0 if equal else 1

@@ -1,0 +1,195 @@
+"""`wolkvox-assets doctor`: what is set, what answers, what is stored: a line each, and what to do.
+
+What belongs here: looking and telling. What doesn't: changing anything. It makes one request for each
+operation (`token_info`, which counts against the day's quota).
+"""
+
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
+from wolkvox_assets.commands import dagster_doctor
+from wolkvox_assets.orchestration.resources import WolkvoxResource
+from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
+from wolkvox_assets.pipeline.reconcile import Client
+from wolkvox_assets.report.clocks import Clocks, told
+from wolkvox_assets.settings import (
+    ENV_FILE,
+    ConfigurationProblem,
+    Operation,
+    Settings,
+    load_settings,
+    unknown_variables,
+)
+from wolkvox_assets.store import Store, examine, sources
+from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
+from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
+
+_A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
+
+_CLOCKS_APART = timedelta(minutes=1)
+
+
+def run() -> int:
+    """Print the findings. Returns the exit code: 1 where something is wrong."""
+    wrong = 0
+    for fine, what, finding in _findings():
+        wrong += not fine
+        print(f"{'ok   ' if fine else 'WRONG'}  {what:<18} {finding}")
+    return 1 if wrong else 0
+
+
+def _findings() -> Iterator[tuple[bool, str, str]]:
+    settings = load_settings()
+    for problem in settings.problems:
+        yield False, "settings", problem
+    for name in unknown_variables(settings):
+        yield (
+            False,
+            "settings",
+            f"{name} is set and means nothing here: is it misspelt? README.md has all names.",
+        )
+    for operation in settings.operations:
+        yield (
+            True,
+            f"{operation.name}: settings",
+            f"{operation.source.address}, history from {operation.start}",
+        )
+        clocks = Clocks()
+        yield _quota(operation, clocks)
+        yield _clock(operation, clocks)
+    yield from _secrets()
+    for finding in dagster_doctor.findings():
+        yield False, "Dagster", finding
+    store = Store(settings.data_dir)
+    yield from examine.findings(store)
+    yield from _sources(settings, store)
+    yield from _quotas(settings, store)
+    yield from _windows(store)
+
+
+def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
+    what, now = f"{operation.name}: clock", datetime.now(UTC)
+    wall = operation.clock.now(now)
+    if there.server_time is None:
+        compared = "the server didn't tell its time; if this is not the time there, set this machine's clock"
+    elif abs(apart := now - there.server_time) > _CLOCKS_APART:
+        ahead = "ahead of" if apart > timedelta(0) else "behind"
+        finding = (
+            f"this machine's is {told(apart)} {ahead} the server's, which shows {there.server_time:%Y-%m-%d %H:%M:%S} "
+            "UTC. "
+            "Windows are asked when both say that they are over, so they come late. Set this machine's clock (NTP)"
+        )
+        return False, what, finding
+    else:
+        compared = "the server's agrees"
+    return True, what, f"its wall clock ({operation.timezone}) shows {wall:%Y-%m-%d %H:%M:%S}; {compared}"
+
+
+def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
+    what = f"{operation.name}: token, quota"
+    try:
+        wanted = Client(
+            lambda seen: clocks.heard(seen.server_time, seen.requested_at),
+            time.sleep,
+            RetryPolicy(attempts=3, deadline_seconds=30),
+        )
+        with WolkvoxResource.of(operation).open_client(wanted) as client:
+            quota = client.token_info()
+    except QuotaUsedUp as error:
+        return True, what, str(error)  # nothing to mend
+    except UNREADABLE as error:
+        return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
+    except (ConfigurationProblem, WolkvoxError) as error:
+        return False, what, str(error)
+    return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
+
+
+def _secrets() -> Iterator[tuple[bool, str, str]]:
+    """Only what others can read is said."""
+    for path, holds, chmod in ((ENV_FILE, "tokens", 600), (Path(".dagster"), "what runs have logged", 700)):
+        if path.exists() and (mode := path.stat().st_mode) & 0o077:
+            yield (
+                False,
+                "files",
+                f"{path} holds {holds} and is open to other users (mode {stat.S_IMODE(mode):o}): chmod {chmod} {path}",
+            )
+
+
+def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    with store.looking() as con:
+        if con is None:
+            return
+        for operation in settings.operations:
+            what = f"{operation.name}: source"
+            objection = sources.objection(con, operation.name, operation.source)
+            found = sources.recorded(con, operation.name)
+            if objection is not None:
+                yield False, what, objection
+            elif found is not None:
+                yield True, what, f"stored data is from {found[0]}"
+            elif sources.rows_of(con, operation.name):
+                yield (
+                    True,
+                    what,
+                    f"stored data is taken to be from {operation.source}; the next run records it",
+                )
+
+
+def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    """Who shares the day's requests, and what is waited for; nothing where there is neither."""
+    now = datetime.now(UTC)
+    for operation in settings.operations:
+        with store.looking() as con:
+            seen = seen_by(con, operation, now)
+        group = quota_group(operation, settings.operations)
+        others = [other.name for other in group if other != operation]
+        said = [f"shared with {', '.join(others)}: the same server"] if others else []
+        for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
+            until = waits_until(seen, operation.clock, operation.quota_reserve, now, live)
+            if until is not None:
+                said.append(
+                    f"used up when last looked at: {who} asked before it is looked at again, after "
+                    f"{until:%Y-%m-%d %H:%M} UTC"
+                )
+                break
+        if said:
+            yield True, f"{operation.name}: quota", "; ".join(said)
+
+
+def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:
+    with store.looking() as con:
+        if con is None:
+            return
+        rows = con.execute(
+            "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"
+        ).fetchall()
+        states = {name: list(_answers(con, name)) for name, *_ in rows}
+    for name, known, first, last in rows:
+        yield from states[name]
+        yield (
+            True,
+            f"{name}: windows",
+            f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}",
+        )
+
+
+def _answers(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[bool, str, str]]:
+    """What the stored answers can't tell, or were found to have."""
+    if without := known_without_a_row(con, name):
+        yield without < _A_DAY, f"{name}: answers", NOTHING_EVER.format(windows=without)
+    verdict = latest_total_row(con, name)
+    what = f"{name}: total row"
+    if verdict is not None:
+        yield True, what, f"{'none' if verdict.name is None else repr(verdict.name)}. {verdict.evidence}"
+    elif any_answer_had_rows(con, name):
+        yield (
+            False,
+            what,
+            "not decided yet whether there is one: windows in doubt are not known. More answers will decide it",
+        )

@@ -1,0 +1,10 @@
+"""The three assets of each operation: the windows, and the daily totals by agent and by operation.
+
+What belongs here: Dagster's side of them: keys, partitions, metadata, marks. What doesn't: what is asked
+(`sync/`), how (`api/`), what is stored (`store/`), and the pace of it (`loading.py`).
+"""
+
+from wolkvox_assets.orchestration.assets.agent_9_windows import build_agent_9_windows
+from wolkvox_assets.orchestration.assets.daily import build_daily_assets
+
+__all__ = ["build_agent_9_windows", "build_daily_assets"]

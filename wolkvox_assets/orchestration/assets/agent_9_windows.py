@@ -1,0 +1,105 @@
+"""`agent_9_windows`: the asset of five-minute windows.
+
+What belongs here: the asset's definition, and which windows a run of it is for. What doesn't: making them
+true and marking them (`runs.py`).
+
+A range of partitions is one run (`BackfillPolicy.single_run()`). It marks partitions one by one, as they
+are committed, and has no output: an output would mark the whole range at the end, and a run that dies
+half-way would leave nothing marked. The sensor starts runs without a partition, whose ranges stand in the run
+config: Dagster then plans no event for each of thousands of partitions.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import dagster as dg
+import pydantic
+
+from wolkvox_assets.orchestration.assets.tables import AGENT_9_WINDOWS, table_name
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
+from wolkvox_assets.orchestration.resources import wolkvox_key
+from wolkvox_assets.orchestration.run.failures import REPORTED
+from wolkvox_assets.orchestration.run.over_range import run_over
+from wolkvox_assets.orchestration.run.tags import WORK
+from wolkvox_assets.report.windows import Range
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.attempts import Work
+
+_DESCRIPTION = """\
+How often and how long each agent had customers on hold or muted, for each five minutes.
+
+**Grain**: one row in `agent_9_windows` for an operation, a window and an agent who used hold or mute; one
+row in `agent_9_window_log` for each known window, with rows or without. A window without rows in the first
+and with one in the second is a window in which nobody used hold or mute; without both it is not known yet.
+
+**Backfill**: any range is one run, which commits and marks windows as it goes; stopped or failed, repeat it.
+A range that is known already is verified, and repaired where it differs, with one request a month if nothing does.
+
+**Freshness**: the schedule `live_schedule` asks the windows that have just closed, and the gaps of the last days, of
+every operation; the sensor `{name}_gaps` all others of the history, newest first.
+
+**Time**: `window_start` is the operation's wall clock ({timezone}).
+"""
+
+
+class WindowsConfig(dg.Config):
+    """`direct`: ask every window by a request of its own, also where asking for longer ranges would do.
+
+    `ranges`: for a run without a partition, pairs of wall-clock times, `[start, end)`, such as
+    `["2026-11-16T08:00", "2026-11-16T09:00"]`.
+    """
+
+    direct: bool = False
+    ranges: list[list[str]] = pydantic.Field(default=[])
+
+
+def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
+    """The asset `<operation>/agent_9_windows`."""
+
+    @dg.asset(
+        key=windows_key(operation),
+        partitions_def=window_partitions(operation),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=location.pool(operation),
+        output_required=False,
+        required_resource_keys={"store", wolkvox_key(operation)},
+        group_name=operation.name,
+        kinds={"duckdb", "wolkvox"},
+        code_version="2",
+        description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
+        metadata={
+            "dagster/table_name": table_name(location.settings, operation, "agent_9_windows"),
+            "dagster/column_schema": AGENT_9_WINDOWS,
+        },
+    )
+    def agent_9_windows(
+        context: dg.AssetExecutionContext, config: WindowsConfig
+    ) -> Iterator[dg.Output[None]]:
+        run_over(
+            context,
+            location.site(operation, context.resources, context.run.run_id),
+            _windows(context, operation, config.ranges),
+            Work.HISTORY if context.run.tags.get(WORK) == Work.HISTORY else Work.RANGE,
+            direct=config.direct,
+        )
+        yield from ()
+
+    return agent_9_windows
+
+
+def _windows(
+    context: dg.AssetExecutionContext, operation: Operation, ranges: Sequence[Sequence[str]]
+) -> list[datetime]:
+    if context.has_partition_key or context.has_partition_key_range:
+        span = context.partition_time_window
+        return operation.clock.passes(span.start, span.end)
+    if not ranges:
+        raise dg.Failure(
+            f"operation {operation.name}: the run was started without a partition and without `ranges` in its config, "
+            "so there is nothing to ask for. Choose partitions, or set ranges.",
+            metadata=REPORTED,
+            allow_retries=False,
+        )
+    asked = (Range(*map(datetime.fromisoformat, pair)) for pair in ranges)
+    return [window for r in asked for window in r.windows() if operation.clock.shows(window)]

@@ -1,0 +1,126 @@
+"""The daily totals: `agent_hold_mute_daily` and `operation_hold_mute_daily`.
+
+What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
+doesn't: the SQL (`store/`).
+
+Both are built from the windows alone, never from each other, so that either can be rebuilt by itself. Whatever
+changes windows rebuilds the totals of their days in the same commit (`loading.py`); here those days are marked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.orchestration.assets.tables import (
+    AGENT_HOLD_MUTE_DAILY,
+    OPERATION_HOLD_MUTE_DAILY,
+    table_name,
+)
+from wolkvox_assets.orchestration.instance import internals as dagster_internals
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
+from wolkvox_assets.orchestration.run.failures import as_failure
+from wolkvox_assets.orchestration.run.marks import marks_of_days
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store, StoreError, sources
+from wolkvox_assets.store.daily import NOTHING_EVER, Glance, rebuild_days
+
+_AGENT_DESCRIPTION = """\
+Each agent's day: how often and how long hold and mute were used, and in how many windows.
+
+**Grain**: an operation, a day of its wall clock, an agent who used hold or mute. **Don't** add up
+`active_windows` over agents: two agents can be active in one window.
+"""
+
+_OPERATION_DESCRIPTION = """\
+The operation's day, and how much of it is known: `windows_known` of `windows_expected`, `complete`.
+
+**Grain**: an operation and a known day of its wall clock, also a day without any use. **Don't** add up
+`agents` over days: the same agent works on many.
+"""
+
+
+def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.AssetsDefinition]:
+    """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
+    return [
+        _build(location, operation, "agent_hold_mute_daily", _AGENT_DESCRIPTION, AGENT_HOLD_MUTE_DAILY),
+        _build(
+            location,
+            operation,
+            "operation_hold_mute_daily",
+            _OPERATION_DESCRIPTION,
+            OPERATION_HOLD_MUTE_DAILY,
+        ),
+    ]
+
+
+def _build(
+    location: CodeLocation, operation: Operation, table: str, description: str, columns: dg.TableSchema
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey([operation.name, table]),
+        deps=[windows_key(operation)],
+        partitions_def=day_partitions(operation),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        required_resource_keys={"store"},
+        group_name=operation.name,
+        kinds={"duckdb", "sql"},
+        code_version="1",
+        description=description,
+        metadata={
+            "dagster/table_name": table_name(location.settings, operation, table),
+            "dagster/column_schema": columns,
+        },
+    )
+    def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        days = _days(context)
+        try:
+            rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
+        except StoreError as error:
+            raise as_failure(error, operation.name) from error
+        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, [table])))
+        _warn_of_what_is_missing(context, operation, days, rebuilt)
+        yield from ()
+
+    return daily_totals
+
+
+def _rebuild(store: Store, operation: Operation, days: Sequence[date], now: datetime) -> dict[date, Glance]:
+    """The totals of these days, those without a known window too."""
+    expected = _windows_expected(operation, days)
+    with store.transaction() as con:
+        sources.check(con, operation.name, operation.source)
+        known = rebuild_days(con, operation.name, expected, now)
+    return {day: known.get(day) or Glance(0, 0, expected[day], False, 0, 0, 0) for day in days}
+
+
+def _warn_of_what_is_missing(
+    context: dg.AssetExecutionContext,
+    operation: Operation,
+    days: Sequence[date],
+    glances: Mapping[date, Glance],
+) -> None:
+    expected = sum(_windows_expected(operation, days).values())
+    complete = sum(day.complete for day in glances.values())
+    known = sum(day.windows_known for day in glances.values())
+    if known and known == expected and not complete:
+        context.log.warning(f"operation {operation.name}: {NOTHING_EVER.format(windows=known)}")
+    elif complete < len(days):
+        context.log.warning(
+            f"operation {operation.name}: {len(days) - complete} of {len(days)} days from {days[0]} to {days[-1]} are "
+            f"not complete: {known} of {expected} windows are known. Materialise {operation.name}/agent_9_windows for "
+            "the rest; totals follow by themselves."
+        )
+
+
+def _windows_expected(operation: Operation, days: Sequence[date]) -> dict[date, int]:
+    return {day: len(operation.clock.windows_of_day(day)) for day in days}
+
+
+def _days(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of this run, in order. A day's window ends at the next midnight, so the last is left out."""
+    span = context.partition_time_window
+    first, after = span.start.date(), span.end.date()
+    return [first + timedelta(days=n) for n in range((after - first).days)]

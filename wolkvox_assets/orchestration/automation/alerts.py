@@ -1,0 +1,110 @@
+"""The sensor `alerts`: what is wrong is told, runs that died without reporting too.
+
+What belongs here: the sensor, and reading Dagster's record of runs. What doesn't: what is news, the words, the webhook
+(`alerts/`).
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.alerts.news import Trouble, news
+from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
+from wolkvox_assets.alerts.webhook import send
+from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.partitions import windows_key
+from wolkvox_assets.orchestration.run.failures import died_silently
+from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import StoreError
+
+_RUNS_OF = timedelta(days=2)
+_MOST_RUNS = 200
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_EVERY_SECONDS = 30
+
+
+def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
+    """Its cursor holds what was told and is not over, and what could not be sent yet."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if location.settings.automation
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Says what failed, for which operation, since when, and what to do: to the log and to "
+        "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        now = location.now()
+        dead_runs.end_dead_runs(context.instance)
+        state = json.loads(context.cursor) if context.cursor else {}
+        told = state.get("told", {})
+        try:
+            wrong = what_is_wrong(context.instance, location, now)
+        except StoreError as error:
+            # What else is wrong cannot be told: it stays as it was.
+            wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}
+        messages, told = news(told, wrong)
+        for message in messages:
+            context.log.warning(message)
+        unsent = send([*state.get("unsent", []), *messages], context.log)
+        cursor = json.dumps({"told": told, "unsent": unsent})
+        if cursor != context.cursor:
+            context.update_cursor(cursor)
+        return dg.SkipReason(f"not over: {', '.join(sorted(told))}" if told else "no failure is open")
+
+    return alerts
+
+
+def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> dict[str, Trouble]:
+    """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
+    return troubles(location.settings, now) | _died(instance, location.settings.operations, now)
+
+
+def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:
+    """Where the last run of its kind failed and could not report it: it was killed, or nothing could be stored."""
+    records = instance.get_run_records(
+        filters=dg.RunsFilter(statuses=_ENDED, updated_after=now - _RUNS_OF), limit=_MOST_RUNS
+    )
+    found: dict[str, Trouble] = {}
+    seen: set[str] = set()
+    for record in records:
+        run = record.dagster_run
+        for kind in _kinds(run, operations):
+            failed = run.status is dg.DagsterRunStatus.FAILURE
+            if failed and kind not in seen and died_silently(instance, run.run_id):
+                ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+                words = f"{_words(instance, run)} (run {run.run_id})"
+                found[f"{kind}: run failed without a report"] = Trouble(ended, words)
+            seen.add(kind)
+    return found
+
+
+def _kinds(run: dg.DagsterRun, operations: Sequence[Operation]) -> Iterator[str]:
+    if run.job_name == LIVE:
+        yield LIVE
+    for operation in operations:
+        if windows_key(operation) in (run.asset_selection or ()):
+            yield operation.name
+
+
+def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What a failed step said, or what is known of a run that could not say anything."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        event = entry.dagster_event
+        data = event.event_specific_data if event else None
+        told = getattr(getattr(data, "user_failure_data", None), "description", None)
+        if told:
+            return visible(str(told))[:TEXT_LENGTH]
+        return "Its log says why."
+    return (
+        "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "
+        "stored and published. Where the schedule and the sensor are on, they do the rest by themselves; where they "
+        "are off, repeat the run. If it comes again, look at memory and disk."
+    )

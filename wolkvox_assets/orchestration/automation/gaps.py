@@ -1,0 +1,210 @@
+"""History: windows that are not known, or not marked, found and asked for as ranges, newest first.
+
+What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`duties.py`,
+`store/gaps.py`), the gaps of the last days (the tick fills them).
+
+History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
+itself, the newest first.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.partitions import windows_key
+from wolkvox_assets.orchestration.run.failures import died_silently
+from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
+from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline.attempts import lately
+from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.evidence import resting
+from wolkvox_assets.store.gaps import holes, verified
+
+# A run takes up to a month of windows: long enough to ask little, short enough that what is newer by then
+# comes first.
+_MOST_WINDOWS = 31 * 288
+_EVERY_SECONDS = 60
+# Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
+_MARKS_EVERY = timedelta(minutes=30)
+# Whoever stops a run wants it to stay so for a while.
+_PAUSE_WHEN_STOPPED = timedelta(hours=1)
+# Killed, or nothing could be stored: it may be the memory or the disk.
+_PAUSE_WHEN_DIED = timedelta(minutes=10)
+_THE_SAME_AGAIN_AFTER = timedelta(hours=1)
+
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def sensor_name(operation: Operation) -> str:
+    return f"{operation.name}_gaps"
+
+
+def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinition:
+    """The sensor `<operation>_gaps`, which starts runs of `<operation>/agent_9_windows`."""
+    store, asset = location.store, windows_key(operation)
+
+    @dg.sensor(
+        name=sensor_name(operation),
+        asset_selection=[asset],
+        minimum_interval_seconds=_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if location.settings.automation
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
+        "them.",
+    )
+    def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = location.now()
+        dead_runs.end_dead_runs(context.instance)
+        _make_pool_known(context.instance, location.pool(operation))
+        reason = _reason_to_wait(context.instance, location, operation, now)
+        if reason is not None:
+            return dg.SkipReason(reason)
+        missing = _unknown(store, operation, now)
+        if not missing and _marks_are_due(context.cursor, now):
+            missing = _unmarked(context.instance, store, operation, now)
+            if not missing:
+                context.update_cursor(now.isoformat())
+        if not missing:
+            return dg.SkipReason(
+                f"every window of {operation.name} is known from the first day of its history up to the last "
+                f"{duties.RECENT_DAYS} days, which the live schedule keeps"
+            )
+        config = _config(asset, missing)
+        last = _last_run(context.instance, operation)
+        if last is not None and _has_just_done(last, config, now):
+            return dg.SkipReason(
+                f"run {last.dagster_run.run_id} was for these very windows and left them as they are; look at its log. "
+                "They are tried again when it is an hour old."
+            )
+        context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
+        return dg.RunRequest(
+            asset_selection=[asset],
+            run_config=config,
+            tags={OPERATION: operation.name, WORK: str(Work.HISTORY), "dagster/max_retries": "0"},
+        )
+
+    return gaps
+
+
+def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
+    """Dagster's queue lets in any number of runs for a pool that it has not met before."""
+    storage = instance.event_log_storage
+    if pool not in storage.get_concurrency_keys():
+        storage.initialize_concurrency_limit_to_default(pool)
+
+
+def _config(asset: dg.AssetKey, missing: Sequence[Range]) -> dict[str, object]:
+    ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
+    return {"ops": {asset.to_python_identifier(): {"config": {"ranges": ranges}}}}
+
+
+def _reason_to_wait(
+    instance: dg.DagsterInstance, location: CodeLocation, operation: Operation, now: datetime
+) -> str | None:
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        if windows_key(operation) in (run.asset_selection or ()):
+            return f"run {run.run_id} has not ended yet"
+    reason = pauses.reason_to_wait(
+        location.store, operation, Work.HISTORY, now, location.live_first(operation)
+    )
+    if reason is not None:
+        return reason
+    last = _last_run(instance, operation)
+    if last is None:
+        return None
+    run, ended = last.dagster_run, _ended_at(last)
+    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, _PAUSE_WHEN_STOPPED):
+        return (
+            f"run {run.run_id} was stopped by somebody: this sensor starts it again after "
+            f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
+        )
+    # What a run could report of itself is among the pauses already.
+    if (
+        run.status is dg.DagsterRunStatus.FAILURE
+        and lately(ended, now, _PAUSE_WHEN_DIED)
+        and died_silently(instance, run.run_id)
+    ):
+        return (
+            f"run {run.run_id} died, or could not store anything: the next one starts after "
+            f"{ended + _PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+        )
+    return None
+
+
+def _last_run(instance: dg.DagsterInstance, operation: Operation) -> dg.RunRecord | None:
+    """The last that this sensor has started."""
+    filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
+    return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
+
+
+def _ended_at(record: dg.RunRecord) -> datetime:
+    """When this run, which has ended, ended (aware)."""
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+
+
+def _has_just_done(last: dg.RunRecord, config: dict[str, object], now: datetime) -> bool:
+    run = last.dagster_run
+    return (
+        run.status is dg.DagsterRunStatus.SUCCESS
+        and run.run_config == config
+        and lately(_ended_at(last), now, _THE_SAME_AGAIN_AFTER)
+    )
+
+
+def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Gaps before the last days. A window that cannot be had stays a gap, and rests: nothing else waits for it."""
+    with store.reading() as con:
+        left_out = resting(con, operation.name, now) if con else set()
+        return duties.gaps(
+            operation,
+            lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
+            now,
+            most=_MOST_WINDOWS,
+            before=duties.recent(operation, now),
+        )
+
+
+def _marks_are_due(cursor: str | None, now: datetime) -> bool:
+    return cursor is None or not lately(datetime.fromisoformat(cursor), now, _MARKS_EVERY)
+
+
+def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Days of which Dagster's record has fewer partitions than there are: a run was killed after a commit.
+
+    A day as a whole: asking for it again is one request, and marks what is missing.
+    """
+    clock = operation.clock
+    marked = Counter(key[:10] for key in instance.get_materialized_partitions(windows_key(operation)))
+    today = clock.now(now).date()
+    found: list[Range] = []
+    day = today - timedelta(days=1)
+    while day >= operation.start and len(found) < 31:
+        if marked[f"{day}"] < clock.passes_of_day(day):
+            windows = clock.windows_of_day(day)
+            if _is_known(store, operation, windows, now):
+                found.append(Range(windows[0], windows[-1] + WINDOW))
+        day -= timedelta(days=1)
+    return found
+
+
+def _is_known(store: Store, operation: Operation, windows: Sequence[datetime], now: datetime) -> bool:
+    with store.reading() as con:
+        if con is None:
+            return False
+        known = verified(con, operation.name, windows[0], windows[-1] + WINDOW, now)
+        return len(known) == len(windows)

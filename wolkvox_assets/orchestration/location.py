@@ -1,0 +1,50 @@
+"""What the assets, jobs, schedules and sensors of the code location share.
+
+What belongs here: that, and what follows from it for one operation. What doesn't: defining any of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from wolkvox_assets.orchestration.resources import StoreResource, WolkvoxResource, wolkvox_key
+from wolkvox_assets.pipeline.quota import quota_group
+from wolkvox_assets.pipeline.reconcile import Site
+from wolkvox_assets.settings import Operation, Settings, read_token
+from wolkvox_assets.store import Store
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class CodeLocation:
+    """`now`: what time it is (aware); tests have another."""
+
+    settings: Settings
+    now: Callable[[], datetime] = _utc_now
+
+    @property
+    def store(self) -> Store:
+        return Store(self.settings.data_dir)
+
+    def pool(self, operation: Operation) -> str:
+        """Of all long work with the operation's token: named after the first of those that have it."""
+        token = _token(operation)
+        return next(f"wolkvox_{other.name}" for other in self.settings.operations if _token(other) == token)
+
+    def site(self, operation: Operation, resources: Any, run_id: str) -> Site:
+        """What work on this operation needs. `resources`: Dagster's, of the run."""
+        store: StoreResource = resources.store
+        wolkvox: WolkvoxResource = getattr(resources, wolkvox_key(operation))
+        return Site(operation, store.store, run_id, wolkvox.open_client, self.live_first(operation), self.now)
+
+    def live_first(self, operation: Operation) -> int:
+        """How many operations' live windows come first where the quota of this one gets scarce."""
+        return len(quota_group(operation, self.settings.operations)) if self.settings.automation else 0
+
+
+def _token(operation: Operation) -> str:
+    return read_token(operation.name, operation.token_env).get_secret_value()

@@ -1,0 +1,1 @@
+"""What a run over windows does in Dagster's terms: marks, metadata, progress, failures."""

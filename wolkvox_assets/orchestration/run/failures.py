@@ -1,0 +1,80 @@
+"""Errors of the client and of the store, turned into Dagster failures in one place.
+
+What belongs here: the words around an error, and whether Dagster may retry. What doesn't: the errors, and when our
+automation tries again (`pipeline/attempts.py`).
+"""
+
+import dagster as dg
+
+from wolkvox_assets.api import WolkvoxError
+from wolkvox_assets.pipeline.attempts import scope_of
+from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.settings import ConfigurationProblem
+from wolkvox_assets.store import OtherSource, StoreError
+from wolkvox_assets.store.attempts import FailureScope, Work
+from wolkvox_assets.sync import BadAnswers
+
+_KEPT = (
+    "Every window fetched before is stored, marked as materialised and published. Where the schedule and the sensor "
+    "are on, they ask for the rest by themselves; where they are off, repeat the run."
+)
+
+
+REPORTED = {"reported": True}
+"""Metadata of a failure of which pauses and alerts know, or need not know."""
+
+
+def as_failure(
+    error: Exception, operation: str, work: Work = Work.RANGE, *, reported: bool = False
+) -> dg.Failure:
+    """What a person reads of this error, and what to do. Only what may pass by itself may be retried: a wrong token
+    asked again and again helps nobody. Raises the error itself where it is none that can be explained.
+
+    `reported`: it is stored for pauses and alerts.
+    """
+    match error:
+        case BadAnswers():
+            words = f"{visible(str(error))} {_KEPT}"
+            about = error.first
+        case WolkvoxError():
+            words = f"{visible(str(error))} {_KEPT}"
+            about = error
+        case OtherSource():
+            words = f"{error}"
+            about = error
+        case ConfigurationProblem():
+            words = f"{error} Nothing was asked."
+            about = error
+        case StoreError():
+            words = f"operation {operation}: {error}"
+            about = error
+        case _:
+            raise error
+    return dg.Failure(
+        description=words,
+        metadata={**_metadata(operation, about), **(REPORTED if reported else {})},
+        allow_retries=scope_of(error, work) in {None, FailureScope.TEMPORARY},
+    )
+
+
+def died_silently(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether this run, which has failed, could not report that to pauses and alerts: its process was killed, or
+    nothing could be stored.
+    """
+    ended = [
+        getattr(entry.get_dagster_event().event_specific_data, "user_failure_data", None)
+        for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    ]
+    return not ended or any(data is None or not REPORTED.keys() <= data.metadata.keys() for data in ended)
+
+
+def _metadata(operation: str, error: Exception) -> dict[str, str]:
+    about = {"operation": operation, "error": type(error).__name__}
+    if isinstance(error, WolkvoxError):
+        about |= {
+            "date_ini": error.date_ini or "",
+            "date_end": error.date_end or "",
+            "http_status": str(error.status),
+            "msg": visible(error.msg or ""),
+        }
+    return about

@@ -1,0 +1,84 @@
+"""Telling Dagster what was stored: each window, and the totals of its day, as materialised.
+
+What belongs here: all marks of the three assets and their metadata, whoever did the work. What doesn't: doing it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+
+import dagster as dg
+
+from wolkvox_assets.orchestration.instance import internals as dagster_internals
+from wolkvox_assets.orchestration.partitions import keys_of_window, window_partitions, windows_key
+from wolkvox_assets.orchestration.run.tags import BACKFILL
+from wolkvox_assets.pipeline.commit import Batch
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.daily import Glance
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
+
+DAILY_ASSETS = ("agent_hold_mute_daily", "operation_hold_mute_daily")
+
+
+class Marks:
+    """Marks what was stored of one operation, in the run of `context`."""
+
+    def __init__(self, context: Context, operation: Operation) -> None:
+        self._context, self._operation = context, operation
+        self._asset = windows_key(operation)
+        self._partitions = window_partitions(operation)
+        self._marked_before: set[str] | None = None
+
+    def set(self, batch: Batch) -> None:
+        """Mark what this commit stored."""
+        dagster_internals.log_together(self._context, self.of(batch))
+
+    def of(self, batch: Batch) -> list[dg.AssetMaterialization]:
+        """The marks of what this commit stored."""
+        marks: list[dg.AssetMaterialization] = []
+        for window in batch.windows:
+            marks += self._of(window.window_start, {"agents": len(window.agents), "source": window.source})
+        for checked in batch.verified:
+            for window_start in checked.stretch.windows():
+                marks += self._of(window_start, {"verified": True}, unless_marked=True)
+        for window_start in batch.superseded:
+            marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
+        return [*marks, *marks_of_days(self._operation, batch.days)]
+
+    def failed(self, windows: Iterable[datetime]) -> None:
+        """Show that this run, which is about to fail, was for these windows and has not got them."""
+        for window in windows:
+            for partition in keys_of_window(self._partitions, self._operation, window):
+                dagster_internals.report_planned(self._context, self._asset, partition)
+
+    def _of(
+        self, window: datetime, metadata: Mapping[str, int | str | bool], *, unless_marked: bool = False
+    ) -> Iterator[dg.AssetMaterialization]:
+        for partition in keys_of_window(self._partitions, self._operation, window):
+            if not unless_marked or self._needs_a_mark(partition):
+                yield dg.AssetMaterialization(asset_key=self._asset, partition=partition, metadata=metadata)
+
+    def _needs_a_mark(self, partition: str) -> bool:
+        # A mark costs milliseconds and 5 KB, and nothing changed. But a backfill takes a partition that its run
+        # did not mark for failed.
+        if BACKFILL in self._context.run.tags:
+            return True
+        if self._marked_before is None:
+            self._marked_before = self._context.instance.get_materialized_partitions(self._asset)
+        return partition not in self._marked_before
+
+
+def marks_of_days(
+    operation: Operation, days: Mapping[date, Glance], assets: Iterable[str] = DAILY_ASSETS
+) -> Iterator[dg.AssetMaterialization]:
+    """The marks of the totals of these days."""
+    for day, glance in sorted(days.items()):
+        if day < operation.start:
+            continue  # `start` was moved: such a day has no partition, and its totals are right all the same
+        for asset in assets:
+            rows = glance.agents if asset == "agent_hold_mute_daily" else int(glance.windows_known > 0)
+            yield dg.AssetMaterialization(
+                asset_key=[operation.name, asset],
+                partition=f"{day}",
+                metadata={**glance._asdict(), "dagster/partition_row_count": rows},
+            )

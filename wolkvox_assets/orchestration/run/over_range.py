@@ -1,0 +1,104 @@
+"""A run over a range of windows, in Dagster's terms: what is committed is marked and told.
+
+What belongs here: the steps of such a run. What doesn't: fetching and committing (`loading.py`), the words about how
+far it is (`progress.py`), the tick (`automation/live.py`).
+"""
+
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import datetime
+from functools import partial
+
+import dagster as dg
+
+from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.partitions import windows_key
+from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
+from wolkvox_assets.orchestration.run.marks import Context, Marks
+from wolkvox_assets.orchestration.run.tags import BACKFILL
+from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline.loading import load
+from wolkvox_assets.pipeline.progress import Progress, corrections_table
+from wolkvox_assets.pipeline.quota import LOOK_EVERY, ReserveReached, quota_waits
+from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
+from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.store import StoreError
+from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.daily import known_without_a_row
+
+
+def run_over(
+    context: Context, site: Site, windows: Iterable[datetime], work: Work, *, direct: bool = False
+) -> None:
+    """Make these windows (wall clock) equal to the API's answers, and mark each, and the totals of its day, as it
+    is committed.
+
+    `direct`: each window by a request of its own. Ends without an error where the day's quota is used up, but for a
+    backfill, which would count what is left as failed without a reason. Raises `dg.Failure`; what was fetched before is
+    stored, marked, and in the totals.
+    """
+    dead_runs.show_alive(context.instance, context.run.run_id)
+    clocks = Clocks(site.now)
+    wanted = set(windows)
+    ended = duties.ended(site.operation, wanted, clocks.now())
+    if len(ended) < len(wanted):
+        last = max(wanted)
+        context.log.warning(
+            f"{len(wanted) - len(ended)} windows up to {last:%Y-%m-%d %H:%M} are not over yet (clocks go back, and "
+            "the hour comes again): not asked, not marked. Repeat after "
+            f"{site.operation.clock.end_utc(last):%Y-%m-%d %H:%M} UTC."
+        )
+    if not ended:
+        return
+    progress = Progress(context.log, site.operation, len(ended))
+    marks = Marks(context, site.operation)
+    task = Task(ended, work, clocks, direct=direct)
+    stopped: ReserveReached | QuotaUsedUp | None = None
+    try:
+        with closing(load(site.store, site.run_id, [partial(reconcile, site, task)])) as commits:
+            for stored in commits:
+                for batch in stored.values():
+                    marks.set(batch)
+                    progress.tell(batch)
+    except (ReserveReached, QuotaUsedUp) as stop:
+        stopped = stop
+        progress.stopped(stop, goes_on_at(site, stop))
+    except Exception as error:
+        raise failure_of(context, site, work, error) from error
+    finish(context, site, progress)
+    if stopped is None:
+        pauses.remember_success(site.store, site.operation, work)
+    elif BACKFILL in context.run.tags:
+        raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
+
+
+def finish(context: Context, site: Site, progress: Progress) -> None:
+    """Say what the run found, on the asset's page."""
+    with site.store.reading() as con:
+        without = known_without_a_row(con, site.operation.name) if con else 0
+    if without:
+        context.log.warning(progress.nothing_ever(without))
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {**progress.summary()}
+    if progress.corrections:
+        metadata["corrections"] = dg.MetadataValue.md(corrections_table(progress.corrections))
+    context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
+
+
+def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:
+    """When work that the quota has stopped may go on (aware)."""
+    if isinstance(stop, ReserveReached):
+        return stop.until
+    now = site.now()
+    return quota_waits(site.store, site.operation, now) or now + LOOK_EVERY
+
+
+def failure_of(context: Context, site: Site, work: Work, error: Exception) -> dg.Failure:
+    """What is to be raised for this error, which is stored for pauses and alerts, where anything can be stored."""
+    reported = False
+    try:
+        reported = pauses.remember_failure(site, work, error)
+    except StoreError as problem:
+        context.log.warning(f"operation {site.operation.name}: that it failed could not be stored. {problem}")
+    return as_failure(error, site.operation.name, work, reported=reported)

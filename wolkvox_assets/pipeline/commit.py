@@ -1,0 +1,234 @@
+"""What one commit stores: windows, what was verified, verdicts, requests, with the totals of its days.
+
+What belongs here: gathering it, and storing all of it or nothing. What doesn't: when it is stored (`loading.py`), the
+SQL (`store/`).
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import duckdb
+
+from wolkvox_assets.api import Note as AnswerNote
+from wolkvox_assets.api import RequestRecord
+from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.report.total_row import TotalRow
+from wolkvox_assets.report.windows import WINDOW, Range, contiguous
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import Verdict, record_verdict
+from wolkvox_assets.store.agent_9 import (
+    Correction,
+    WindowContent,
+    forget_days_before,
+    forget_windows,
+    forget_windows_to_come,
+    replace_windows,
+    verify_windows,
+)
+from wolkvox_assets.store.daily import Glance, days_to_rejudge, known_without_a_row, rebuild_days
+from wolkvox_assets.store.evidence import (
+    EVERYTHING,
+    forget_agreements,
+    leave_out,
+    record_agreement,
+    take_in,
+)
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
+from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets.store.sources import claim
+from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
+from wolkvox_assets.sync import Discard, LeftOut, Note
+
+_MOST_WINDOWS = 288
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Windows whose stored content was found equal to the API. `verified_at`: aware. `agreed`: to the answer for
+    just this range."""
+
+    stretch: Range
+    verified_at: datetime
+    agreed: bool = True
+
+
+@dataclass
+class Batch:
+    """What one commit stored: everything in it is in the published file.
+
+    `total_rows`: verdicts on the total row that fell, and `forgotten`: the windows they made unknown.
+    `remarks`: what the sync says, for the log. `superseded`: windows whose answer was not stored, since another run
+    has stored a newer one. `corrections`: what the commit changed of known windows. `days`: what the totals say now
+    of the days it touched.
+    """
+
+    windows: list[WindowContent] = field(default_factory=list)
+    verified: list[Checked] = field(default_factory=list)
+    discarded: list[Discard] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    total_rows: list[TotalRow] = field(default_factory=list)
+    forgotten: list[Range] = field(default_factory=list)
+    quota: list[QuotaReading] = field(default_factory=list)
+    requests: list[RequestRecord] = field(default_factory=list)
+    notes: list[tuple[Range, AnswerNote]] = field(default_factory=list)
+    remarks: list[Note] = field(default_factory=list)
+    superseded: list[datetime] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    days: dict[date, Glance] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+    def add(self, item: object) -> None:
+        match item:
+            case WindowContent():
+                self.windows.append(item)
+                # It came after: what agreed until then says nothing of it.
+                self.verified = [
+                    replace(c, agreed=c.agreed and not _within(item.window_start, (c.stretch,)))
+                    for c in self.verified
+                ]
+            case Checked():
+                self.verified.append(item)
+            case Discard(ranges=ranges):
+                self.discarded.append(item)
+                self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
+            case (Range() as asked, AnswerNote() as note):
+                self.notes.append((asked, note))
+            case _:
+                self._plain(item).append(item)
+
+    def _plain(self, item: object) -> list[Any]:
+        """The list for what is stored, or told, as it is."""
+        for kind, those in (
+            (LeftOut, self.left_out),
+            (Verdict, self.verdicts),
+            (TotalRow, self.total_rows),
+            (QuotaReading, self.quota),
+            (RequestRecord, self.requests),
+            (Note, self.remarks),
+        ):
+            if isinstance(item, kind):
+                return those
+        raise TypeError(f"nothing is known of {type(item).__name__} here")
+
+    def touched(self) -> set[date]:
+        """The days of which anything is in it."""
+        days = {window.window_start.date() for window in self.windows}
+        stretches = [checked.stretch for checked in self.verified]
+        stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
+        stretches += self.forgotten
+        for stretch in stretches:
+            first, last = stretch.start.date(), (stretch.end - WINDOW).date()
+            days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
+        return days
+
+    @property
+    def must_be_stored(self) -> bool:
+        """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
+        of which new content may come next."""
+        return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
+
+
+def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:
+    return any(r.start <= window < r.end for r in ranges)
+
+
+class Handed(NamedTuple):
+    """What one operation has for a commit. `clocks`: tell when that is."""
+
+    operation: Operation
+    clocks: Clocks
+    batch: Batch
+
+
+def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
+    """All of it, with the totals of its days, or nothing; returns the seconds it took.
+
+    Several operations at once cost hardly more than one: what a commit takes is copying the file.
+    """
+    began = time.monotonic()
+    with store.transaction() as con:
+        for handed_over in handed:
+            _store(con, handed_over, run_id)
+    return time.monotonic() - began
+
+
+def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
+    operation, clocks, batch = handed
+    name, now, at_server = operation.name, clocks.now(), clocks.at_server()
+    # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
+    claim(con, name, operation.source)
+    # What a clock that was ahead has left: of windows that are still to come, nothing can be known.
+    days = forget_windows_to_come(con, name, operation.clock.now(at_server), at_server)
+    days |= _forget_what_was_no_answer(con, name, batch, run_id)
+    _store_windows(con, name, batch, run_id, now, at_server)
+    days |= batch.touched() | _store_total_rows(con, name, batch, run_id)
+    days |= days_to_rejudge(con, name, at_server)
+    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+    batch.days = rebuild_days(con, name, expected, at_server)
+    for verdict in batch.verdicts:
+        record_verdict(con, name, verdict, run_id=run_id)
+    for reading in batch.quota:
+        record_quota(con, name, reading, run_id=run_id)
+    record_requests(con, name, batch.requests, run_id=run_id, now=now)
+
+
+def _forget_what_was_no_answer(
+    con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str
+) -> set[date]:
+    """With the first row ever, what was known of earlier days is asked again: the server may have lacked the report,
+    and only now it is certain that it has it. Returns the days.
+    """
+    in_use = [window.window_start.date() for window in batch.windows if window.agents]
+    if not in_use or not known_without_a_row(con, name):
+        return set()
+    days = forget_days_before(con, name, min(in_use), but_run=run_id)
+    if days:
+        batch.remarks.append(
+            Note(
+                f"The first row of this operation has come. {len(days)} days before {min(in_use)}, which were known as "
+                "empty, are asked again: nobody could tell a quiet operation from a server without the report."
+            )
+        )
+    return days
+
+
+def _store_windows(
+    con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str, now: datetime, at_server: datetime
+) -> None:
+    for discard in batch.discarded:
+        forget_agreements(con, name, discard.ranges)
+        for stretch in discard.ranges:
+            forget_windows(con, name, stretch)
+    batch.corrections, superseded = replace_windows(con, name, batch.windows, run_id=run_id, now=at_server)
+    batch.superseded = superseded
+    batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
+    fetched = contiguous(window.window_start for window in batch.windows)
+    forget_agreements(con, name, fetched)
+    for left_out in batch.left_out:
+        for stretch in left_out.ranges:
+            leave_out(con, name, stretch, left_out.reason, now)
+    for checked in batch.verified:
+        verify_windows(con, name, checked.stretch, checked.verified_at)
+        if checked.agreed:
+            record_agreement(con, name, checked.stretch, checked.verified_at)
+    # After those left out: what was had at a second try is back.
+    for stretch in [*fetched, *(checked.stretch for checked in batch.verified)]:
+        take_in(con, name, stretch)
+
+
+def _store_total_rows(con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str) -> set[date]:
+    """Returns the days that were changed by it, beside those of `batch.forgotten`."""
+    changed: set[date] = set()
+    for total_row in batch.total_rows:
+        changed |= drop_idle_total_rows(con, name, total_row)
+        batch.forgotten += record_total_row(con, name, total_row, run_id=run_id)
+        # What was in doubt until now can be told.
+        take_in(con, name, EVERYTHING)
+    return changed

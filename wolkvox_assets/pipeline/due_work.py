@@ -1,0 +1,211 @@
+"""What is due for an operation now: new windows, settled hours, closed days, gaps.
+
+What belongs here: deciding what is due, from the clock and from what is stored. What doesn't: doing it
+(`assets/`), starting runs (`automation/`). No Dagster, no DuckDB.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+from wolkvox_assets.report.clocks import FUTURE_AFTER
+from wolkvox_assets.report.windows import WINDOW, Range, WallClock, contiguous
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.sync import Trust
+
+SETTLED_AFTER = timedelta(hours=1)
+"""After this an answer is taken to change no more, or only as a late record that verification finds [?]."""
+
+LIVE_FOR = timedelta(minutes=70)
+"""Windows that ended longer ago are a gap, no longer live: ten minutes more than it takes to settle."""
+
+RECENT_DAYS = 3
+"""Gaps of so many days come before all other history."""
+
+VERIFIED_DAILY = timedelta(days=31)
+"""These last days are verified once a day, with a request for each calendar month of them: vendors' servers close
+records late [F], others document changes for weeks [?]. What is older is verified once a month."""
+
+# A day with a gap waits so long for it: once it is whole, one request verifies it.
+_WAITS_FOR_GAPS = timedelta(days=2)
+_MONTHS_TURN = (
+    28  # days: each month of history has its own, so that a long history costs a request or two a day
+)
+
+# How long a verdict on additivity is good for.
+PROVED_FOR = timedelta(days=30)
+FAILED_FOR = timedelta(days=7)
+
+_HOURS_BACK = timedelta(hours=30)
+
+
+def trust_in(verdict: tuple[datetime, bool] | None, now: datetime) -> Trust:
+    """What a verdict (when, aware, and whether the API's answers add up) is worth at `now` (aware)."""
+    if verdict is None:
+        return Trust.UNPROVED
+    proved_at, holds = verdict
+    if proved_at > now + FUTURE_AFTER or now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
+        return Trust.UNPROVED
+    return Trust.PROVED if holds else Trust.FAILED
+
+
+def ended(operation: Operation, windows: Iterable[datetime], now: datetime) -> list[datetime]:
+    """Those that are over for good at `now` (aware), each once, in order."""
+    return sorted(window for window in set(windows) if operation.clock.end_utc(window) <= now)
+
+
+def live_windows(
+    operation: Operation, known: Callable[[Range], Mapping[datetime, object]], now: datetime, delay: timedelta
+) -> list[datetime]:
+    """Windows that ended lately, at least `delay` before `now` (aware), and are not known.
+
+    `known`: the known windows of a range.
+    """
+    candidates = ended(operation, operation.clock.passes(_floor(now - LIVE_FOR), now), now - delay)
+    candidates = [window for window in candidates if window.date() >= operation.start]
+    if not candidates:
+        return []
+    there = known(Range(candidates[0], candidates[-1] + WINDOW))
+    return [window for window in candidates if window not in there]
+
+
+def to_verify(
+    operation: Operation,
+    verified: Callable[[Range], Mapping[datetime, datetime]],
+    days: Mapping[date, tuple[int, datetime]],
+    trust: Trust,
+    now: datetime,
+) -> list[datetime]:
+    """Known windows that are due to be verified: of hours that have settled, of days that have closed.
+
+    `verified`: of a range, when each known window was verified (UTC, naive). `days`: those of which a window is
+    known: how many are, and when the one was verified that was verified longest ago (UTC, naive).
+
+    Each hour comes once, when all its windows have settled. Each day comes when it has closed, however long nobody
+    looked; then once a day for `VERIFIED_DAILY`, and once a month from then on. Where additivity failed, verifying
+    costs a request a window: then a day comes once, when it has closed.
+    """
+    clock = operation.clock
+    today = clock.now(now - SETTLED_AFTER).date()
+    due: list[datetime] = []
+    for day, (known, verified_at) in days.items():
+        since = _verified_since(clock, day, today, trust)
+        if not operation.start <= day < today or verified_at >= since:
+            continue
+        if known < len(clock.windows_of_day(day)):
+            if today - day < _WAITS_FOR_GAPS:
+                continue
+            since = _closed_at(clock, day)
+        midnight = datetime.combine(day, datetime.min.time())
+        at = verified(Range(midnight, midnight + timedelta(days=1)))
+        due += [window for window in sorted(at) if at[window] < since]
+    if trust is not Trust.FAILED:
+        hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
+        there = verified(Range(hours_from, clock.now(now).replace(second=0, microsecond=0)))
+        settled = [w for w in there if clock.end_utc(w) <= now - SETTLED_AFTER and w.date() >= today]
+        for hour in {window.replace(minute=0) for window in settled}:
+            windows = [w for w in Range(hour, hour + timedelta(hours=1)).windows() if clock.shows(w)]
+            if clock.end_utc(windows[-1]) <= now - SETTLED_AFTER:
+                due += _due(windows, there, _naive(clock.end_utc(windows[-1]) + SETTLED_AFTER))
+    return due
+
+
+def _verified_since(clock: WallClock, day: date, today: date, trust: Trust) -> datetime:
+    """The moment (UTC, naive) since which this day, which is whole and has closed, must have been verified."""
+    closed = _closed_at(clock, day)
+    if trust is Trust.FAILED:
+        return closed
+    if today - day <= VERIFIED_DAILY:
+        return _closed_at(clock, today - timedelta(days=1))
+    turn = today.replace(day=1 + (day.year * 12 + day.month) % _MONTHS_TURN)
+    if turn > today:
+        turn = (turn.replace(day=1) - timedelta(days=1)).replace(day=turn.day)
+    return max(closed, _closed_at(clock, turn - timedelta(days=1)))
+
+
+def _closed_at(clock: WallClock, day: date) -> datetime:
+    """When all windows of this day have settled (UTC, naive)."""
+    midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
+    return _naive(clock.start_utc(midnight) + SETTLED_AFTER)
+
+
+def recent(operation: Operation, now: datetime) -> date:
+    """The first of the days of which a gap comes before all other history."""
+    return operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
+
+
+def gaps(
+    operation: Operation,
+    holes: Callable[[Range], list[Range]],
+    now: datetime,
+    *,
+    most: int,
+    since: date = date.min,
+    before: date = date.max,
+) -> list[Range]:
+    """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
+
+    `holes`: the stretches of a range without a known window, newest first; hours that the clock skips may
+    be in it. `since`: none before this day. `before`: only such as lie before it.
+    """
+    clock = operation.clock
+    start = datetime.combine(max(operation.start, since), datetime.min.time())
+    end = min(clock.now(_floor(now - LIVE_FOR)), datetime.combine(before, datetime.min.time()))
+    found: list[Range] = []
+    left = most
+    for hole in holes(Range(start, end)) if start < end else []:
+        # Newest first, also within a hole that is longer than what is left to take.
+        newest = Range(max(hole.start, hole.end - left * WINDOW), hole.end)
+        there = _shown_and_settled(clock, newest, now)
+        found += there[::-1]
+        left -= sum(map(len, there))
+        if left <= 0:
+            break
+    return found
+
+
+def next_live(now: datetime, delay: timedelta) -> datetime:
+    """When the next window is due (aware)."""
+    return _floor(now - delay) + WINDOW + delay
+
+
+def _due(windows: list[datetime], verified: Mapping[datetime, datetime], since: datetime) -> list[datetime]:
+    """Those not verified since, where all are known; a part of it is a gap first."""
+    if not all(window in verified for window in windows):
+        return []
+    return [window for window in windows if verified[window] < since]
+
+
+def _shown_and_settled(clock: WallClock, stretch: Range, now: datetime) -> list[Range]:
+    """The windows of this stretch that the clock shows and that have settled, as ranges, in order.
+
+    Day by day, since asking the time zone about each window of a month takes a second, and most days are
+    like any other.
+    """
+    pieces: list[Range] = []
+    midnight = datetime.combine(stretch.start.date(), datetime.min.time())
+    while midnight < stretch.end:
+        tomorrow = midnight + timedelta(days=1)
+        day = Range(max(stretch.start, midnight), min(stretch.end, tomorrow))
+        ordinary = clock.start_utc(tomorrow) - clock.start_utc(midnight) == timedelta(days=1)
+        if ordinary and clock.end_utc(day.end - WINDOW) <= now - SETTLED_AFTER:
+            pieces.append(day)
+        else:
+            pieces += contiguous(
+                w for w in day.windows() if clock.shows(w) and clock.end_utc(w) <= now - SETTLED_AFTER
+            )
+        midnight = tomorrow
+    joined: list[Range] = []
+    for piece in pieces:
+        if joined and joined[-1].end == piece.start:
+            joined[-1] = Range(joined[-1].start, piece.end)
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,152 @@
+"""Asking, in a thread: a plan is carried out for one operation, and what it comes to know is handed over.
+
+What belongs here: what stands between a plan and the client: the quota, the clocks, who judges the answers, when to
+stop. What doesn't: which requests to make (`sync/`), how one is made (`api/`), committing (`loading.py`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from wolkvox_assets.api import Answer, RequestRecord, WolkvoxClient
+from wolkvox_assets.api import Note as AnswerNote
+from wolkvox_assets.pipeline.commit import Checked
+from wolkvox_assets.pipeline.loading import Handover
+from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached
+from wolkvox_assets.report.clocks import Clocks, uptime_ns
+from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
+from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
+from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.quota_readings import QuotaReading
+from wolkvox_assets.store.total_rows import key_of
+from wolkvox_assets.sync import (
+    Ask,
+    AskBriefly,
+    Audited,
+    Discard,
+    Known,
+    KnownEmpty,
+    LeftOut,
+    Note,
+    Proof,
+    Source,
+    Step,
+    Verified,
+)
+
+Plan = Callable[[Ask, AskBriefly], Iterator[Step]]
+"""Yields what it comes to know, given a way to ask, and one with little patience."""
+
+
+class TimeIsUp(Exception):
+    """Nothing may be asked any more: the next tick is due, and goes on."""
+
+
+@dataclass
+class Fetch:
+    """Asks for one operation. `judge` tells the agents of an answer; what it cannot tell yet raises `AnswerInDoubt`
+    from the plan's way to ask. `until` (monotonic seconds): no question is begun after it, but `TimeIsUp` raised.
+    """
+
+    operation: Operation
+    clocks: Clocks
+    judge: Judge
+    guard: QuotaGuard
+    handover: Handover
+    until: float = float("inf")
+
+    def run(
+        self,
+        plan: Plan,
+        open_client: Callable[[Callable[[RequestRecord], None]], WolkvoxClient],
+    ) -> None:
+        """Carry out the plan. Raises what the client raises (`WolkvoxError`), `ReserveReached`, `NotOverYet`,
+        `TimeIsUp`; what was learned before is handed over all the same.
+        """
+        with open_client(self._record) as client:
+
+            def ask(asked: Range) -> Agents:
+                return self._ask(client, asked)
+
+            def briefly(asked: Range, requests: int) -> Agents:
+                return self._ask(client, asked, requests)
+
+            for step in plan(ask, briefly):
+                self._take(step)
+
+    def put(self, item: object) -> None:
+        self.handover.put(self.operation, self.clocks, item)
+
+    def _ask(self, client: WolkvoxClient, asked: Range, requests: int | None = None) -> Agents:
+        self.handover.wait(0)
+        if time.monotonic() >= self.until:
+            raise TimeIsUp
+        self._check_quota(client)
+        answer: Answer = client.agent_9(asked, requests=requests)
+        self.clocks.must_be_over(self.operation.clock.end_utc(asked.end - WINDOW))
+        for note in answer.notes:
+            self.put((asked, note))
+        return self._agents(asked, answer)
+
+    def _agents(self, asked: Range, answer: Answer) -> Agents:
+        try:
+            agents, remarks = self.judge.agents_of(key_of(asked), answer.rows)
+        except AnswerInDoubt as doubt:
+            raise AnswerInDoubt(f"operation {self.operation.name!r}, agent_9, {asked}: {doubt}") from None
+        finally:
+            while self.judge.new:
+                self.put(self.judge.new.pop(0))
+        for remark in remarks:
+            self.put((asked, AnswerNote(remark.kind, remark.text)))
+        return agents
+
+    def _check_quota(self, client: WolkvoxClient) -> None:
+        try:
+            reading = self.guard.check(client.token_info)
+        except ReserveReached as stop:
+            self._put_reading(stop.new)
+            raise
+        self._put_reading(reading)
+        warning = self.guard.warning()
+        if warning is not None:
+            self.put(Note(f"operation {self.operation.name}: {warning}", warning=True))
+
+    def _put_reading(self, reading: QuotaReading | None) -> None:
+        if reading is not None:
+            self.put(reading)
+
+    def _record(self, request: RequestRecord) -> None:
+        self.guard.spent()
+        self.clocks.heard(request.server_time, request.requested_at)
+        self.put(request)
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case Known(window=window, agents=agents, source=source):
+                self.put(self._content(window, agents, source))
+            case KnownEmpty(range=stretch, source=source):
+                for window in stretch.windows():
+                    self.put(self._content(window, {}, source))
+            case Verified(range=stretch, asked=asked):
+                self.put(Checked(stretch, self.clocks.now(), asked))
+            case Discard() | LeftOut():
+                self.put(step)
+            case Proof(holds=holds, evidence=evidence):
+                self.put(Verdict(self.clocks.now(), holds, evidence))
+            case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
+                self.put(
+                    Note(
+                        f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
+                        f"(seed {seed})"
+                    )
+                )
+            case Note():
+                self.put(step)
+
+    def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
+        start_utc = self.operation.clock.start_utc(window)
+        return WindowContent(window, start_utc, agents, str(source), self.clocks.now(), uptime_ns())

@@ -1,0 +1,129 @@
+"""The plan for some windows of an operation: the sync, and what is done where the sync can't go on as it should.
+
+What belongs here: putting together what `sync/` offers: going around answers that can't be had, waiting for the
+server's clock, asking again what was in doubt. What doesn't: each of those (`sync/`), carrying a plan out
+(`loading.py`), Dagster.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wolkvox_assets.api import (
+    LONG_RANGE,
+    AnswerTooLarge,
+    AnswerUnreadable,
+    ConnectionFailed,
+    NotFound,
+    RowsMissing,
+    ServerFault,
+    TimedOut,
+    TooSlow,
+    Unavailable,
+    UnexpectedStatus,
+)
+from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.report.clocks import NotOverYet
+from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row
+from wolkvox_assets.report.windows import WINDOW, Range, contiguous
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
+from wolkvox_assets.sync import Ask, AskBriefly, BadAnswers, Note, Step, Trust, make_true, quarantine
+
+
+@dataclass(frozen=True)
+class WindowsPlan:
+    """How windows of this operation are made equal to the API's answers.
+
+    `trust`: what is known of additivity. `judge`: tells agents from a total row. `seed`: draws the audits. `direct`:
+    each window by a request of its own. `give_up_after`: so many windows that can't be read, and nothing that can.
+    """
+
+    operation: Operation
+    store: Store
+    trust: Trust
+    judge: Judge
+    seed: int
+    direct: bool
+    give_up_after: int
+
+    def reconcile(
+        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
+    ) -> Iterator[Step]:
+        """Make these windows (wall clock), all over at `now` (aware), true; should the server's clock be behind, those
+        that are over there.
+        """
+        over = windows
+        while over:
+            try:
+                yield from self._and_doubts_again(over, now, ask, briefly)
+            except NotOverYet as early:
+                now = early.server_time
+                before, over = len(over), duties.ended(self.operation, over, now)
+                yield Note(
+                    f"{early} {before - len(over)} of {before} windows are not over by the server's clock: not stored, "
+                    "not marked. They are asked when they are.",
+                    warning=True,
+                )
+            else:
+                return
+
+    def _and_doubts_again(
+        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
+    ) -> Iterator[Step]:
+        """What was left out is asked again, once, where it was decided meanwhile whether there is a total row."""
+        clock = self.operation.clock
+        settled = [w for w in windows if clock.end_utc(w) <= now - duties.SETTLED_AFTER]
+        settled_before = settled[-1] + WINDOW if settled else windows[0]
+        before = self.judge.verdict
+        try:
+            yield from self._quarantine(contiguous(windows), settled_before, ask, briefly)
+        except BadAnswers as bad:
+            if bad.given_up or self.judge.verdict is before:
+                raise
+            left_out = bad.left_out
+        else:
+            return
+        yield from self._quarantine(left_out, settled_before, ask, briefly)
+
+    def _quarantine(
+        self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
+    ) -> Iterator[Step]:
+        def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+            return make_true(
+                ranges,
+                ask=ask,
+                stored=StoredWindows(self.store, self.operation.name),
+                settled_before=settled_before,
+                trust=trust,
+                seed=self.seed,
+                direct=self.direct,
+            )
+
+        return quarantine(
+            ranges,
+            ask,
+            self.trust,
+            make,
+            bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
+            slow=(TimedOut, TooSlow),
+            faults=(ServerFault, ConnectionFailed, Unavailable, UnexpectedStatus, NotFound),
+            unsure=AnswerInDoubt,
+            ask_briefly=briefly,
+            long=LONG_RANGE // WINDOW,
+            give_up_after=self.give_up_after,
+        )
+
+
+def read_judge(operation: Operation, store: Store) -> Judge:
+    """Tells the agents of answers by the stored verdict on the total row, or by what was answered lately."""
+    with store.reading() as con:
+        verdict = latest_total_row(con, operation.name) if con else None
+
+    def history() -> list[tuple[str, tuple[Row, ...]]]:
+        with store.reading() as con:
+            return latest_answers(con, operation.name) if con else []
+
+    return Judge(verdict, history)

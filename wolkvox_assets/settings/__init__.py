@@ -1,0 +1,30 @@
+"""What the person who runs this has set, read and validated: the environment, `.env`, `operations.toml`.
+
+What belongs here: settings. What doesn't: what is done with them.
+"""
+
+from wolkvox_assets.settings.environment import (
+    ENV_FILE,
+    NOTHING_SET,
+    ConfigurationProblem,
+    Operation,
+    Settings,
+    alert_webhook,
+    checked_name,
+    load_settings,
+    read_token,
+    unknown_variables,
+)
+
+__all__ = [
+    "ENV_FILE",
+    "NOTHING_SET",
+    "ConfigurationProblem",
+    "Operation",
+    "Settings",
+    "alert_webhook",
+    "checked_name",
+    "load_settings",
+    "read_token",
+    "unknown_variables",
+]

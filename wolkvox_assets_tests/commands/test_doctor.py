@@ -1,0 +1,312 @@
+"""What `wolkvox-assets doctor` says, and with which exit code, against a stand-in server."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+from wolkvox_assets.commands.cli import main
+from wolkvox_assets.settings import load_settings
+from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
+from wolkvox_assets.store.sources import record
+from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.test_trust import HARMS, put
+
+DAY = date(2026, 11, 18)
+TOKEN = "a-token-that-nobody-must-see-7391"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(Centre(5), token=TOKEN) as simulator:
+        yield simulator
+
+
+def doctor(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    **settings: str,
+) -> tuple[int, list[str]]:
+    """The exit code, and the lines."""
+    for name, value in {**Project(tmp_path, simulator, DAY).settings, **settings}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["doctor"])
+    said = capsys.readouterr()
+    assert TOKEN not in said.out + said.err
+    code = end.value.code
+    assert isinstance(code, int)
+    return code, said.out.splitlines()
+
+
+def test_all_is_well(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 0
+    assert all(line.startswith("ok ") for line in lines)
+    for words in (
+        simulator.url,
+        "America/Bogota",
+        "requests used today",
+        "can be written",
+        "is not there yet",
+    ):
+        assert any(words in line for line in lines)
+    assert simulator.counters.requests == 1
+    Project(tmp_path, simulator, DAY).materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
+    _, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert "1 known, from 2026-11-18 10:00" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"WOLKVOX_TOKEN": "not-the-token"}, "Set the operation's current token"),
+        ({"WOLKVOX_START": "2026-13-01"}, "WOLKVOX_START: must be a day such as 2026-11-01"),
+        ({"WOLKVOX_TIMZONE": "America/Lima"}, "WOLKVOX_TIMZONE is set and means nothing here"),
+        ({"WOLKVOX_DATA_DIR": "/proc/nowhere"}, "or set WOLKVOX_DATA_DIR"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do(
+    settings: dict[str, str],
+    words: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys, **settings)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert words in wrong
+
+
+@pytest.mark.parametrize("limit", ["0", "many"])
+def test_a_quota_that_cannot_be_read(
+    limit: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Odd(int):
+        def __str__(self) -> str:
+            return limit
+
+    simulator.api.operations[0].daily_limit = Odd(1000)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert "token_limit" in wrong
+    assert "the reserve of 20% is not kept" in wrong
+
+
+def test_who_shares_a_quota_and_what_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts = [
+        Operation(Centre(2), tokens=("token-one", "token-two")),
+        Operation(Centre(2), tokens=("token-three",)),
+    ]
+    with Simulator(operations=accounts) as simulator:
+        file = tmp_path / "operations.toml"
+        file.write_text(
+            "\n".join(
+                f'[operations.{name}]\nserver = "{server}"\ntoken_env = "WOLKVOX_TOKEN_{name.upper()}"\n'
+                f'start = {DAY}\nbase_url = "{simulator.url}"'
+                for name, server in (("north", "0013"), ("south", "0013"), ("far", "0014"))
+            )
+        )
+        for name, token in (("NORTH", "one"), ("SOUTH", "two"), ("FAR", "three")):
+            monkeypatch.setenv(f"WOLKVOX_TOKEN_{name}", f"token-{token}")
+        monkeypatch.setenv("WOLKVOX_OPERATIONS", str(file))
+        monkeypatch.setenv("WOLKVOX_DATA_DIR", str(tmp_path / "data"))
+
+        def quotas() -> dict[str, str]:
+            with pytest.raises(SystemExit):
+                main(["doctor"])
+            lines = [line[7:].partition(": quota ") for line in capsys.readouterr().out.splitlines()]
+            return {name: said.strip() for name, _, said in lines if said}
+
+        assert quotas() == {
+            "north": "shared with south: the same server",
+            "south": "shared with north: the same server",
+        }
+        looked_at = datetime.now(UTC)
+        with Store(tmp_path / "data").transaction() as con:
+            for operation in load_settings().operations:
+                record(con, operation.name, operation.source)
+            record_quota(con, "south", QuotaReading(looked_at, 1000, 850), run_id="r")
+        found = quotas()
+        assert set(found) == {"north", "south"}
+        for said in found.values():
+            assert "the same server; used up when last looked at: nothing is asked before" in said
+        with Store(tmp_path / "data").transaction() as con:
+            record_quota(con, "south", QuotaReading(looked_at, 200, 150), run_id="r")
+        for said in quotas().values():
+            assert "only live windows are asked before" in said
+
+
+@pytest.mark.parametrize(("hours", "words"), [(-6, "ahead of the server's"), (6, "behind the server's")])
+def test_clocks_that_disagree_are_told(
+    hours: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Simulator(
+        Centre(5), token=TOKEN, clock=lambda: datetime.now(UTC) + timedelta(hours=hours)
+    ) as simulator:
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    (wrong,) = (line for line in lines if line.startswith("WRONG "))
+    assert words in wrong
+    assert "Set this machine's clock" in wrong
+
+
+def test_a_server_that_tells_no_time_is_nothing_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Simulator(Centre(5), token=TOKEN, date_header=False) as simulator:
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 0
+    assert any("the server didn't tell its time" in line for line in lines)
+
+
+def test_tokens_of_other_operations_are_no_misspelt_variables(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _ = doctor(tmp_path, simulator, monkeypatch, capsys, WOLKVOX_TOKEN_NORTH="x")
+    assert code == 0
+
+
+def test_an_env_file_that_others_can_read(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = Path(".env")
+    file.write_text("WOLKVOX_LIVE_DELAY_SECONDS=60\n")
+    file.chmod(0o644)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any("chmod 600 .env" in line for line in lines)
+    file.chmod(0o600)
+    assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+def test_what_runs_have_logged_is_not_for_everybody(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = Path(".dagster")
+    folder.mkdir()
+    folder.chmod(0o755)
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any("chmod 700 .dagster" in line for line in lines)
+    folder.chmod(0o700)
+    assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["store.duckdb", "wolkvox.duckdb"])
+def test_files_in_any_state_are_told_of(
+    name: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Store(tmp_path / "data")
+    put(store, 1)
+    file = store.folder / name
+    before = file.read_bytes()
+    for harm in HARMS:
+        harm(file)
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == 1
+        assert any(line.startswith("WRONG") and "The next run" in line for line in lines), harm
+        file.write_bytes(before)
+
+
+def test_a_sensor_that_waits_for_a_moment_in_the_future(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a clock that was ahead and is set back leaves it."""
+    project = Project(tmp_path, simulator, DAY)
+    monkeypatch.chdir(project.home)
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    for name, value in project.settings.items():
+        monkeypatch.setenv(name, value)
+    later = datetime.now(UTC) + timedelta(hours=6)
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        state = InstigatorState(
+            RemoteInstigatorOrigin(
+                RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "r"), "main_gaps"
+            ),
+            InstigatorType.SENSOR,
+            InstigatorStatus.RUNNING,
+        )
+        instance.add_instigator_state(state)
+        instance.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                "main_gaps",
+                InstigatorType.SENSOR,
+                TickStatus.SKIPPED,
+                later.timestamp(),
+                selector_id=state.selector_id,
+            )
+        )
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 1
+    assert any(f"main_gaps starts nothing before {later:%Y-%m-%d %H:%M}" in line for line in lines)
+
+
+def test_a_dagster_yaml_of_an_earlier_release(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project(tmp_path, simulator, DAY)
+    settings = project.home / "dagster.yaml"
+    monkeypatch.chdir(settings.parent)
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.parent))
+    text = settings.read_text()
+    assert text.count("granularity: run") == 1
+    for granularity, expected in (("run", 0), ("op", 1)):
+        settings.write_text(text.replace("granularity: run", f"granularity: {granularity}"))
+        with dg.DagsterInstance.from_config(str(settings.parent)):
+            pass
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == expected
+        assert any("is of an earlier release" in line for line in lines) is bool(expected)

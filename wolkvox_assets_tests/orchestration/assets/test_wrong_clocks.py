@@ -1,0 +1,116 @@
+"""A machine whose clock is ahead, with and without a server that tells the time: nothing lost, nothing made up."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from wolkvox_assets.report.windows import WINDOW, Range, WallClock
+from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store.gaps import holes
+from wolkvox_assets_tests.project import Project
+
+BOGOTA = WallClock("America/Bogota")
+DIRECT: dict[str, object] = {"ops": {"main__agent_9_windows": {"config": {"direct": True}}}}
+
+
+def hours_ago(hours: float) -> datetime:
+    """The start of a window, on the wall clock."""
+    moment = BOGOTA.now(datetime.now(UTC) - timedelta(hours=hours))
+    return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
+
+
+def keys(stretch: Range) -> tuple[str, str]:
+    return f"{stretch.start:%Y-%m-%dT%H:%M}", f"{stretch.end - WINDOW:%Y-%m-%dT%H:%M}"
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=6), timedelta(hours=3, minutes=2)])
+def test_what_is_not_over_by_the_servers_clock_is_not_stored_and_comes_when_it_is(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    instance: dg.DagsterInstance,
+    capfd: pytest.CaptureFixture[str],
+    behind: timedelta,
+) -> None:
+    centre = Centre(8, profile="around_the_clock", timezone="America/Bogota")
+    server_clock = [behind]
+    with Simulator(centre, clock=lambda: datetime.now(UTC) - server_clock[0]) as simulator:
+        stretch = Range(hours_ago(10), hours_ago(1))
+        project = Project(tmp_path, simulator, stretch.start.date())
+        result = project.materialize(
+            "agent_9_windows", monkeypatch, partition_range=keys(stretch), instance=instance
+        )
+        assert result.success
+        over = [w for w in stretch.windows() if BOGOTA.end_utc(w) <= datetime.now(UTC) - behind]
+        assert project.known() == over
+        assert 0 < len(over) < len(stretch)
+        assert project.rows() == project.true_rows(over)
+        assert len(instance.get_materialized_partitions(dg.AssetKey(["main", "agent_9_windows"]))) == len(
+            over
+        )
+        assert project.query(
+            "SELECT COUNT(*) FROM agent_9_window_log WHERE fetched_at > now() - INTERVAL 2 HOUR"
+        ) == [
+            (0,)  # the moment is the earlier of both clocks'
+        ]
+        told = capfd.readouterr().err
+        assert "The clocks disagree" in told
+        assert (
+            f"{len(stretch) - len(over)} of {len(stretch)} windows are not over by the server's clock" in told
+        )
+
+        server_clock[0] = timedelta(0)
+        assert project.materialize(
+            "agent_9_windows", monkeypatch, partition_range=keys(stretch), instance=instance
+        ).success
+        assert project.known() == list(stretch.windows())
+        assert project.rows() == project.true_rows(stretch.windows())
+
+
+@pytest.mark.parametrize(("ahead", "direct"), [(timedelta(days=30), True), (timedelta(hours=6), False)])
+def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    instance: dg.DagsterInstance,
+    ahead: timedelta,
+    direct: bool,
+) -> None:
+    """The server tells no time: all that was had with the clock ahead stands there, and must not win."""
+    centre = Centre(8, profile="around_the_clock", timezone="America/Bogota")
+    day = hours_ago(48).date()
+    stretch = Range(*(datetime.combine(day, datetime.min.time()) + timedelta(hours=h) for h in (10, 12)))
+    with Simulator(
+        centre, date_header=False, clock=lambda: datetime.now(UTC) - timedelta(days=9)
+    ) as simulator:
+        project = Project(tmp_path, simulator, day)
+        assert project.materialize(
+            "agent_9_windows",
+            monkeypatch,
+            partition_range=keys(stretch),
+            instance=instance,
+            now=lambda: datetime.now(UTC) + ahead,
+        ).success
+        assert project.rows() == []  # the server has nothing of these days yet
+        assert project.query("SELECT windows_known FROM operation_hold_mute_daily") == [(24,)]
+
+        with project.store.reading() as con:
+            assert con is not None
+            assert holes(con, "main", stretch.start, stretch.end, datetime.now(UTC)) == [stretch]
+        simulator.api.clock = lambda: datetime.now(UTC)
+        early = Range(stretch.start, stretch.start + WINDOW)
+        assert project.materialize(
+            "agent_9_windows", monkeypatch, partition=keys(early)[0], instance=instance
+        ).success
+        # Any commit counts the days of the future anew.
+        assert project.query("SELECT windows_known FROM operation_hold_mute_daily") == [(1,)]
+        assert project.materialize(
+            "agent_9_windows",
+            monkeypatch,
+            partition_range=keys(stretch),
+            instance=instance,
+            run_config=DIRECT if direct else None,
+        ).success
+        assert project.rows() == project.true_rows(stretch.windows())
+        assert project.query("SELECT windows_known FROM operation_hold_mute_daily") == [(24,)]
+        assert project.query("SELECT COUNT(*) FROM agent_9_window_log WHERE fetched_at > now()") == [(0,)]
