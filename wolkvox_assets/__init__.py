@@ -2,11 +2,10 @@
 
 The layers, from the inside out; imports point inwards only (a test holds that):
 
-* `usage`, `windows`: the two words everything else is spoken in.
+* `report/`: the words everything else is spoken in: measures, windows, time. Nothing but Python.
 * `api/` (the Wolkvox client) and `sync/` (which requests to make): neither Dagster nor DuckDB.
 * `store/` (the DuckDB files): no Dagster.
-* `loading`, `duties`, `quota`: between them: commits as it goes, what is due, what may be asked. No Dagster.
-* `resources`, `executor`, `assets/`, `automation/`, `definitions`: Dagster, thin.
-* `settings`, `operations_file`, `cli`, `demo`, `doctor`, `source`, `simulator/`: configuration, commands, the stand-in
-  server.
+* `pipeline/` (from the clock to a commit) and `alerts/` (what is wrong, and telling it): no Dagster.
+* `orchestration/`, `definitions`: Dagster, thin.
+* `settings/`, `commands/`, `simulator/`: configuration, the command `wolkvox-assets`, the simulator of the API.
 """

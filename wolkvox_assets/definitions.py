@@ -49,6 +49,6 @@ def _invalid(problems: tuple[str, ...]) -> dg.AssetSpec:
     return dg.AssetSpec(
         "invalid_settings",
         group_name="settings",
-        description="Some settings have to be mended:\n\n"
+        description="Some settings have to be corrected:\n\n"
         + "\n".join(f"* {problem}" for problem in problems),
     )

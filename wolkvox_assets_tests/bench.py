@@ -3,8 +3,8 @@
 What belongs here: measuring, and printing figures with their baseline. What doesn't: limits that fail; times
 depend on the machine and on what else it does, so only ratios within one run mean anything.
 
-All of it goes to the stand-in server in a process of its own, so that it shares no interpreter with those
-who ask. Whatever was loaded is held against the stand-in's truth: a quick wrong answer counts for nothing.
+All of it goes to the simulator in a process of its own, so that it shares no interpreter with those
+who ask. Whatever was loaded is held against the simulator's truth: a quick wrong answer counts for nothing.
 
 Three ways to know a range of windows:
 
@@ -112,12 +112,12 @@ def choose_days() -> Days:
     )
 
 
-# The stand-in
+# The simulator
 
 
 @dataclass
 class StandIn:
-    """A stand-in server in another process."""
+    """A simulator in another process."""
 
     url: str
     token: str
@@ -134,9 +134,9 @@ class StandIn:
         state = requests.get(f"{self.url}/_simulator/state", timeout=10).json()
         return int(state["counters"]["requests"])
 
-    def truth(self, stretch: Range) -> dict[str, list[int]]:
+    def truth(self, range_: Range) -> dict[str, list[int]]:
         """Agent to count, hold, mute and total seconds."""
-        answer = requests.get(f"{self.url}/_simulator/truth", params=_as_sent(stretch), timeout=60)
+        answer = requests.get(f"{self.url}/_simulator/truth", params=_as_sent(range_), timeout=60)
         found: dict[str, list[int]] = answer.json()
         return found
 
@@ -154,28 +154,28 @@ def stand_in(token: str) -> Iterator[StandIn]:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            yield StandIn(line.removeprefix("Stand-in server on ").split(",", 1)[0], token)
+            yield StandIn(line.removeprefix("Simulator on ").split(",", 1)[0], token)
         finally:
             process.terminate()
 
 
-def _as_sent(stretch: Range) -> dict[str, str]:
+def _as_sent(range_: Range) -> dict[str, str]:
     return {
-        "date_ini": f"{stretch.start:%Y%m%d%H%M%S}",
-        "date_end": f"{stretch.last_second:%Y%m%d%H%M%S}",
+        "date_ini": f"{range_.start:%Y%m%d%H%M%S}",
+        "date_end": f"{range_.last_second:%Y%m%d%H%M%S}",
     }
 
 
 # The three ways
 
 
-def bare_loop(server: StandIn, stretch: Range) -> Cost:
+def bare_loop(server: StandIn, range_: Range) -> Cost:
     """What a script of ten lines takes."""
     windows = 0
     began = time.perf_counter()
     with requests.Session() as session:
         session.headers["wolkvox-token"] = server.token
-        for window in stretch.windows():
+        for window in range_.windows():
             answer = session.get(
                 f"{server.url}/api/v2/reports_manager.php",
                 params={"api": "agent_9", **_as_sent(one(window))},
@@ -205,7 +205,7 @@ class Project:
         shutil.copytree(self.folder, folder)
         return Project(folder, self.server, self.start)
 
-    def load(self, stretch: Range, *, direct: bool = False, proves: bool = False) -> Cost:
+    def load(self, range_: Range, *, direct: bool = False, proves: bool = False) -> Cost:
         """Through the library."""
         os.environ["WOLKVOX_TOKEN"] = self.server.token
         operation = Operation(server="0000", start=self.start, base_url=self.server.url)
@@ -217,21 +217,21 @@ class Project:
             live=0,
             now=lambda: datetime.now(UTC),
         )
-        task = Task(list(stretch.windows()), Work.RANGE, Clocks(), direct=direct)
+        task = Task(list(range_.windows()), Work.RANGE, Clocks(), direct=direct)
         self.server.count_anew()
         began = time.perf_counter()
         with closing(load(self.store, _RUN_ID, [partial(reconcile, site, task)])) as commits:
             verdicts = [v for stored in commits for batch in stored.values() for v in batch.verdicts]
         cost = Cost(self.server.requests(), time.perf_counter() - began)
         assert not proves or [verdict.holds for verdict in verdicts] == [True], verdicts
-        self._check(stretch)
+        self._check(range_)
         return cost
 
-    def command_line(self, stretch: Range, *, direct: bool = False) -> Cost:
+    def command_line(self, range_: Range, *, direct: bool = False) -> Cost:
         """Through Dagster, as a person does: from the command to its end, start-up included."""
-        last = stretch.end - timedelta(minutes=5)
+        last = range_.end - timedelta(minutes=5)
         command = ["--select", "main/agent_9_windows"]
-        command += ["--partition-range", f"{stretch.start:%Y-%m-%dT%H:%M}...{last:%Y-%m-%dT%H:%M}"]
+        command += ["--partition-range", f"{range_.start:%Y-%m-%dT%H:%M}...{last:%Y-%m-%dT%H:%M}"]
         if direct:
             config = {"ops": {"main__agent_9_windows": {"config": {"direct": True}}}}
             command += ["--config-json", json.dumps(config)]
@@ -243,23 +243,23 @@ class Project:
             "WOLKVOX_DATA_DIR": f"{self.folder / 'data'}",
         }
         seconds = materialize(self.folder / "home", "wolkvox_assets.definitions", command, settings)
-        self._check(stretch)
+        self._check(range_)
         return Cost(self.server.requests(), seconds)
 
-    def _check(self, stretch: Range) -> None:
+    def _check(self, range_: Range) -> None:
         with closing(duckdb.connect(self.store.published, read_only=True)) as con:
             known = con.execute(
                 "SELECT COUNT(*) FROM agent_9_window_log WHERE window_start >= ? AND window_start < ?",
-                [stretch.start, stretch.end],
+                [range_.start, range_.end],
             ).fetchall()
             rows = con.execute(
                 "SELECT agent_name, SUM(hold_mute_count)::BIGINT, SUM(hold_seconds)::BIGINT,"
                 " SUM(mute_seconds)::BIGINT, SUM(total_seconds)::BIGINT FROM agent_9_windows"
                 " WHERE window_start >= ? AND window_start < ? GROUP BY agent_name",
-                [stretch.start, stretch.end],
+                [range_.start, range_.end],
             ).fetchall()
-        assert known == [(len(stretch),)], f"{known} windows of {stretch} are known"
-        assert {row[0]: list(row[1:]) for row in rows} == self.server.truth(stretch), f"{stretch} is not true"
+        assert known == [(len(range_),)], f"{known} windows of {range_} are known"
+        assert {row[0]: list(row[1:]) for row in rows} == self.server.truth(range_), f"{range_} is not true"
 
 
 def materialize(home: Path, module: str, arguments: Sequence[str], settings: dict[str, str]) -> float:
@@ -371,7 +371,7 @@ def fast_costs(base: Project, days: Days, *, quick: bool) -> Costs:
 
     ways: dict[str, Callable[[Range], Cost]] = {
         "bare loop": partial(bare_loop, base.server),
-        "direct": lambda stretch: base.copy(next(names)).load(stretch, direct=True),
+        "direct": lambda range_: base.copy(next(names)).load(range_, direct=True),
     }
     for way, ask in ways.items():
         say(f"20 ms: {way}")
@@ -393,7 +393,7 @@ def slow_costs(base: Project, days: Days, fast: Costs) -> tuple[Costs, Cost]:
     """At 300 ms, and the busy day through Dagster's command line."""
     busy, quiet, week, unchanged = SCENES
     costs: Costs = {}
-    # A week takes minutes, nearly all of it waiting: in another process, with another stand-in, meanwhile.
+    # A week takes minutes, nearly all of it waiting: in another process, with another simulator, meanwhile.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as aside:
         in_a_while = aside.submit(slow_week, base.folder.with_name("slow_week"), days)
         base.server.set_latency(SLOW)

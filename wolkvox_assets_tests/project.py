@@ -1,4 +1,4 @@
-"""The project as a person uses it, pointed at a stand-in server: for tests from end to end.
+"""The project as a person uses it, pointed at a simulator: for tests from end to end.
 
 What belongs here: running it, and reading back what it stored. What doesn't: assertions.
 """
@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 
 @dataclass
 class Project:
-    """A data folder, a DAGSTER_HOME and the settings that point to a stand-in server."""
+    """A data folder, a DAGSTER_HOME and the settings that point to a simulator."""
 
     folder: Path
     simulator: Simulator

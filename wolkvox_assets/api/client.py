@@ -60,7 +60,7 @@ from wolkvox_assets.api.parsing import (
     read_token_info,
 )
 from wolkvox_assets.api.redaction import Redactor
-from wolkvox_assets.api.retries import Patience, RetryPolicy, http_date, is_worth_it, retry_after_seconds
+from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
 from wolkvox_assets.report.plain_text import quoted, visible
 from wolkvox_assets.report.windows import Range
@@ -91,7 +91,7 @@ _OVER_THE_EDGE = 64 * 1024  # bytes behind them, so that a token there is seen w
 BODY_IN_ERROR = 2_000
 _PLAIN_WORDS = 200  # characters of a refusal that is no JSON
 
-# A stand-in is reached directly, also on a machine whose environment names a proxy for everything.
+# A simulator is reached directly, also on a machine whose environment names a proxy for everything.
 _NO_PROXY = {"http": "", "https": "", "all": ""}
 
 _Read = TypeVar("_Read")
@@ -138,7 +138,7 @@ class WolkvoxClient:
     """Asks the API of one operation. A context manager; safe to share between threads, who then take turns.
 
     `operation`: its name, for messages. `server`: four digits. `token`: printable ASCII without blanks.
-    `base_url`: a stand-in in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
+    `base_url`: a simulator in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
     with a `RequestRecord` after each request, also a failed one; what it raises is not caught. `retry`:
     see `RetryPolicy`. `urgent`: by the urgent lane of the token's lock, before all who are not. `clock`, `sleep` (both
     in seconds), `now` (aware), `jitter` (0 to 1): for tests.
@@ -190,7 +190,7 @@ class WolkvoxClient:
         """Lets go of what is open. A client that is asked again opens a new one."""
         self._session.close()
 
-    def agent_9(self, stretch: Range, /, *, requests: int | None = None) -> Answer:
+    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
         """Hold and mute of each agent over the whole range, wall clock, both ends on the second [D].
 
         Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
@@ -198,20 +198,20 @@ class WolkvoxClient:
         Unknown columns are noted in the first answer only that has them.
         """
         asked = Asked(
-            self._operation, "agent_9", f"{stretch.start:%Y%m%d%H%M%S}", f"{stretch.last_second:%Y%m%d%H%M%S}"
+            self._operation, "agent_9", f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
         )
         refused = ""
-        if stretch.start.tzinfo or stretch.end.tzinfo:
+        if range_.start.tzinfo or range_.end.tzinfo:
             refused = "Its times have an offset; the API takes the wall clock's, which have none."
-        elif stretch.end <= stretch.start:
+        elif range_.end <= range_.start:
             refused = "It is empty."
-        elif stretch.end - stretch.start > MAX_RANGE:
+        elif range_.end - range_.start > MAX_RANGE:
             refused = f"It is longer than {MAX_RANGE.days} days: ask in parts."
         if refused:
             error = RangeRefused(refused)
             error.asked = asked
             raise error
-        long = stretch.end - stretch.start > LONG_RANGE
+        long = range_.end - range_.start > LONG_RANGE
         policy = self._policy.for_long_range() if long else self._policy
         answer = self._ask(asked, read_agent_9, policy.briefly(requests) if requests else policy)
         return replace(answer, notes=self._not_noted_before(answer))
@@ -230,14 +230,14 @@ class WolkvoxClient:
         return tuple(kept)
 
     def _ask(self, asked: Asked, read: Callable[[Envelope], _Read], policy: RetryPolicy) -> _Read:
-        """Asks until there is an answer, an error that asking again does not help, or no patience left."""
-        patience = Patience(policy, self._clock, self._jitter)
+        """Asks until there is an answer, an error that asking again does not help, or no budget left."""
+        budget = RetryBudget(policy, self._clock, self._jitter)
         attempts = 0
 
         def attempt() -> _Read:
             nonlocal attempts
             attempts += 1
-            reply = self._request(asked, patience)
+            reply = self._request(asked, budget)
             try:
                 return read(_judge(reply))
             except WolkvoxError as error:
@@ -261,8 +261,8 @@ class WolkvoxClient:
 
         retrying = Retrying(
             retry=retry_if_exception(is_worth_it),
-            wait=patience.wait,
-            stop=patience.is_over,
+            wait=budget.wait,
+            stop=budget.is_over,
             sleep=self._sleep,
             before_sleep=say_so,
             reraise=True,
@@ -273,19 +273,19 @@ class WolkvoxClient:
             error.asked, error.attempts, error.seconds, error.at = (
                 asked,
                 attempts,
-                patience.elapsed,
+                budget.elapsed,
                 self._now(),
             )
             raise
 
-    def _request(self, asked: Asked, patience: Patience) -> "_Reply":
+    def _request(self, asked: Asked, budget: RetryBudget) -> "_Reply":
         """One request, alone among all who use the token; the locks are not held while anyone waits or parses."""
         waiting_since = self._clock()
         with self._threads_take_turns, self._token_lock.held():
             started = self._clock()
-            patience.excuse(started - waiting_since)
+            budget.excuse(started - waiting_since)
             requested_at = self._now()
-            came = self._send(asked, started, patience.remaining)
+            came = self._send(asked, started, budget.remaining)
             seconds = self._clock() - started
         reply = self._reply(came)
         if self._on_request:

@@ -47,8 +47,8 @@ class Asked:
     date_end: str | None = None
 
     def __str__(self) -> str:
-        stretch = f" from {self.date_ini} to {self.date_end}" if self.date_ini else ""
-        return f"operation {self.operation!r}, {self.api}{stretch}"
+        range_ = f" from {self.date_ini} to {self.date_end}" if self.date_ini else ""
+        return f"operation {self.operation!r}, {self.api}{range_}"
 
 
 class WolkvoxError(Exception):
@@ -133,7 +133,7 @@ class LockUnusable(Permanent):
     """The lock between processes cannot be taken safely, so nothing was sent."""
 
     happened = "The lock that keeps two processes from using the token at once cannot be taken."
-    remedy = "Nothing was sent. Mend that, or set TMPDIR to another folder for all that uses the token; start again."
+    remedy = "Nothing was sent. Correct that, or set TMPDIR to another folder for all that uses the token; start again."
 
 
 class UnknownReport(Permanent):

@@ -1,6 +1,6 @@
 """When to ask again, and how long to wait before.
 
-What belongs here: the numbers (`RetryPolicy`), and how they are applied to one question (`Patience`,
+What belongs here: the numbers (`RetryPolicy`), and how they are applied to one question (`RetryBudget`,
 whose methods tenacity calls). What doesn't: which errors are worth it (`errors.py`: the `Transient`
 ones), sending (`client.py`). This is the only layer of retries: those of urllib3 are off, since the
 attempts of two layers multiply.
@@ -66,7 +66,7 @@ class RetryPolicy:
         )
 
 
-class Patience:
+class RetryBudget:
     """What is left of the policy while one question is asked again and again."""
 
     def __init__(self, policy: RetryPolicy, clock: Callable[[], float], random: Callable[[], float]) -> None:

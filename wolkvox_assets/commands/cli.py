@@ -20,10 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
         prog="wolkvox-assets", description="Tools beside the Dagster code location."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="load a finished day from the stand-in server and print its totals")
-    serve.add_arguments(
-        commands.add_parser("simulate", help="run the stand-in server by itself, until Ctrl-C")
-    )
+    commands.add_parser("demo", help="load a finished day from the simulator and print its totals")
+    serve.add_arguments(commands.add_parser("simulate", help="run the simulator by itself, until Ctrl-C"))
     commands.add_parser("doctor", help="check settings, address, token, quota, clock and files")
     _add_source(
         commands.add_parser(

@@ -1,4 +1,4 @@
-"""`make demo`: a finished day from the stand-in server, through Dagster, to SQL, held against the truth.
+"""`make demo`: a finished day from the simulator, through Dagster, to SQL, held against the truth.
 
 What belongs here: the show. It runs the same commands a person would type, in a folder of its own
 (`data/demo`), so that it touches neither this project's settings nor its data.
@@ -27,20 +27,20 @@ _ZONE = "America/Bogota"
 
 
 def run() -> int:
-    """Run the demo and print it. Returns the exit code: 0 when the totals equal the stand-in's truth."""
+    """Run the demo and print it. Returns the exit code: 0 when the totals equal the simulator's truth."""
     folder = Path("data", "demo").absolute()
     make_folder(folder)
     settings = Path("dagster.yaml")
     if settings.exists():
         shutil.copyfile(settings, folder / "dagster.yaml")
     day = _last_office_day()
-    with _stand_in(Store(folder)) as stand_in:
-        print(f"The stand-in server answers at {stand_in.url}. Loading {day:%A %Y-%m-%d} from it:")
+    with _running_simulator(Store(folder)) as simulator:
+        print(f"The simulator answers at {simulator.url}. Loading {day:%A %Y-%m-%d} from it:")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WOLKVOX_")}
         environment |= {
-            "WOLKVOX_BASE_URL": stand_in.url,
+            "WOLKVOX_BASE_URL": simulator.url,
             "WOLKVOX_SERVER": "0000",
-            "WOLKVOX_TOKEN": stand_in.token,
+            "WOLKVOX_TOKEN": simulator.token,
             "WOLKVOX_TIMEZONE": _ZONE,
             "WOLKVOX_START": f"{day}",
             "WOLKVOX_DATA_DIR": str(folder),
@@ -57,28 +57,28 @@ def run() -> int:
             if not _materialize(arguments, environment, folder):
                 return 1
         start = datetime.combine(day, datetime.min.time())
-        truth = stand_in.truth(start, start + timedelta(days=1, seconds=-1))
-        requests = stand_in.counters.requests
+        truth = simulator.truth(start, start + timedelta(days=1, seconds=-1))
+        requests = simulator.counters.requests
     return _show(Store(folder).published, day, truth, requests)
 
 
 @contextmanager
-def _stand_in(store: Store) -> Iterator[Simulator]:
+def _running_simulator(store: Store) -> Iterator[Simulator]:
     """The made-up centre, at the address of the last time: from another one, its stored day would be refused."""
     with store.reading() as con:
         known = sources.recorded(con, "main") if con else None
     last_port = urlsplit(known[0].address).port if known else None
     try:
-        stand_in = Simulator(port=last_port or 0).start()
+        simulator = Simulator(port=last_port or 0).start()
     except OSError:  # another program has the port now
-        stand_in = Simulator().start()
+        simulator = Simulator().start()
     try:
-        if known is not None and known[0].address != stand_in.url:
+        if known is not None and known[0].address != simulator.url:
             with store.transaction() as con:  # it is the same centre all the same
-                sources.keep(con, "main", known[0]._replace(address=stand_in.url))
-        yield stand_in
+                sources.keep(con, "main", known[0]._replace(address=simulator.url))
+        yield simulator
     finally:
-        stand_in.stop()
+        simulator.stop()
 
 
 def _last_office_day() -> date:
@@ -128,7 +128,7 @@ def _show(published: Path, day: date, truth: dict[str, Usage], requests: int) ->
         con.sql(operation).show(max_width=200)
     equal = stored == truth
     print(
-        f"Equal to the stand-in's own truth: {'yes' if equal else 'NO'} ({len(truth)} agents, {requests} requests)."
+        f"Equal to the simulator's own truth: {'yes' if equal else 'NO'} ({len(truth)} agents, {requests} requests)."
     )
     print(f"The published file: {published}")
     return 0 if equal else 1

@@ -102,7 +102,7 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
         with WolkvoxResource.of(operation).open_client(wanted) as client:
             quota = client.token_info()
     except QuotaUsedUp as error:
-        return True, what, str(error)  # nothing to mend
+        return True, what, str(error)  # nothing to correct
     except UNREADABLE as error:
         return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
     except (ConfigurationProblem, WolkvoxError) as error:

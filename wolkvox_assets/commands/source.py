@@ -49,7 +49,7 @@ def _show(store: Store, operation: str, current: Operation | None) -> int:
     with store.reading() as con:
         found = sources.recorded(con, operation) if con else None
         lines = _rows(sources.rows_of(con, operation)) if con else []
-        stretch = _stretch(con, operation) if con else None
+        range_ = _stretch(con, operation) if con else None
         objection = sources.objection(con, operation, current.source) if con and current else None
     print(
         f"stored from   {f'{found[0]}, since {found[1]:%Y-%m-%d %H:%M} UTC' if found else 'not recorded yet'}"
@@ -57,7 +57,7 @@ def _show(store: Store, operation: str, current: Operation | None) -> int:
     print(
         f"set now       {current.source if current else 'not set, or with a mistake: see wolkvox-assets doctor'}"
     )
-    print(f"windows       {stretch or 'none'}")
+    print(f"windows       {range_ or 'none'}")
     for line in lines:
         print(f"              {line}")
     if objection is not None:
@@ -73,29 +73,29 @@ def _keep(store: Store, operation: str, current: Operation | None) -> None:
         )
     with store.transaction() as con:
         sources.keep(con, operation, current.source)
-        stretch = _stretch(con, operation)
+        range_ = _stretch(con, operation)
     print(
-        f"Kept what is stored of {operation} ({stretch or 'no windows'}). It counts as data from {current.source}. "
+        f"Kept what is stored of {operation} ({range_ or 'no windows'}). It counts as data from {current.source}. "
         "Whether that server's answers add up, and its quota, are found out anew."
     )
 
 
 def _move(store: Store, operation: str, name: str, current: Operation | None) -> None:
     with store.transaction() as con:
-        stretch = _stretch(con, operation)
+        range_ = _stretch(con, operation)
         moved = sources.move(con, operation, name)
         _give_to(con, current)
-    print(f"Moved what is stored of {operation} to {name}: {stretch or 'no windows'}.")
+    print(f"Moved what is stored of {operation} to {name}: {range_ or 'no windows'}.")
     print("\n".join(_rows(moved)))
     print(_what_comes_next(operation, current))
 
 
 def _drop(store: Store, operation: str, current: Operation | None) -> None:
     with store.transaction() as con:
-        stretch = _stretch(con, operation)
+        range_ = _stretch(con, operation)
         dropped = sources.drop(con, operation)
         _give_to(con, current)
-    print(f"Dropped what was stored of {operation}: {stretch or 'no windows'}.")
+    print(f"Dropped what was stored of {operation}: {range_ or 'no windows'}.")
     print("\n".join(_rows(dropped)))
     print(_what_comes_next(operation, current))
 

@@ -29,7 +29,7 @@ from wolkvox_assets.store.agent_9 import (
     replace_windows,
     verify_windows,
 )
-from wolkvox_assets.store.daily import Glance, days_to_rejudge, known_without_a_row, rebuild_days
+from wolkvox_assets.store.daily import DayStatus, days_to_rejudge, known_without_a_row, rebuild_days
 from wolkvox_assets.store.evidence import (
     EVERYTHING,
     forget_agreements,
@@ -51,7 +51,7 @@ class Checked:
     """Windows whose stored content was found equal to the API. `verified_at`: aware. `agreed`: to the answer for
     just this range."""
 
-    stretch: Range
+    range: Range
     verified_at: datetime
     agreed: bool = True
 
@@ -79,7 +79,7 @@ class Batch:
     remarks: list[Note] = field(default_factory=list)
     superseded: list[datetime] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
-    days: dict[date, Glance] = field(default_factory=dict)
+    days: dict[date, DayStatus] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -90,7 +90,7 @@ class Batch:
                 self.windows.append(item)
                 # It came after: what agreed until then says nothing of it.
                 self.verified = [
-                    replace(c, agreed=c.agreed and not _within(item.window_start, (c.stretch,)))
+                    replace(c, agreed=c.agreed and not _within(item.window_start, (c.range,)))
                     for c in self.verified
                 ]
             case Checked():
@@ -120,11 +120,11 @@ class Batch:
     def touched(self) -> set[date]:
         """The days of which anything is in it."""
         days = {window.window_start.date() for window in self.windows}
-        stretches = [checked.stretch for checked in self.verified]
-        stretches += [stretch for discard in self.discarded for stretch in discard.ranges]
-        stretches += self.forgotten
-        for stretch in stretches:
-            first, last = stretch.start.date(), (stretch.end - WINDOW).date()
+        ranges = [checked.range for checked in self.verified]
+        ranges += [range_ for discard in self.discarded for range_ in discard.ranges]
+        ranges += self.forgotten
+        for range_ in ranges:
+            first, last = range_.start.date(), (range_.end - WINDOW).date()
             days |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
         return days
 
@@ -204,23 +204,23 @@ def _store_windows(
 ) -> None:
     for discard in batch.discarded:
         forget_agreements(con, name, discard.ranges)
-        for stretch in discard.ranges:
-            forget_windows(con, name, stretch)
+        for range_ in discard.ranges:
+            forget_windows(con, name, range_)
     batch.corrections, superseded = replace_windows(con, name, batch.windows, run_id=run_id, now=at_server)
     batch.superseded = superseded
     batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
     fetched = contiguous(window.window_start for window in batch.windows)
     forget_agreements(con, name, fetched)
     for left_out in batch.left_out:
-        for stretch in left_out.ranges:
-            leave_out(con, name, stretch, left_out.reason, now)
+        for range_ in left_out.ranges:
+            leave_out(con, name, range_, left_out.reason, now)
     for checked in batch.verified:
-        verify_windows(con, name, checked.stretch, checked.verified_at)
+        verify_windows(con, name, checked.range, checked.verified_at)
         if checked.agreed:
-            record_agreement(con, name, checked.stretch, checked.verified_at)
+            record_agreement(con, name, checked.range, checked.verified_at)
     # After those left out: what was had at a second try is back.
-    for stretch in [*fetched, *(checked.stretch for checked in batch.verified)]:
-        take_in(con, name, stretch)
+    for range_ in [*fetched, *(checked.range for checked in batch.verified)]:
+        take_in(con, name, range_)
 
 
 def _store_total_rows(con: duckdb.DuckDBPyConnection, name: str, batch: Batch, run_id: str) -> set[date]:

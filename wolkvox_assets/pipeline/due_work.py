@@ -1,7 +1,7 @@
 """What is due for an operation now: new windows, settled hours, closed days, gaps.
 
 What belongs here: deciding what is due, from the clock and from what is stored. What doesn't: doing it
-(`assets/`), starting runs (`automation/`). No Dagster, no DuckDB.
+(`tick.py`, `reconcile.py`), starting runs (`orchestration/`). No Dagster, no DuckDB.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from wolkvox_assets.report.clocks import FUTURE_AFTER
 from wolkvox_assets.report.windows import WINDOW, Range, WallClock, contiguous
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Additivity
 
 SETTLED_AFTER = timedelta(hours=1)
 """After this an answer is taken to change no more, or only as a late record that verification finds [?]."""
@@ -38,14 +38,14 @@ FAILED_FOR = timedelta(days=7)
 _HOURS_BACK = timedelta(hours=30)
 
 
-def trust_in(verdict: tuple[datetime, bool] | None, now: datetime) -> Trust:
+def additivity_at(verdict: tuple[datetime, bool] | None, now: datetime) -> Additivity:
     """What a verdict (when, aware, and whether the API's answers add up) is worth at `now` (aware)."""
     if verdict is None:
-        return Trust.UNPROVED
+        return Additivity.UNPROVED
     proved_at, holds = verdict
     if proved_at > now + FUTURE_AFTER or now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
-        return Trust.UNPROVED
-    return Trust.PROVED if holds else Trust.FAILED
+        return Additivity.UNPROVED
+    return Additivity.PROVED if holds else Additivity.FAILED
 
 
 def ended(operation: Operation, windows: Iterable[datetime], now: datetime) -> list[datetime]:
@@ -72,7 +72,7 @@ def to_verify(
     operation: Operation,
     verified: Callable[[Range], Mapping[datetime, datetime]],
     days: Mapping[date, tuple[int, datetime]],
-    trust: Trust,
+    additivity: Additivity,
     now: datetime,
 ) -> list[datetime]:
     """Known windows that are due to be verified: of hours that have settled, of days that have closed.
@@ -88,7 +88,7 @@ def to_verify(
     today = clock.now(now - SETTLED_AFTER).date()
     due: list[datetime] = []
     for day, (known, verified_at) in days.items():
-        since = _verified_since(clock, day, today, trust)
+        since = _verified_since(clock, day, today, additivity)
         if not operation.start <= day < today or verified_at >= since:
             continue
         if known < len(clock.windows_of_day(day)):
@@ -98,7 +98,7 @@ def to_verify(
         midnight = datetime.combine(day, datetime.min.time())
         at = verified(Range(midnight, midnight + timedelta(days=1)))
         due += [window for window in sorted(at) if at[window] < since]
-    if trust is not Trust.FAILED:
+    if additivity is not Additivity.FAILED:
         hours_from = clock.now(now - _HOURS_BACK).replace(minute=0, second=0, microsecond=0)
         there = verified(Range(hours_from, clock.now(now).replace(second=0, microsecond=0)))
         settled = [w for w in there if clock.end_utc(w) <= now - SETTLED_AFTER and w.date() >= today]
@@ -109,10 +109,10 @@ def to_verify(
     return due
 
 
-def _verified_since(clock: WallClock, day: date, today: date, trust: Trust) -> datetime:
+def _verified_since(clock: WallClock, day: date, today: date, additivity: Additivity) -> datetime:
     """The moment (UTC, naive) since which this day, which is whole and has closed, must have been verified."""
     closed = _closed_at(clock, day)
-    if trust is Trust.FAILED:
+    if additivity is Additivity.FAILED:
         return closed
     if today - day <= VERIFIED_DAILY:
         return _closed_at(clock, today - timedelta(days=1))
@@ -144,7 +144,7 @@ def gaps(
 ) -> list[Range]:
     """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
 
-    `holes`: the stretches of a range without a known window, newest first; hours that the clock skips may
+    `holes`: the ranges of a range without a known window, newest first; hours that the clock skips may
     be in it. `since`: none before this day. `before`: only such as lie before it.
     """
     clock = operation.clock
@@ -175,17 +175,17 @@ def _due(windows: list[datetime], verified: Mapping[datetime, datetime], since: 
     return [window for window in windows if verified[window] < since]
 
 
-def _shown_and_settled(clock: WallClock, stretch: Range, now: datetime) -> list[Range]:
-    """The windows of this stretch that the clock shows and that have settled, as ranges, in order.
+def _shown_and_settled(clock: WallClock, range_: Range, now: datetime) -> list[Range]:
+    """The windows of this range that the clock shows and that have settled, as ranges, in order.
 
     Day by day, since asking the time zone about each window of a month takes a second, and most days are
     like any other.
     """
     pieces: list[Range] = []
-    midnight = datetime.combine(stretch.start.date(), datetime.min.time())
-    while midnight < stretch.end:
+    midnight = datetime.combine(range_.start.date(), datetime.min.time())
+    while midnight < range_.end:
         tomorrow = midnight + timedelta(days=1)
-        day = Range(max(stretch.start, midnight), min(stretch.end, tomorrow))
+        day = Range(max(range_.start, midnight), min(range_.end, tomorrow))
         ordinary = clock.start_utc(tomorrow) - clock.start_utc(midnight) == timedelta(days=1)
         if ordinary and clock.end_utc(day.end - WINDOW) <= now - SETTLED_AFTER:
             pieces.append(day)

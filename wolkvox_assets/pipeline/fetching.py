@@ -128,19 +128,19 @@ class Fetch:
         match step:
             case Known(window=window, agents=agents, source=source):
                 self.put(self._content(window, agents, source))
-            case KnownEmpty(range=stretch, source=source):
-                for window in stretch.windows():
+            case KnownEmpty(range=range_, source=source):
+                for window in range_.windows():
                     self.put(self._content(window, {}, source))
-            case Verified(range=stretch, asked=asked):
-                self.put(Checked(stretch, self.clocks.now(), asked))
+            case Verified(range=range_, asked=asked):
+                self.put(Checked(range_, self.clocks.now(), asked))
             case Discard() | LeftOut():
                 self.put(step)
             case Proof(holds=holds, evidence=evidence):
                 self.put(Verdict(self.clocks.now(), holds, evidence))
-            case Audited(range=stretch, windows=windows, derived=derived, seed=seed):
+            case Audited(range=range_, windows=windows, derived=derived, seed=seed):
                 self.put(
                     Note(
-                        f"{stretch}: {len(windows)} of {derived} derived windows were asked as well, and agree "
+                        f"{range_}: {len(windows)} of {derived} derived windows were asked as well, and agree "
                         f"(seed {seed})"
                     )
                 )

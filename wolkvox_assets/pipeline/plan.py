@@ -22,7 +22,7 @@ from wolkvox_assets.api import (
     Unavailable,
     UnexpectedStatus,
 )
-from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.report.clocks import NotOverYet
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
@@ -30,20 +30,20 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Ask, AskBriefly, BadAnswers, Note, Step, Trust, make_true, quarantine
+from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Step, quarantine, reconcile
 
 
 @dataclass(frozen=True)
 class WindowsPlan:
     """How windows of this operation are made equal to the API's answers.
 
-    `trust`: what is known of additivity. `judge`: tells agents from a total row. `seed`: draws the audits. `direct`:
-    each window by a request of its own. `give_up_after`: so many windows that can't be read, and nothing that can.
+    `additivity`: what is known of it. `judge`: tells agents from a total row. `seed`: draws the audits. `direct`: each
+    window by a request of its own. `give_up_after`: so many windows that can't be read, and nothing that can.
     """
 
     operation: Operation
     store: Store
-    trust: Trust
+    additivity: Additivity
     judge: Judge
     seed: int
     direct: bool
@@ -61,7 +61,7 @@ class WindowsPlan:
                 yield from self._and_doubts_again(over, now, ask, briefly)
             except NotOverYet as early:
                 now = early.server_time
-                before, over = len(over), duties.ended(self.operation, over, now)
+                before, over = len(over), due_work.ended(self.operation, over, now)
                 yield Note(
                     f"{early} {before - len(over)} of {before} windows are not over by the server's clock: not stored, "
                     "not marked. They are asked when they are.",
@@ -75,7 +75,7 @@ class WindowsPlan:
     ) -> Iterator[Step]:
         """What was left out is asked again, once, where it was decided meanwhile whether there is a total row."""
         clock = self.operation.clock
-        settled = [w for w in windows if clock.end_utc(w) <= now - duties.SETTLED_AFTER]
+        settled = [w for w in windows if clock.end_utc(w) <= now - due_work.SETTLED_AFTER]
         settled_before = settled[-1] + WINDOW if settled else windows[0]
         before = self.judge.verdict
         try:
@@ -91,13 +91,13 @@ class WindowsPlan:
     def _quarantine(
         self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
     ) -> Iterator[Step]:
-        def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-            return make_true(
+        def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+            return reconcile(
                 ranges,
                 ask=ask,
                 stored=StoredWindows(self.store, self.operation.name),
                 settled_before=settled_before,
-                trust=trust,
+                additivity=additivity,
                 seed=self.seed,
                 direct=self.direct,
             )
@@ -105,7 +105,7 @@ class WindowsPlan:
         return quarantine(
             ranges,
             ask,
-            self.trust,
+            self.additivity,
             make,
             bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
             slow=(TimedOut, TooSlow),

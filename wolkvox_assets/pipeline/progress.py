@@ -65,7 +65,7 @@ class Progress:
                 self._log.warning(f"{asked}: {visible(note.text)}")
             self._notes[note.kind] += 1
         for discard in batch.discarded:
-            forgotten = sum(len(stretch) for stretch in discard.ranges)
+            forgotten = sum(len(range_) for range_ in discard.ranges)
             self._log.warning(
                 f"{visible(discard.reason)} {forgotten} derived windows are forgotten and asked one by one, and so is "
                 "everything from now on until the answers are seen to add up again."
@@ -107,7 +107,7 @@ class Progress:
             self._forget(discard.ranges)
         self._sources.update((window.window_start, window.source) for window in batch.windows)
         for checked in batch.verified:
-            for window_start in checked.stretch.windows():
+            for window_start in checked.range.windows():
                 self._sources.setdefault(window_start, "verified")
         self._forget(batch.forgotten)
         self._requests += len(batch.requests)
@@ -116,8 +116,8 @@ class Progress:
         self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
 
     def _forget(self, ranges: Iterable[Range]) -> None:
-        for stretch in ranges:
-            for window_start in stretch.windows():
+        for range_ in ranges:
+            for window_start in range_.windows():
                 self._sources.pop(window_start, None)
 
     def nothing_ever(self, windows: int) -> str:

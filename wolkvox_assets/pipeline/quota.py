@@ -138,7 +138,7 @@ def _seen_renewal(seen: QuotaSeen, after: datetime) -> datetime | None:
     renewals = list(_renewals(seen))[-_MOST_RENEWALS:]
     if not renewals:
         return None
-    # The moment of the day that fits most of them; of several, the one seen last. Each is the end of a stretch in
+    # The moment of the day that fits most of them; of several, the one seen last. Each is the end of a span in
     # which it was renewed, so it is late by as much as nobody looked.
     often = [sum(_fits(by, *other) for other in renewals) for _, by in renewals]
     began, by = renewals[max(range(len(renewals)), key=lambda n: (often[n], n))]
@@ -146,7 +146,7 @@ def _seen_renewal(seen: QuotaSeen, after: datetime) -> datetime | None:
 
 
 def _renewals(seen: QuotaSeen) -> Iterator[tuple[datetime, datetime]]:
-    """Stretches in which the quota was renewed: after the first moment, and no later than the second."""
+    """Ranges in which the quota was renewed: after the first moment, and no later than the second."""
     found: list[tuple[datetime, datetime]] = [
         (earlier.read_at, later.read_at)
         for earlier, later in pairwise(seen.readings)
@@ -161,7 +161,7 @@ def _renewals(seen: QuotaSeen) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _fits(moment: datetime, after: datetime, by: datetime) -> bool:
-    """Whether this moment of the day lies in the stretch."""
+    """Whether this moment of the day lies in the span."""
     return timedelta(0) < ((moment - after) % _DAY or _DAY) <= by - after
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient
-from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
@@ -22,7 +22,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.sources import claim_before_asking
-from wolkvox_assets.sync import Note, Trust
+from wolkvox_assets.sync import Additivity, Note
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     plan = WindowsPlan(
         operation,
         store,
-        trust=duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now),
+        additivity=due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now),
         judge=read_judge(operation, store),
         seed=int(site.run_id[:8], 16),
         direct=task.direct,
@@ -90,11 +90,11 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     fetch = Fetch(operation, task.clocks, plan.judge, _guard(site, task), handover, task.until)
     if remark is not None:
         fetch.put(Note(remark))
-    if verdict is not None and plan.trust is Trust.FAILED:
+    if verdict is not None and plan.additivity is Additivity.FAILED:
         fetch.put(
             Note(
                 f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
-                f"by itself; tried again {duties.FAILED_FOR.days} days after that. {verdict.evidence}",
+                f"by itself; tried again {due_work.FAILED_FOR.days} days after that. {verdict.evidence}",
                 warning=True,
             )
         )

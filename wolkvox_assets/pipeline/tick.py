@@ -1,6 +1,6 @@
 """A tick: for each operation the windows that have just closed, then what is due to be verified, then recent gaps.
 
-What belongs here: the order, and when it stops. What doesn't: what is due (`duties.py`), how windows are made true
+What belongs here: the order, and when it stops. What doesn't: what is due (`due_work.py`), how windows are made true
 (`reconcile.py`), Dagster.
 
 Requests with one token take turns, so each token has a thread, which serves its operations. All that arrives is
@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.fetching import TimeIsUp
 from wolkvox_assets.pipeline.loading import Handover, load
@@ -143,7 +143,7 @@ class Tick:
             outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
             if outcome.waits is not None:
                 return
-            windows = duties.ended(site.operation, due(site, clocks.now()), clocks.now())
+            windows = due_work.ended(site.operation, due(site, clocks.now()), clocks.now())
             if windows:
                 reconcile(site, Task(windows, work, clocks, until=self._until), handover)
         except TimeIsUp:
@@ -156,7 +156,7 @@ class Tick:
             outcome.succeeded |= {work} if windows else set()
 
     def _live(self, site: Site, now: datetime) -> list[datetime]:
-        windows = duties.live_windows(site.operation, _known(site, now), now, self._delay)
+        windows = due_work.live_windows(site.operation, _known(site, now), now, self._delay)
         return _but_resting(site, windows, now)
 
     def _to_verify(self, site: Site, now: datetime) -> list[datetime]:
@@ -164,23 +164,25 @@ class Tick:
         with site.store.reading() as con:
             verdict = latest_verdict(con, name) if con else None
             days = days_known(con, name, site.operation.start, now) if con else {}
-        trust = duties.trust_in((verdict.proved_at, verdict.holds) if verdict else None, now)
-        return _but_resting(site, duties.to_verify(site.operation, _known(site, now), days, trust, now), now)
+        additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
+        return _but_resting(
+            site, due_work.to_verify(site.operation, _known(site, now), days, additivity, now), now
+        )
 
     def _gaps(self, site: Site, now: datetime) -> list[datetime]:
         found = recent_gaps(site, now)
-        return [window for stretch in found for window in stretch.windows()]
+        return [window for range_ in found for window in range_.windows()]
 
 
 def recent_gaps(site: Site, now: datetime) -> list[Range]:
     with site.store.reading() as con:
         left_out = resting(con, site.operation.name, now) if con else set()
-        return duties.gaps(
+        return due_work.gaps(
             site.operation,
             lambda r: holes(con, site.operation.name, r.start, r.end, now, left_out) if con else [r],
             now,
             most=_MOST_GAPS,
-            since=duties.recent(site.operation, now),
+            since=due_work.recent(site.operation, now),
         )
 
 
@@ -204,4 +206,4 @@ def _but_resting(site: Site, windows: list[datetime], now: datetime) -> list[dat
 
 def next_tick(now: datetime, delay: timedelta) -> datetime:
     """When the next tick is due after `now` (aware)."""
-    return duties.next_live(now.astimezone(UTC), delay)
+    return due_work.next_live(now.astimezone(UTC), delay)

@@ -1,7 +1,7 @@
 """What time it is, by this machine's clock and by the server's.
 
 What belongs here: holding the two against each other, and which of two answers is the newer one. What doesn't:
-the operation's wall clock and its time zone (`windows.py`), what is due (`duties.py`).
+the operation's wall clock and its time zone (`windows.py`), what is due (`due_work.py`).
 
 A clock can be wrong by months, and be set right, or wrong, at any time. So:
 

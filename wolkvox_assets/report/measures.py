@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Usage(NamedTuple):
-    """One agent's use of hold and mute over some stretch of time.
+    """One agent's use of hold and mute over some range of time.
 
     `hold_mute_count` is the number of uses; the others are whole seconds. `total_seconds` is kept as the API
     gave it, even where it is not `hold_seconds + mute_seconds`: the report is shown, not corrected.

@@ -1,7 +1,7 @@
 """Whether an operation's server adds a row with the total of all agents, decided over many answers.
 
 What belongs here: the evidence in answers, the verdict, and an answer's agents under it. What doesn't: reading
-answers (`api/`), keeping the verdict (`store/`), what is done about an answer in doubt (`sync/tolerant.py`).
+answers (`api/`), keeping the verdict (`store/`), what is done about an answer in doubt (`sync/quarantine.py`).
 
 "Consolidated for the entire operation" [D]: counted as an agent such a row doubles everything [?]. One answer can
 rarely tell: a person may be called General, and of two agents with equal numbers each is the sum of the other.

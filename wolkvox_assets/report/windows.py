@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Range:
-    """A stretch of wall-clock time `[start, end)`, both naive, both on a window's boundary."""
+    """A range of wall-clock time `[start, end)`, both naive, both on a window's boundary."""
 
     start: datetime
     end: datetime

@@ -112,7 +112,7 @@ class Operation(BaseModel):
     """One Wolkvox contact centre.
 
     `token_env` names the environment variable its token stands in. `start` is the first day of its
-    history, on its own wall clock (`timezone`). `base_url`: a stand-in server, in place of the real one.
+    history, on its own wall clock (`timezone`). `base_url`: a simulator, in place of the real one.
     `quota_reserve`: the share (0 to 1) of the day's requests that is never touched.
     """
 
@@ -149,7 +149,7 @@ def _env_file() -> dict[str, str | None]:
 
 def _secret(variable: str) -> str:
     # `.env` first, as Dagster has it. It copies the file into the environment when the code server starts: what
-    # is mended there since stands in the file alone.
+    # is corrected there since stands in the file alone.
     return (_env_file().get(variable) or os.environ.get(variable) or "").strip()
 
 
@@ -194,7 +194,7 @@ def alert_webhook() -> SecretStr | None:
 
 
 class Settings(NamedTuple):
-    """All that is set: the operations that can work, and for the others what to mend.
+    """All that is set: the operations that can work, and for the others what to correct.
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
     a window is first asked for.
@@ -295,7 +295,7 @@ def unknown_variables(settings: Settings) -> list[str]:
         names = {*os.environ, *_env_file()}
     except ConfigurationProblem:
         names = set(os.environ)
-    # Any name will do for a token, and its operation may be one that has still to be mended.
+    # Any name will do for a token, and its operation may be one that has still to be corrected.
     return sorted(n for n in names - known if n.startswith("WOLKVOX_") and not n.startswith("WOLKVOX_TOKEN"))
 
 
@@ -311,11 +311,11 @@ def _own(
     meant = {"server", "base_url"} if beside_file else {"server", "base_url", "start"}
     if any(table.get("token_env") == "WOLKVOX_TOKEN" for table in tables.values()):
         token = None
-    return _with_stand_in(values) if token or values.keys() & meant else None
+    return _with_simulator(values) if token or values.keys() & meant else None
 
 
-def _with_stand_in(values: dict[str, Any]) -> dict[str, Any]:
-    return {"server": "0000", **values} if "base_url" in values else values  # a stand-in has no server code
+def _with_simulator(values: dict[str, Any]) -> dict[str, Any]:
+    return {"server": "0000", **values} if "base_url" in values else values  # a simulator has no server code
 
 
 class _Wrong(NamedTuple):
@@ -336,7 +336,7 @@ def _judge(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation |
             for one in error.errors(include_input=False)
         ]
         if all(one.field != "token_env" for one in wrong):
-            # All that is to be mended is said at once.
+            # All that is to be corrected is said at once.
             wrong += _wrong_token(values.get("name", "main"), values.get("token_env", "WOLKVOX_TOKEN"))
         return None, wrong
     wrong = _wrong_token(operation.name, operation.token_env)
@@ -365,7 +365,7 @@ def _of_variable(wrong: _Wrong) -> str:
 def _judge_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, list[str]]:
     """The same of a table. It must name its token's variable: WOLKVOX_TOKEN is the environment's own."""
     known = {key: value for key, value in values.items() if key in operations_file.KEYS}
-    operation, wrong = _judge(_with_stand_in({"token_env": None, **known, "name": name}), strict=True)
+    operation, wrong = _judge(_with_simulator({"token_env": None, **known, "name": name}), strict=True)
     # What is no name may be a token.
     whose = f"operation {name}:" if _NAME.fullmatch(name) else "an operation:"
     problems = []

@@ -1,4 +1,4 @@
-"""The stand-in server: a Wolkvox to build and test against, without an operation of one's own.
+"""The simulator: a Wolkvox to build and test against, without an operation of one's own.
 
 It is a second, independent reading of the API contract, so nothing in this folder may import the client
 (`api/`), the sync, the store or Dagster: a mistake the two shared would never show.

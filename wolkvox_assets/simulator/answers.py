@@ -105,7 +105,7 @@ def token_info(
 ) -> Answer:
     """The answer of `token_info`: all strings [D+]. `hours_to_restart`: of the quirk `token_info_object`."""
     row: Row = {
-        "description": "Stand-in server",
+        "description": "Simulator",
         "token_limit": _number(limit, quirks),
         "token_use_today": _number(used_by_token, quirks),
         "all_token_today": _number(used_by_all, quirks),

@@ -1,4 +1,4 @@
-"""`/_simulator/…`: looking into the stand-in and steering it, for those in another process.
+"""`/_simulator/…`: looking into the simulator and steering it, for those in another process.
 
 What belongs here: the same over HTTP that `server.Simulator` offers in Python. What doesn't: the API.
 None of these requests is counted. Times are `YYYYmmddHHMMSS` as in the API; a `token` in the query or in

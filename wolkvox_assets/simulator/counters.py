@@ -1,4 +1,4 @@
-"""What the stand-in server saw: how many requests, how many at once, and the token in wrong places.
+"""What the simulator saw: how many requests, how many at once, and the token in wrong places.
 
 What belongs here: counting and the log. What doesn't: deciding what to answer. Requests to `/_simulator/…`
 are not counted: whoever looks at the counters must not move them.

@@ -29,7 +29,7 @@ from wolkvox_assets.simulator.counters import Counters, Seen
 from wolkvox_assets.simulator.faults import BrokenConnection, Faults, broken
 
 TOKEN = "simulated-token"  # noqa: S105 - made up
-"""The token of a stand-in that was given no other; plainly not a real one."""
+"""The token of a simulator that was given no other; plainly not a real one."""
 
 REPORTS = "/api/v2/reports_manager.php"
 INFORMATION = "/api/v2/information.php"
@@ -161,7 +161,7 @@ class Api:
             # The answer is on its way before anything else on this loop runs, so what a client sends on
             # receiving it can never look as if it had been sent at the same time.
             await response(scope, receive, send)
-        except asyncio.CancelledError:  # the stand-in is stopped
+        except asyncio.CancelledError:  # the simulator is stopped
             transport.abort()
             raise
         finally:
@@ -253,7 +253,7 @@ class Api:
 
     def _agent_9(self, operation: Operation, seen: Seen, now: datetime) -> Answer:
         start, end = wall_clock(seen.date_ini), wall_clock(seen.date_end)
-        # A range that ends before it starts is refused: a stand-in does well to be loud about what can
+        # A range that ends before it starts is refused: a simulator does well to be loud about what can
         # only be a mistake of ours. A real server may find nothing in it and say so [?].
         if start is None or end is None or end < start:
             return answers.error("bad_dates")

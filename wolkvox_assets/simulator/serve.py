@@ -1,4 +1,4 @@
-"""The stand-in server by itself, from the command line: `wolkvox-assets simulate`.
+"""The simulator by itself, from the command line: `wolkvox-assets simulate`.
 
 What belongs here: its options, the line that says how to reach it, and ending it on a signal. What doesn't:
 anything that a test in Python would want too (`server.py`).
@@ -67,7 +67,7 @@ def serve(
     with simulator:
         start = operation.now(datetime.now(UTC)).date() - timedelta(days=14)
         sys.stdout.write(
-            f"Stand-in server on {simulator.url}, token {' and '.join(operation.tokens)}. Try it with: "
+            f"Simulator on {simulator.url}, token {' and '.join(operation.tokens)}. Try it with: "
             f"WOLKVOX_BASE_URL={simulator.url} WOLKVOX_SERVER=0000 WOLKVOX_TOKEN={simulator.token} "
             f"WOLKVOX_TIMEZONE={operation.centre.zone} WOLKVOX_START={start}\n"
         )

@@ -1,4 +1,4 @@
-"""The stand-in server in a background thread, with a handle to look into it and to steer it.
+"""The simulator in a background thread, with a handle to look into it and to steer it.
 
 What belongs here: the socket, uvicorn, starting and stopping. What doesn't: what is answered
 (`endpoints.py`), and the command line (`serve.py`).
@@ -31,7 +31,7 @@ __all__ = ["Operation", "Simulator"]
 
 
 class Simulator:
-    """A stand-in server: `with Simulator(Centre(50)) as simulator: requests.get(simulator.url + "/api/v2/…")`.
+    """A simulator: `with Simulator(Centre(50)) as simulator: requests.get(simulator.url + "/api/v2/…")`.
 
     `centre`, `token`, `licences`, `daily_limit` describe the one operation there is;
     `operations` takes their place where there are several. `port`: 0 is any free one, which it keeps when
@@ -62,7 +62,7 @@ class Simulator:
         port: int = 0,
     ) -> None:
         if not (host == "localhost" or ip_address(host).is_loopback):
-            raise ValueError(f"the stand-in answers on this machine only, not on {host}")
+            raise ValueError(f"the simulator answers on this machine only, not on {host}")
         one = Operation(centre, tokens=(token,), licences=licences, daily_limit=daily_limit)
         self.api = Api(
             operations or [one],
@@ -113,7 +113,7 @@ class Simulator:
 
     def start(self) -> Self:
         if self._running is not None:
-            raise RuntimeError("the stand-in runs already")
+            raise RuntimeError("the simulator runs already")
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # The protocol is named because asyncio sets TCP_NODELAY only where it is: answers would take 40 ms.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -133,7 +133,7 @@ class Simulator:
             if not thread.is_alive():
                 self._running = None
                 listening.close()
-                raise RuntimeError("the stand-in did not start")
+                raise RuntimeError("the simulator did not start")
             time.sleep(0.002)
         return self
 
@@ -176,7 +176,7 @@ class Simulator:
             log_level="critical",  # cancelling a slow answer when it is stopped is no error here
             access_log=False,
             proxy_headers=False,
-            date_header=False,  # the stand-in's own clock writes it
+            date_header=False,  # the simulator's own clock writes it
             timeout_keep_alive=75,  # a common web server's; uvicorn's 5 s end connections between two requests
             timeout_graceful_shutdown=0,
         )

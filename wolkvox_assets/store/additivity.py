@@ -1,7 +1,7 @@
 """Whether an operation's answers were found to add up: `additivity_proofs`.
 
 What belongs here: writing and reading it. What doesn't: finding it out (`sync/`), and how long a verdict is good for
-(`duties.py`).
+(`due_work.py`).
 """
 
 from datetime import UTC, datetime

@@ -198,7 +198,7 @@ def _take_in(
 
 
 def verify_windows(
-    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, verified_at: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, verified_at: datetime
 ) -> None:
     """Note that every window of this range was found equal to the API at `verified_at` (aware).
 
@@ -207,17 +207,17 @@ def verify_windows(
     con.execute(
         "UPDATE agent_9_window_log SET verified_at = $at, fetched_at = least(fetched_at, $at)"
         " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-        {"operation": operation, "start": stretch.start, "end": stretch.end, "at": naive_utc(verified_at)},
+        {"operation": operation, "start": range_.start, "end": range_.end, "at": naive_utc(verified_at)},
     )
 
 
-def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> None:
+def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> None:
     """Make every window of this range unknown: rows and log go together."""
     for table in ("agent_9_windows", "agent_9_window_log"):
         con.execute(
             f"DELETE FROM {table}"  # noqa: S608  # two fixed names
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-            {"operation": operation, "start": stretch.start, "end": stretch.end},
+            {"operation": operation, "start": range_.start, "end": range_.end},
         )
 
 

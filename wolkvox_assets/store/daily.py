@@ -50,17 +50,17 @@ def rebuild_operation_days(
 
 def rebuild_days(
     con: duckdb.DuckDBPyConnection, operation: str, windows_expected: Mapping[date, int], now: datetime
-) -> dict[date, "Glance"]:
+) -> dict[date, "DayStatus"]:
     """Make both tables of these days, in any order and with holes, follow the windows.
 
     `windows_expected`, `now`: see `rebuild_operation_days`. Returns what is said now of those of which anything is
     known.
     """
-    found: dict[date, Glance] = {}
+    found: dict[date, DayStatus] = {}
     for days in _stretches(sorted(windows_expected)):
         rebuild_agent_days(con, operation, days[0], days[-1])
         rebuild_operation_days(con, operation, {day: windows_expected[day] for day in days}, now)
-        found |= days_at_a_glance(con, operation, days[0], days[-1])
+        found |= day_statuses(con, operation, days[0], days[-1])
     return found
 
 
@@ -94,14 +94,14 @@ def known_without_a_row(con: duckdb.DuckDBPyConnection, operation: str) -> int:
 
 
 def _stretches(days: Sequence[date]) -> list[list[date]]:
-    """The days in stretches without holes."""
-    stretches: list[list[date]] = []
+    """The days in ranges without holes."""
+    ranges: list[list[date]] = []
     for day in days:
-        if stretches and (day - stretches[-1][-1]).days == 1:
-            stretches[-1].append(day)
+        if ranges and (day - ranges[-1][-1]).days == 1:
+            ranges[-1].append(day)
         else:
-            stretches.append([day])
-    return stretches
+            ranges.append([day])
+    return ranges
 
 
 def _rebuild(
@@ -115,7 +115,7 @@ def _rebuild(
     return int(found[0]) if found else 0
 
 
-class Glance(NamedTuple):
+class DayStatus(NamedTuple):
     """A day of one operation in a line. `agents`: rows of the day in `agent_hold_mute_daily`."""
 
     agents: int
@@ -127,9 +127,9 @@ class Glance(NamedTuple):
     mute_seconds: int
 
 
-def days_at_a_glance(
+def day_statuses(
     con: duckdb.DuckDBPyConnection, operation: str, first: date, last: date
-) -> dict[date, Glance]:
+) -> dict[date, DayStatus]:
     """What the daily tables say of the days from `first` to `last` (both included) of which anything is known."""
     rows = con.execute(
         "SELECT local_date, COUNT(agent_name), ANY_VALUE(windows_known), ANY_VALUE(windows_expected),"
@@ -140,4 +140,4 @@ def days_at_a_glance(
         " WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY local_date",
         {"operation": operation, "first": first, "last": last},
     ).fetchall()
-    return {day: Glance(*numbers) for day, *numbers in rows}
+    return {day: DayStatus(*numbers) for day, *numbers in rows}

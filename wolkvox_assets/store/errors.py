@@ -1,6 +1,6 @@
 """What can go wrong with the files, in words for the person who reads them.
 
-What belongs here: the errors, and telling DuckDB's and the system's apart. What doesn't: mending anything.
+What belongs here: the errors, and telling DuckDB's and the system's apart. What doesn't: repairing anything.
 """
 
 from collections.abc import Iterator

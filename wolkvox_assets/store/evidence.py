@@ -20,13 +20,13 @@ EVERYTHING = Range(datetime(1, 1, 1), datetime(9999, 1, 1))
 
 
 def record_agreement(
-    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, verified_at: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, verified_at: datetime
 ) -> None:
     """Note that this very range was asked, and agreed at `verified_at` (aware) with what is stored of it.
 
     Not where a window of it was stored after that: of that nobody knows.
     """
-    span = {"operation": operation, "start": stretch.start, "end": stretch.end}
+    span = {"operation": operation, "start": range_.start, "end": range_.end}
     con.execute(
         "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start = $start AND range_end = $end",
         span,
@@ -39,31 +39,31 @@ def record_agreement(
     )
 
 
-def forget_agreements(con: duckdb.DuckDBPyConnection, operation: str, stretches: Sequence[Range]) -> None:
+def forget_agreements(con: duckdb.DuckDBPyConnection, operation: str, ranges: Sequence[Range]) -> None:
     """What agreed with these windows says nothing once they are replaced, or forgotten."""
-    for stretch in stretches:
+    for range_ in ranges:
         con.execute(
             "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start < $end AND range_end > $start",
-            {"operation": operation, "start": stretch.start, "end": stretch.end},
+            {"operation": operation, "start": range_.start, "end": range_.end},
         )
 
 
-def agreed_hours(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> set[datetime]:
+def agreed_hours(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> set[datetime]:
     """The starts of the hours of this range that were asked and agreed with all their windows."""
     rows = con.execute(
         "SELECT range_start FROM agent_9_agreements WHERE operation = $operation"
         " AND range_start > $start - INTERVAL 1 HOUR AND range_start < $end"
         " AND date_trunc('hour', range_start) = range_start AND range_end = range_start + INTERVAL 1 HOUR",
-        {"operation": operation, "start": stretch.start, "end": stretch.end},
+        {"operation": operation, "start": range_.start, "end": range_.end},
     ).fetchall()
     return {row[0] for row in rows}
 
 
 def leave_out(
-    con: duckdb.DuckDBPyConnection, operation: str, stretch: Range, reason: str, tried_at: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, reason: str, tried_at: datetime
 ) -> None:
     """Note that these windows could not be had at `tried_at` (aware)."""
-    for window in stretch.windows():
+    for window in range_.windows():
         about = {"operation": operation, "window": window}
         before = con.execute(
             "SELECT MAX(times) FROM agent_9_left_out WHERE operation = $operation AND window_start = $window",
@@ -81,12 +81,12 @@ def leave_out(
         )
 
 
-def take_in(con: duckdb.DuckDBPyConnection, operation: str, stretch: Range) -> None:
+def take_in(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> None:
     """These windows are no longer left out: they were had."""
     con.execute(
         "DELETE FROM agent_9_left_out"
         " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-        {"operation": operation, "start": stretch.start, "end": stretch.end},
+        {"operation": operation, "start": range_.start, "end": range_.end},
     )
 
 

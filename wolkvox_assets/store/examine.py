@@ -1,6 +1,6 @@
 """How the files are, for `doctor`: looked at, and left as they are.
 
-What belongs here: findings about the two files and their folder. What doesn't: mending them.
+What belongs here: findings about the two files and their folder. What doesn't: repairing them.
 """
 
 import os
@@ -33,7 +33,7 @@ def findings(store: Store) -> Iterator[Finding]:
         yield False, "files", str(error)
         return
     except OSError as error:
-        yield False, "files", f"cannot write in {there}: {error}. Mend that, or set WOLKVOX_DATA_DIR."
+        yield False, "files", f"cannot write in {there}: {error}. Correct that, or set WOLKVOX_DATA_DIR."
         return
     yield True, "files", f"{store.folder.absolute()} can be written, and has locks ({file_system(there)})"
     if not (store.own.exists() or store.published.exists()):

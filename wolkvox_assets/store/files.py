@@ -1,6 +1,6 @@
 """The two DuckDB files: who may write when, and how a change reaches readers.
 
-What belongs here: opening, locking, committing, and when a file is made, mended or published.
+What belongs here: opening, locking, committing, and when a file is made, corrected or published.
 What doesn't: whether a file can be trusted (`integrity.py`), how it is replaced (`replacing.py`), what stands
 in the tables (`agent_9.py`, `requests.py`, `daily.py`).
 
@@ -90,7 +90,7 @@ class Store:
         """A read-only connection to the published file, or None where nothing was published yet.
 
         What is read is all that is committed, and whole: where the published file is not (a run was killed
-        between its commit and its copy, or somebody wrote in it), that is mended first. One thread of a process
+        between its commit and its copy, or somebody wrote in it), that is corrected first. One thread of a process
         at a time: DuckDB gives a second connection to the same path the file that the first has open, also
         when it was replaced since.
         """
@@ -112,7 +112,7 @@ class Store:
 
     @contextmanager
     def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """As `reading`, and mends nothing: None also where the published file can't be read as it is."""
+        """As `reading`, and repairs nothing: None also where the published file can't be read as it is."""
         with _ONE_READER_A_PROCESS, stoppable():
             con = self._open_readable() if self._is_whole(self.published) else None
             try:
@@ -150,7 +150,7 @@ class Store:
         """Whether the published file is the copy that was made of the store as it is now."""
         try:
             own, published = self.own.stat(), self.published.stat()
-        except OSError:  # not there, or not to be reached: who mends it says why
+        except OSError:  # not there, or not to be reached: who repairs it says why
             return False
         if log_of(self.own).exists() or log_of(self.published).exists():
             return False
@@ -307,7 +307,7 @@ class Store:
 
 
 def _patiently(look: Callable[[], T]) -> T:
-    # Our lock keeps our own processes apart; this patience is for a stranger's glance into the file.
+    # Our lock keeps our own processes apart; this patience is for a stranger's status into the file.
     for attempt in Retrying(
         retry=retry_if_exception(in_use),
         stop=stop_after_delay(_OPEN_PATIENCE_SECONDS),

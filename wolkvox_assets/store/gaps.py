@@ -1,7 +1,7 @@
 """What is not as it should be, read from the tables: windows that are not known, or may have changed since.
 
 What belongs here: finding it, in milliseconds for a year. What doesn't: what is done about it
-(`duties.py`, `automation/`).
+(`pipeline/due_work.py`, `orchestration/automation/`).
 """
 
 from collections.abc import Collection
@@ -29,7 +29,7 @@ def holes(
     now: datetime,
     but: Collection[datetime] = (),
 ) -> list[Range]:
-    """The stretches from `start` to before `end` (wall clock) without a known window, newest first.
+    """The ranges from `start` to before `end` (wall clock) without a known window, newest first.
 
     A window that was fetched at a moment after `now` (aware) is not known: a clock was wrong. `but`: windows that count
     as known. An hour that the clock skips is a hole like any other: only the wall clock knows better.

@@ -1,7 +1,7 @@
 """Where each operation's stored data came from: one server, one time zone, and never a second one unnoticed.
 
 What belongs here: recording it, refusing another one, and the ways out: keep, move, drop. What doesn't: when it is
-looked at (`loading.py`, the daily assets, `doctor.py`), the command for a person (`wolkvox_assets/source.py`).
+looked at (`loading.py`, the daily assets, `doctor.py`), the command for a person (`commands/source.py`).
 
 Not only windows belong to a source. That ranges add up, or how much quota is left, was found out about one server and
 says nothing of another. So everything of an operation is refused, moved and dropped together.
@@ -268,7 +268,7 @@ def _ways_out(operation: str, *, keep: bool) -> str:
     if keep:
         ways.insert(0, f"`{command} --keep` keeps it (the same contact centre, now at another address)")
     return (
-        "If the setting is wrong, mend it. Else say what becomes of the old data: "
+        "If the setting is wrong, correct it. Else say what becomes of the old data: "
         + "; ".join(ways)
         + f". `{command}` shows it."
     )

@@ -28,8 +28,8 @@ def record_total_row(
     total row, or those stored under an earlier verdict of these days that there is one. Returns them."""
     before = latest_total_row(con, operation)
     doubtful = _doubtful(con, operation, before, verdict)
-    for stretch in doubtful:
-        forget_windows(con, operation, stretch)
+    for range_ in doubtful:
+        forget_windows(con, operation, range_)
     con.execute(
         "INSERT INTO total_row_verdicts VALUES (?, ?, ?, ?, ?, ?)",
         [

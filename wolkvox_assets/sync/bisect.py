@@ -31,7 +31,7 @@ from wolkvox_assets.sync.steps import (
 )
 
 AUDITS = 3
-"""How many derived windows are asked as well, of each day that has any; fewer of a short stretch."""
+"""How many derived windows are asked as well, of each day that has any; fewer of a short range."""
 
 
 def derive(ranges: Iterable[Range], ask: Ask, stored: Stored, seed: int) -> Iterator[Step]:
@@ -41,7 +41,7 @@ def derive(ranges: Iterable[Range], ask: Ask, stored: Stored, seed: int) -> Iter
     for r in ranges:
         for month in months(r):
             if trusted:
-                trusted = yield from _Month(month, ask, stored, random, seed).make_true()
+                trusted = yield from _Month(month, ask, stored, random, seed).reconcile()
             else:
                 yield from ask_directly([month], ask)
 
@@ -76,10 +76,10 @@ class _Month:
     seed: int
     asked: set[datetime] = field(default_factory=set)
     derived: set[datetime] = field(default_factory=set)
-    # Content of the windows derived since the last audit: a day's at most, or a longer stretch of empty ones.
+    # Content of the windows derived since the last audit: a day's at most, or a longer range of empty ones.
     unaudited: dict[datetime, Agents] = field(default_factory=dict)
 
-    def make_true(self) -> Generator[Step, None, bool]:
+    def reconcile(self) -> Generator[Step, None, bool]:
         """Returns whether the API can still be trusted to be additive."""
         try:
             held = self._held(self.whole)

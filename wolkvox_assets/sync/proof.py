@@ -1,7 +1,7 @@
 """Proof before use: whether an aggregate over a range is the sum over its parts.
 
-What belongs here: finding a busy stretch, asking its windows, its hours and the whole of it. What doesn't:
-comparing them (`sums.py`), how long a verdict is good for (the caller), what is done once it holds (`derive.py`).
+What belongs here: finding a busy range, asking its windows, its hours and the whole of it. What doesn't:
+comparing them (`sums.py`), how long a verdict is good for (the caller), what is done once it holds (`bisect.py`).
 
 What a proof costs beyond the windows, which are wanted anyway: at most 24 hours, the day, and 5 probes that
 look for a busy day; where something differs, the hour's windows, or the day's hours, again. There is at
@@ -92,7 +92,7 @@ def _likely_busy_first(candidates: Sequence[Range]) -> Iterator[Range]:
 
 
 def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step, None, Proof | None]:
-    """Asks the windows of a stretch within one day, and, if it turns out busy, its hours and the whole of it.
+    """Asks the windows of a range within one day, and, if it turns out busy, its hours and the whole of it.
 
     `whole`: the answer for all of it, where a probe has it already. Returns the verdict, None if too quiet.
     """

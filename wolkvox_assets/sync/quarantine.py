@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from wolkvox_assets.report.measures import Agents
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous, one
 from wolkvox_assets.sync.steps import (
+    Additivity,
     Ask,
     Discard,
     Known,
@@ -20,11 +21,10 @@ from wolkvox_assets.sync.steps import (
     Note,
     Proof,
     Step,
-    Trust,
     Verified,
 )
 
-Make = Callable[[Sequence[Range], Ask, Trust], Iterator[Step]]
+Make = Callable[[Sequence[Range], Ask, Additivity], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""
 
 AskBriefly = Callable[[Range, int], Agents]
@@ -65,7 +65,7 @@ class _RangeFails(Exception):
 def quarantine(
     ranges: Sequence[Range],
     ask: Ask,
-    trust: Trust,
+    additivity: Additivity,
     make: Make,
     *,
     bad: Errors,
@@ -92,14 +92,14 @@ def quarantine(
     answered: the range is bad, as above, and where two ranges over `long` fail so, shorter ones are asked from
     then on. None is: it is an outage, and the range is asked with all patience (`ask`), whose error is heard.
     """
-    around = _Around(ask, trust, make, bad, slow, faults, unsure, ask_briefly, long, give_up_after)
-    return around.make_true(ranges)
+    around = _Around(ask, additivity, make, bad, slow, faults, unsure, ask_briefly, long, give_up_after)
+    return around.reconcile(ranges)
 
 
 @dataclass
 class _Around:
     ask: Ask
-    trust: Trust
+    additivity: Additivity
     make: Make
     bad: Errors
     slow: Errors
@@ -119,7 +119,7 @@ class _Around:
     suspect: Range | None = None  # fails as a whole while others are answered
     long_failed: Range | None = None  # the shortest over `long` that did so last
 
-    def make_true(self, ranges: Sequence[Range]) -> Iterator[Step]:
+    def reconcile(self, ranges: Sequence[Range]) -> Iterator[Step]:
         self.waiting.append(list(ranges))
         while self.waiting:
             together, longest = self.waiting.pop(), self.longest
@@ -134,10 +134,10 @@ class _Around:
         self.asked = None
         left = {window for r in together for window in r.windows()}
         try:
-            for step in self.make(together, self._ask, self.trust):
+            for step in self.make(together, self._ask, self.additivity):
                 left = _without(left, step)
                 if isinstance(step, Proof):
-                    self.trust = Trust.PROVED if step.holds else Trust.FAILED
+                    self.additivity = Additivity.PROVED if step.holds else Additivity.FAILED
                 yield step
         except _RangeFails as found:
             yield from self._around(found.error, left)

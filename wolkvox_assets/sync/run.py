@@ -1,7 +1,7 @@
 """The entry: make the stored windows of some ranges equal to the API's answers.
 
 What belongs here: which way each part of the ranges goes - directly, rechecked, by way of a proof, or derived.
-What doesn't: those ways themselves (`direct.py`, `recheck.py`, `proof.py`, `derive.py`).
+What doesn't: those ways themselves (`direct.py`, `verify_by_sums.py`, `proof.py`, `bisect.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,17 @@ from wolkvox_assets.sync.bisect import derive
 from wolkvox_assets.sync.direct import ask_directly
 from wolkvox_assets.sync.divide import cut, merged, without
 from wolkvox_assets.sync.proof import prove_on_the_way
-from wolkvox_assets.sync.steps import Ask, Step, Stored, Trust
+from wolkvox_assets.sync.steps import Additivity, Ask, Step, Stored
 from wolkvox_assets.sync.verify_by_sums import asked_before, recheck
 
 
-def make_true(
+def reconcile(
     ranges: Sequence[Range],
     *,
     ask: Ask,
     stored: Stored,
     settled_before: datetime,
-    trust: Trust,
+    additivity: Additivity,
     seed: int,
     direct: bool = False,
 ) -> Iterator[Step]:
@@ -30,8 +30,8 @@ def make_true(
 
     `ranges`: naive wall clock, only windows that exist and have ended; any order, any length, overlaps are
     asked once. `settled_before` (naive wall clock): windows that start then or later are asked directly,
-    since their answers may still grow. `trust`: what is known of additivity. `seed`: draws the audits.
-    `direct`: ask every window by itself, whatever `trust` says.
+    since their answers may still grow. `additivity`: what is known of additivity. `seed`: draws the audits.
+    `direct`: ask every window by itself, whatever `additivity` says.
 
     Each step is final when it is yielded and can be stored at once; by the end every window of the ranges is
     in a `Known`, `KnownEmpty` or `Verified`. A window can come twice, the later step counts. Newest
@@ -49,10 +49,10 @@ def make_true(
     settled = [earlier for earlier, _ in cuts if len(earlier)]
 
     yield from ask_directly(unsettled, ask)
-    if direct or trust is Trust.FAILED:
+    if direct or additivity is Additivity.FAILED:
         yield from ask_directly(settled, ask)
         return
-    if trust is Trust.UNPROVED:
+    if additivity is Additivity.UNPROVED:
         known = asked_before(settled, stored)
         unknown = settled
         for r in known:

@@ -52,7 +52,7 @@ class Source(StrEnum):
     """It lies in a longer range that was asked and answered empty."""
 
 
-class Trust(StrEnum):
+class Additivity(StrEnum):
     """What is known of additivity: whether an aggregate over a range is the sum over its parts."""
 
     UNPROVED = "unproved"
@@ -119,7 +119,7 @@ class Proof:
 class Audited:
     """These derived windows of `range` were asked as well, and agreed (each came as a `Known`, too).
 
-    `derived`: how many windows they were drawn from. `seed`: what `make_true` was given, to be logged.
+    `derived`: how many windows they were drawn from. `seed`: what `reconcile` was given, to be logged.
     """
 
     range: Range

@@ -1,7 +1,7 @@
 """Verifying by sums: the answer for a day or an hour held against what its windows add up to.
 
 What belongs here: that comparison, asking again where the two differ, and what makes a proof of additivity. What
-doesn't: which ranges are compared (`proof.py`: asked just now; `recheck.py`: stored).
+doesn't: which ranges are compared (`proof.py`: asked just now; `verify_by_sums.py`: stored).
 
 Records come in at any time. So before it is said that ranges don't add up, both sides are asked anew: a record
 that came between the two is then in both.
@@ -139,7 +139,7 @@ class Sums:
 
 
 def is_busy(r: Range, agents: Agents, windows_in_use: int) -> bool:
-    """Whether a stretch with these totals can prove anything."""
+    """Whether a range with these totals can prove anything."""
     return r.end - r.start >= SHORTEST and windows_in_use >= BUSY_WINDOWS and may_be_busy(agents)
 
 
@@ -149,14 +149,14 @@ def may_be_busy(agents: Agents) -> bool:
     return total.hold_mute_count >= BUSY_USES and total.total_seconds >= BUSY_SECONDS
 
 
-def agreement(stretch: Range, total: Agents) -> Proof:
-    """The proof that windows, hours and the whole of a busy stretch agree."""
+def agreement(range_: Range, total: Agents) -> Proof:
+    """The proof that windows, hours and the whole of a busy range agree."""
     uses = _sum(total.values()).hold_mute_count
-    hours_asked = sum(len(hour) > 1 for hour in hours(stretch))
+    hours_asked = sum(len(hour) > 1 for hour in hours(range_))
     return Proof(
         holds=True,
         evidence=(
-            f"{stretch}: {len(stretch)} windows with {uses} uses by {len(total)} agents were asked, {hours_asked} hours"
+            f"{range_}: {len(range_)} windows with {uses} uses by {len(total)} agents were asked, {hours_asked} hours"
             " and the whole of it too: all of them agree, agent by agent."
         ),
     )

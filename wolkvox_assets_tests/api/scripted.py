@@ -1,7 +1,7 @@
 """A real HTTP server that answers by request number, and a clock that only tests move.
 
 What belongs here: what every test of the client needs. What doesn't: anything that knows the contract; the
-believable stand-in is `wolkvox_assets/simulator`.
+believable simulator is `wolkvox_assets/simulator`.
 """
 
 import json

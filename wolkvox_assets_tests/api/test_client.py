@@ -908,7 +908,7 @@ def test_asked_briefly_a_fault_is_heard_soon_and_a_collision_is_waited_for(
 ) -> None:
     collision = refusal(403, "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)")
     server.script = [fault, collision, collision, collision, collision, fault, fault, answer(row())]
-    stretch = Range(datetime(2026, 11, 16, 12), datetime(2026, 11, 16, 12, 5))
+    range_ = Range(datetime(2026, 11, 16, 12), datetime(2026, 11, 16, 12, 5))
     with pytest.raises(Transient):
-        make_client().agent_9(stretch, requests=3)
+        make_client().agent_9(range_, requests=3)
     assert len(server.seen) == 7

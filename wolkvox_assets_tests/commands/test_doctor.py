@@ -1,4 +1,4 @@
-"""What `wolkvox-assets doctor` says, and with which exit code, against a stand-in server."""
+"""What `wolkvox-assets doctor` says, and with which exit code, against a simulator."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta

@@ -37,7 +37,7 @@ def real() -> Iterator[Simulator]:
 
 @pytest.fixture
 def project(tmp_path: Path, stand_in: Simulator, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """With two hours of the stand-in's stored."""
+    """With two hours of the simulator's stored."""
     project = Project(tmp_path, stand_in, DAY)
     assert load(project, monkeypatch).success
     return project

@@ -1,4 +1,4 @@
-"""Operations at a stand-in server, with a store and a clock that a test sets: no Dagster."""
+"""Operations at a simulator, with a store and a clock that a test sets: no Dagster."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,9 +31,9 @@ class Unreadable(WolkvoxClient):
 
     windows: frozenset[datetime] = frozenset()
 
-    def agent_9(self, stretch: Range, /, *, requests: int | None = None) -> Answer:
-        answer = super().agent_9(stretch, requests=requests)
-        if any(stretch.start <= window < stretch.end for window in self.windows):
+    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
+        answer = super().agent_9(range_, requests=requests)
+        if any(range_.start <= window < range_.end for window in self.windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
 
@@ -99,11 +99,11 @@ class Place:
                 {"operation": operation, "first": first, "last": last},
             )
 
-    def forget(self, stretch: Range) -> None:
+    def forget(self, range_: Range) -> None:
         with self.store.transaction() as con:
             con.execute(
                 "DELETE FROM agent_9_window_log WHERE window_start >= ? AND window_start < ?",
-                [stretch.start, stretch.end],
+                [range_.start, range_.end],
             )
 
     def prove(self, operation: str = "main") -> None:

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Additivity
 from wolkvox_assets.sync.divide import months
 
 MINUTE = timedelta(minutes=1)
@@ -72,7 +72,7 @@ def day_of(day: date, of: Operation = BOGOTA) -> list[datetime]:
 
 
 def live(known: Known, now: datetime, of: Operation = BOGOTA, delay: timedelta = MINUTE) -> list[datetime]:
-    return duties.live_windows(of, known, now, delay)
+    return due_work.live_windows(of, known, now, delay)
 
 
 def test_a_window_is_live_once_its_delay_is_over_and_until_it_is_known() -> None:
@@ -89,7 +89,7 @@ def test_missed_ticks_are_made_up_for_seventy_minutes_and_then_are_gaps() -> Non
     found = live(known, now)
     assert found == windows(wall(MONDAY, 10, 50), wall(MONDAY, 12))
     # What is live now is no gap, what is older is one: nothing between the two, nothing in both.
-    gaps = duties.gaps(BOGOTA, known.holes, now, most=20)
+    gaps = due_work.gaps(BOGOTA, known.holes, now, most=20)
     assert gaps[0].end == found[0]
 
 
@@ -97,9 +97,9 @@ def test_every_window_is_live_or_a_gap_at_any_minute_of_a_day() -> None:
     known = Known()
     for minute in range(0, 24 * 60, 7):
         now = bogota(MONDAY, 0) + minute * MINUTE
-        gaps = duties.gaps(BOGOTA, known.holes, now, most=50)
+        gaps = due_work.gaps(BOGOTA, known.holes, now, most=50)
         assert gaps[0].end == live(known, now)[0]
-        assert duties.ended(BOGOTA, [gaps[0].end - WINDOW], now - duties.SETTLED_AFTER)
+        assert due_work.ended(BOGOTA, [gaps[0].end - WINDOW], now - due_work.SETTLED_AFTER)
 
 
 def test_nothing_before_the_start_of_history_is_live() -> None:
@@ -131,9 +131,9 @@ def test_the_repeated_hour_is_no_gap_before_its_second_pass_has_settled() -> Non
     seen: set[datetime] = set()
     for minutes in range(-65, 141, 5):
         now = midnight + minutes * MINUTE
-        found = [w for r in duties.gaps(SANTIAGO, known.holes, now, most=100) for w in r.windows()]
+        found = [w for r in due_work.gaps(SANTIAGO, known.holes, now, most=100) for w in r.windows()]
         assert len(found) == len(set(found))
-        assert all(SANTIAGO.clock.end_utc(w) <= now - duties.SETTLED_AFTER for w in found)
+        assert all(SANTIAGO.clock.end_utc(w) <= now - due_work.SETTLED_AFTER for w in found)
         seen |= set(found)
     # …and then all of it is.
     assert seen >= set(windows(wall(TWICE, 23), wall(TWICE, 23) + HOUR))
@@ -145,13 +145,15 @@ def test_the_skipped_hour_is_never_due_and_never_a_gap() -> None:
         found = live(Known(), after + minutes * MINUTE, SANTIAGO)
         assert all(SANTIAGO.clock.shows(window) for window in found)
     assert live(Known(), after + 6 * MINUTE, SANTIAGO)[-1] == wall(SKIPPED, 1)
-    found = [w for r in duties.gaps(SANTIAGO, Known().holes, after + 9 * HOUR, most=400) for w in r.windows()]
+    found = [
+        w for r in due_work.gaps(SANTIAGO, Known().holes, after + 9 * HOUR, most=400) for w in r.windows()
+    ]
     assert wall(SKIPPED, 1) in found
     assert wall(SKIPPED, 0) - WINDOW in found
     assert not set(found) & set(windows(wall(SKIPPED, 0), wall(SKIPPED, 1)))
     whole = Known(w for n in range(-10, 2) for w in day_of(SKIPPED + n * DAY, SANTIAGO))
     young = operation("America/Santiago", SKIPPED - 10 * DAY)
-    assert duties.gaps(young, whole.holes, after + 30 * HOUR, most=400) == []
+    assert due_work.gaps(young, whole.holes, after + 30 * HOUR, most=400) == []
 
 
 # Gaps
@@ -169,11 +171,11 @@ def test_gaps_are_found_newest_first_and_no_more_than_asked_for() -> None:
         Range(wall(start, 7), wall(start, 7, 10)),
         Range(wall(start, 0), wall(start, 0, 5)),
     ]
-    assert duties.gaps(young, known.holes, now, most=100) == everything
-    assert duties.gaps(young, known.holes, now, most=4) == everything
-    assert duties.gaps(young, known.holes, now, most=3) == everything[:2]
+    assert due_work.gaps(young, known.holes, now, most=100) == everything
+    assert due_work.gaps(young, known.holes, now, most=4) == everything
+    assert due_work.gaps(young, known.holes, now, most=3) == everything[:2]
     # Of a gap that is too long, the newest part.
-    assert duties.gaps(young, known.holes, now, most=2) == [
+    assert due_work.gaps(young, known.holes, now, most=2) == [
         everything[0],
         Range(wall(start, 7, 5), wall(start, 7, 10)),
     ]
@@ -181,17 +183,17 @@ def test_gaps_are_found_newest_first_and_no_more_than_asked_for() -> None:
 
 def test_history_is_a_gap_down_to_its_first_day_and_no_further() -> None:
     now = bogota(MONDAY, 12)
-    assert duties.gaps(operation(start=MONDAY - DAY), Known().holes, now, most=9999) == [
+    assert due_work.gaps(operation(start=MONDAY - DAY), Known().holes, now, most=9999) == [
         Range(wall(MONDAY - DAY, 0), wall(MONDAY, 10, 50))
     ]
-    assert duties.gaps(operation(start=MONDAY), Known().holes, bogota(MONDAY, 0, 30), most=9) == []
-    assert duties.gaps(operation(start=MONDAY + DAY), Known().holes, now, most=9) == []
+    assert due_work.gaps(operation(start=MONDAY), Known().holes, bogota(MONDAY, 0, 30), most=9) == []
+    assert due_work.gaps(operation(start=MONDAY + DAY), Known().holes, now, most=9) == []
 
 
 def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() -> None:
     start, now = date(2026, 3, 1), datetime(2026, 10, 1, tzinfo=UTC)
     of = operation("America/Santiago", start)
-    found = duties.gaps(of, Known().holes, now, most=99999)
+    found = due_work.gaps(of, Known().holes, now, most=99999)
     assert len(found) == 2  # the skipped hour lies between them
     assert found[0].start == wall(SKIPPED, 1)
     assert found[1] == Range(wall(start, 0), wall(SKIPPED, 0))
@@ -200,8 +202,10 @@ def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() ->
 # Verifying
 
 
-def due(known: Known, now: datetime, trust: Trust = Trust.PROVED, of: Operation = BOGOTA) -> list[datetime]:
-    return duties.to_verify(of, known, known.days(), trust, now)
+def due(
+    known: Known, now: datetime, additivity: Additivity = Additivity.PROVED, of: Operation = BOGOTA
+) -> list[datetime]:
+    return due_work.to_verify(of, known, known.days(), additivity, now)
 
 
 def test_an_hour_is_verified_exactly_once_when_it_has_settled() -> None:
@@ -255,7 +259,7 @@ def test_history_is_verified_once_a_month_a_few_months_of_it_a_day() -> None:
     seen: set[datetime] = set()
     for n in range(1, 33):
         now = bogota(MONDAY + n * DAY, 1)
-        verified = duties.to_verify(of, known, at, Trust.PROVED, now)
+        verified = due_work.to_verify(of, known, at, Additivity.PROVED, now)
         assert (
             len({(w.year, w.month) for w in verified}) <= 5
         )  # the last month's two among them, and one cut in two
@@ -268,15 +272,15 @@ def test_history_is_verified_once_a_month_a_few_months_of_it_a_day() -> None:
 def test_a_day_that_nobody_looked_at_after_its_close_is_verified_however_long_ago_it_was() -> None:
     """Off from Friday evening to Tuesday: what came late on Friday is found, and once is enough."""
     friday = MONDAY - 3 * DAY
-    for trust in Trust:
+    for additivity in Additivity:
         known = Known(day_of(friday), bogota(friday, 17).replace(tzinfo=None))
         tuesday = bogota(MONDAY + DAY, 9)
         known.verify(windows(wall(friday, 17), wall(friday + DAY, 0)), tuesday)  # gaps, filled a moment ago
-        assert due(known, tuesday, trust) == windows(wall(friday, 0), wall(friday, 17))
+        assert due(known, tuesday, additivity) == windows(wall(friday, 0), wall(friday, 17))
         long_ago = Known(day_of(date(2026, 1, 5)), datetime(2026, 1, 5, 12))
-        assert due(long_ago, tuesday, trust) == day_of(date(2026, 1, 5))
+        assert due(long_ago, tuesday, additivity) == day_of(date(2026, 1, 5))
         long_ago.verify(day_of(date(2026, 1, 5)), tuesday)
-        assert due(long_ago, tuesday + 5 * MINUTE, trust) == []
+        assert due(long_ago, tuesday + 5 * MINUTE, additivity) == []
 
 
 def test_a_day_whose_gap_stays_is_verified_all_the_same() -> None:
@@ -295,15 +299,15 @@ def test_a_day_that_is_partly_known_is_not_verified_as_a_whole_and_holds_up_no_o
 
 
 def test_where_verifying_costs_a_request_a_window_only_the_last_day_is() -> None:
-    trust = Trust.FAILED
+    additivity = Additivity.FAILED
     tuesday = MONDAY + DAY
     known = Known([*day_of(MONDAY - DAY), *day_of(MONDAY)])
-    assert due(known, bogota(MONDAY, 20), trust) == day_of(MONDAY - DAY)
+    assert due(known, bogota(MONDAY, 20), additivity) == day_of(MONDAY - DAY)
     known.verify(day_of(MONDAY - DAY), bogota(MONDAY, 20))
-    assert due(known, bogota(MONDAY, 21), trust) == []  # no hours
-    assert due(known, bogota(tuesday, 1), trust) == day_of(MONDAY)
+    assert due(known, bogota(MONDAY, 21), additivity) == []  # no hours
+    assert due(known, bogota(tuesday, 1), additivity) == day_of(MONDAY)
     known.verify(day_of(MONDAY), bogota(tuesday, 1, 5))
-    assert due(known, bogota(tuesday, 2), trust) == []
+    assert due(known, bogota(tuesday, 2), additivity) == []
 
 
 def test_what_was_verified_already_is_not_verified_again_when_a_run_broke_half_way() -> None:
@@ -314,20 +318,24 @@ def test_what_was_verified_already_is_not_verified_again_when_a_run_broke_half_w
     bad = wall(MONDAY, 10, 5)
     known.verify((w for w in due(known, at) if w != bad), at)
     assert due(known, at + 5 * MINUTE) == [bad]
-    assert due(known, at + 5 * MINUTE, Trust.FAILED) == [bad]
+    assert due(known, at + 5 * MINUTE, Additivity.FAILED) == [bad]
 
 
-@pytest.mark.parametrize("trust", Trust)
-def test_windows_that_were_asked_just_before_days_of_outage_are_verified_after_it(trust: Trust) -> None:
+@pytest.mark.parametrize("additivity", Additivity)
+def test_windows_that_were_asked_just_before_days_of_outage_are_verified_after_it(
+    additivity: Additivity,
+) -> None:
     known = Known(day_of(MONDAY - DAY), datetime(2026, 11, 17))
     evening = windows(wall(MONDAY, 21), wall(MONDAY, 22, 30))
     for window in evening:
         known.verify([window], BOGOTA.clock.end_utc(window) + MINUTE)
     saturday = bogota(MONDAY + 5 * DAY, 9)
-    others = day_of(MONDAY - DAY) if trust is not Trust.FAILED else []  # of the last month, once a day
-    assert due(known, saturday, trust) == others + evening
+    others = (
+        day_of(MONDAY - DAY) if additivity is not Additivity.FAILED else []
+    )  # of the last month, once a day
+    assert due(known, saturday, additivity) == others + evening
     known.verify(others + evening, saturday)
-    assert due(known, saturday + 5 * MINUTE, trust) == []
+    assert due(known, saturday + 5 * MINUTE, additivity) == []
 
 
 def test_nothing_before_the_start_of_history_is_verified() -> None:
@@ -347,7 +355,7 @@ def test_all_of_a_day_when_clocks_change_is_verified_within_the_day_and_once_aft
         verified = due(known, now, of=SANTIAGO)
         for window in verified:
             assert SANTIAGO.clock.shows(window)
-            assert SANTIAGO.clock.end_utc(window) <= now - duties.SETTLED_AFTER
+            assert SANTIAGO.clock.end_utc(window) <= now - due_work.SETTLED_AFTER
             if window in times:
                 times[window].append(now)
         known.verify(verified, now)
@@ -359,7 +367,7 @@ def test_all_of_a_day_when_clocks_change_is_verified_within_the_day_and_once_aft
 
 
 def test_a_day_of_live_duties_costs_at_most_330_requests_where_nothing_changes() -> None:
-    """One a window, one a stretch that is verified: what the duties alone come to."""
+    """One a window, one a range that is verified: what the duties alone come to."""
     known = Known([w for n in (1, 2, 3, 4) for w in day_of(MONDAY - n * DAY)], datetime(2026, 11, 16))
     requests = 0
     now = bogota(MONDAY, 0, 1)
@@ -369,31 +377,31 @@ def test_a_day_of_live_duties_costs_at_most_330_requests_where_nothing_changes()
         new = live(known, now)
         assert len(new) == 3
         known.verify(new, now)
-        stretches = contiguous(due(known, now))
-        requests += len(new) + len(stretches)
-        known.verify((w for r in stretches for w in r.windows()), now)
+        ranges = contiguous(due(known, now))
+        requests += len(new) + len(ranges)
+        known.verify((w for r in ranges for w in r.windows()), now)
         now += 15 * MINUTE
     assert 288 + 23 <= requests <= 330
 
 
-# Trust, need, and the next tick
+# Additivity, need, and the next tick
 
 
 def test_a_verdict_is_worth_something_for_a_while() -> None:
     at = datetime(2026, 11, 16, 12, tzinfo=UTC)
-    trust: Callable[[tuple[datetime, bool] | None, datetime], Trust] = duties.trust_in
-    assert trust(None, at) is Trust.UNPROVED
-    assert trust((at, True), at + duties.PROVED_FOR - timedelta(seconds=1)) is Trust.PROVED
-    assert trust((at, True), at + duties.PROVED_FOR) is Trust.UNPROVED
-    assert trust((at, False), at + duties.FAILED_FOR - timedelta(seconds=1)) is Trust.FAILED
-    assert trust((at, False), at + duties.FAILED_FOR) is Trust.UNPROVED
+    additivity: Callable[[tuple[datetime, bool] | None, datetime], Additivity] = due_work.additivity_at
+    assert additivity(None, at) is Additivity.UNPROVED
+    assert additivity((at, True), at + due_work.PROVED_FOR - timedelta(seconds=1)) is Additivity.PROVED
+    assert additivity((at, True), at + due_work.PROVED_FOR) is Additivity.UNPROVED
+    assert additivity((at, False), at + due_work.FAILED_FOR - timedelta(seconds=1)) is Additivity.FAILED
+    assert additivity((at, False), at + due_work.FAILED_FOR) is Additivity.UNPROVED
 
 
 @pytest.mark.parametrize("delay", [timedelta(), MINUTE, 4 * MINUTE])
 def test_the_next_window_is_due_its_delay_after_it_ends(delay: timedelta) -> None:
     for seconds in range(0, 900, 7):
         now = bogota(MONDAY, 9) + timedelta(seconds=seconds)
-        at = duties.next_live(now, delay)
+        at = due_work.next_live(now, delay)
         assert now < at <= now + WINDOW
         known = Known(live(Known(), now, delay=delay))
         assert live(known, at - timedelta(microseconds=1), delay=delay) == []

@@ -15,7 +15,7 @@ import pytest
 
 from wolkvox_assets.api import Quota
 from wolkvox_assets.orchestration.resources import WolkvoxResource
-from wolkvox_assets.pipeline import due_work as duties
+from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.pipeline.quota import QuotaGuard
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick
@@ -25,7 +25,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store import Store as Files
 from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
-from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, make_true
+from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, reconcile
 from wolkvox_assets_tests.sync.model import (
     Server,
     Store,
@@ -58,9 +58,9 @@ class Live:
     requests: dict[date, int] = field(default_factory=dict)
 
     def tick(self, now: datetime) -> None:
-        self._run(duties.live_windows(BOGOTA, self._known, now, DELAY), now)
-        trust = duties.trust_in(self.verdict, now)
-        self._run(duties.to_verify(BOGOTA, self._known, self._days(), trust, now), now)
+        self._run(due_work.live_windows(BOGOTA, self._known, now, DELAY), now)
+        additivity = due_work.additivity_at(self.verdict, now)
+        self._run(due_work.to_verify(BOGOTA, self._known, self._days(), additivity, now), now)
 
     def _known(self, r: Range) -> Mapping[datetime, datetime]:
         return {w: at for w, at in self.verified.items() if r.start <= w < r.end}
@@ -98,12 +98,12 @@ class Live:
             count()
             return self.server(r)
 
-        steps = make_true(
+        steps = reconcile(
             contiguous(windows),
             ask=ask,
             stored=self.store,
-            settled_before=BOGOTA.clock.now(now - duties.SETTLED_AFTER) - WINDOW,
-            trust=duties.trust_in(self.verdict, now),
+            settled_before=BOGOTA.clock.now(now - due_work.SETTLED_AFTER) - WINDOW,
+            additivity=due_work.additivity_at(self.verdict, now),
             seed=1,
         )
         at = now.replace(tzinfo=None)

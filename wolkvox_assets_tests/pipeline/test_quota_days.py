@@ -1,4 +1,4 @@
-"""A used-up quota through client, loading and store, against stand-ins whose days begin at different times; and who
+"""A used-up quota through client, loading and store, against simulators whose days begin at different times; and who
 shares one. The clocks are set, all else is real.
 """
 
@@ -35,7 +35,7 @@ WINDOW = datetime(2026, 11, 1, 3)
 
 @dataclass
 class Place:
-    """A clock, a store, and a stand-in with the quota of one operation or more."""
+    """A clock, a store, and a simulator with the quota of one operation or more."""
 
     now: datetime
     simulator: Simulator

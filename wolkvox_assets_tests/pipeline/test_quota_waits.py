@@ -71,7 +71,7 @@ def test_and_when_the_server_says_that_it_begins_anew() -> None:
     [
         QuotaSeen((used_up(NOON - DAY - 20 * MINUTE), plenty(NOON - DAY + 10 * MINUTE))),
         QuotaSeen(refusals=(Refusal(NOON - DAY - 20 * MINUTE, NOON - DAY + 10 * MINUTE),)),
-        # The narrower of two stretches that both hold it, in whatever order they were seen.
+        # The narrower of two ranges that both hold it, in whatever order they were seen.
         QuotaSeen(
             (used_up(NOON - 3 * DAY - 5 * HOUR), plenty(NOON - 3 * DAY + 5 * HOUR)),
             refusals=(Refusal(NOON - DAY - 20 * MINUTE, NOON - DAY + 10 * MINUTE),),

@@ -61,9 +61,9 @@ class Done:
         return self.outcomes["main"]
 
 
-def places(asked: Sequence[Range], stretch: Range) -> list[int]:
-    """Where in the order of requests this stretch, or some of it, was asked for."""
-    found = [n for n, r in enumerate(asked) if stretch.start <= r.start and r.end <= stretch.end]
+def places(asked: Sequence[Range], range_: Range) -> list[int]:
+    """Where in the order of requests this range_, or some of it, was asked for."""
+    found = [n for n, r in enumerate(asked) if range_.start <= r.start and r.end <= range_.end]
     assert found
     return found
 
@@ -78,17 +78,17 @@ def lived(place: Place) -> Place:
     return place
 
 
-def assert_true(place: Place, stretch: Range, operation: str = "main") -> None:
+def assert_true(place: Place, range_: Range, operation: str = "main") -> None:
     """What is stored of these windows is what the server says, and all of them are known."""
-    assert [w for w in place.known(operation) if stretch.start <= w < stretch.end] == list(stretch.windows())
+    assert [w for w in place.known(operation) if range_.start <= w < range_.end] == list(range_.windows())
     with place.store.reading() as con:
         assert con is not None
         stored = con.execute(
             "SELECT agent_name, SUM(hold_mute_count)::BIGINT, SUM(total_seconds)::BIGINT FROM agent_9_windows"
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end GROUP BY 1 ORDER BY 1",
-            {"operation": operation, "start": stretch.start, "end": stretch.end},
+            {"operation": operation, "start": range_.start, "end": range_.end},
         ).fetchall()
-    truth = place.simulator.truth(stretch.start, stretch.end - timedelta(seconds=1))
+    truth = place.simulator.truth(range_.start, range_.end - timedelta(seconds=1))
     assert stored == [(agent, use.hold_mute_count, use.total_seconds) for agent, use in sorted(truth.items())]
 
 

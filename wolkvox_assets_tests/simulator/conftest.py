@@ -1,4 +1,4 @@
-"""One running stand-in for all tests of this folder, as new for each; and a client that is nothing but `requests`."""
+"""One running simulator for all tests of this folder, as new for each; and a client that is nothing but `requests`."""
 
 import time
 from collections.abc import Iterator

@@ -170,7 +170,7 @@ def test_each_operation_has_its_own_centre_and_quota(client: RawClient, simulato
     assert simulator.truth(at(DAY[0]), at(DAY[1]), "south") == answers["south"]
     client.token = "north-b"
     assert client.token_info().json()["data"][0] == {
-        "description": "Stand-in server",
+        "description": "Simulator",
         "token_limit": "3",
         "token_use_today": "2",
         "all_token_today": "3",

@@ -1,4 +1,4 @@
-"""Steering the stand-in from another process, over HTTP."""
+"""Steering the simulator from another process, over HTTP."""
 
 import pytest
 

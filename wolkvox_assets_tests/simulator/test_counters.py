@@ -1,4 +1,4 @@
-"""What the stand-in says it saw: the tests of the whole project rest on it."""
+"""What the simulator says it saw: the tests of the whole project rest on it."""
 
 import threading
 import time

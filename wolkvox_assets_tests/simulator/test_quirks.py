@@ -174,7 +174,7 @@ def test_token_info_object(client: RawClient, simulator: Simulator) -> None:
     with_quirks(simulator, "token_info_object", "numbers")
     simulator.api.operations[0].spend(7, simulator.api.clock())
     assert client.token_info().json()["data"] == {
-        "description": "Stand-in server",
+        "description": "Simulator",
         "token_limit": 5_000,
         "token_use_today": 1,
         "all_token_today": 8,

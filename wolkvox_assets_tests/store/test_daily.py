@@ -14,8 +14,8 @@ from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
-    Glance,
-    days_at_a_glance,
+    DayStatus,
+    day_statuses,
     rebuild_agent_days,
     rebuild_operation_days,
 )
@@ -124,15 +124,15 @@ def test_the_totals_are_those_of_plain_python(
         days = rebuild_operation_days(con, "main", per_day, NOW)
         found_agents = con.execute("FROM agent_hold_mute_daily ORDER BY ALL").fetchall()
         found_days = con.execute("FROM operation_hold_mute_daily ORDER BY ALL").fetchall()
-        glance = days_at_a_glance(con, "main", DAYS[0], DAYS[-1])
+        status = day_statuses(con, "main", DAYS[0], DAYS[-1])
     finally:
         con.execute("ROLLBACK")
     assert sorted(found_agents) == agent_days(windows)
     assert found_days == operation_days(windows, per_day)
     assert (rows, days) == (len(found_agents), len(found_days))
     of_day = {day: [w for w in windows.values() if w.window_start.date() == day] for day in DAYS}
-    assert glance == {
-        day: Glance(
+    assert status == {
+        day: DayStatus(
             len({name for w in known for name in w.agents}),
             len(known),
             per_day[day],
@@ -262,4 +262,4 @@ def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
 
 def test_no_days_no_glance(store: Store) -> None:
     with store.transaction() as con:
-        assert days_at_a_glance(con, "main", DAY, DAY) == {}
+        assert day_statuses(con, "main", DAY, DAY) == {}

@@ -229,7 +229,7 @@ def test_a_writer_that_hangs_is_named_after_a_while(
         assert other.hear() == "held"
         with pytest.raises(StoreBusy, match=re.escape(str(data_dir / "store.duckdb.lock"))):
             put(store, 2)
-        assert read(store) == 1  # nothing to mend: no turn is needed
+        assert read(store) == 1  # nothing to correct: no turn is needed
         other.kill()
     put(store, 2)  # the lock of a killed process does not block
     assert query(store.published, COUNT) == [(2,)]

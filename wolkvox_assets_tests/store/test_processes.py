@@ -127,15 +127,15 @@ def test_killed_at_random_moments_nothing_is_torn_and_nothing_told_is_lost(
             least.update({number % BATCHES: number for number in stored})
             found = {batch: number for batch, (_, number) in rounds_by_batch(store.published).items()}
             with store.reading():
-                pass  # mends what stayed behind
-            mended = {batch: number for batch, (_, number) in rounds_by_batch(store.published).items()}
-            for now in (found, mended):
+                pass  # repairs what stayed behind
+            corrected = {batch: number for batch, (_, number) in rounds_by_batch(store.published).items()}
+            for now in (found, corrected):
                 # As told, or the one round after the last that was committed and could not be told any more.
                 possible = {**least, (last + 1) % BATCHES: last + 1}
                 assert all(now.get(b, 0) in {least[b], possible[b]} for b in range(BATCHES)), (now, least)
-            assert all(mended[batch] >= number for batch, number in found.items())
+            assert all(corrected[batch] >= number for batch, number in found.items())
             assert tables(store.published) == tables(data_dir / "store.duckdb")
-            least.update(mended)
+            least.update(corrected)
         assert writers.rest() == []
     assert any(least.values()), "no writer lived long enough to store anything"
     # A repeat ends exact.
@@ -183,11 +183,11 @@ def test_killed_between_commit_and_publishing_is_mended(
     # Whoever reads the file itself sees the old content, whole.
     assert tables(killed.published) == before
     writer = "dying" if committed else "before"
-    for mend in (mended_by_a_reader, mended_by_a_writer):
-        copy = tmp_path / mend.__name__
+    for correct in (mended_by_a_reader, mended_by_a_writer):
+        copy = tmp_path / correct.__name__
         shutil.copytree(data_dir, copy)
         store = Store(copy)
-        mend(store, f"{writer}-1")
+        correct(store, f"{writer}-1")
         assert rounds_by_batch(store.published) == {1: (writer, 1)}
         assert tables(store.published) == tables(copy / "store.duckdb")
         # And repeating is harmless.

@@ -45,7 +45,7 @@ def asked(store: Store) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("stretch", "agreed_at", "agreed"),
+    ("range", "agreed_at", "agreed"),
     [
         (NINE, FETCHED + MINUTE, True),
         (NINE, FETCHED - MINUTE, False),  # fetched anew by another run, after that
@@ -55,11 +55,11 @@ def asked(store: Store) -> Store:
     ],
 )
 def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
-    asked: Store, stretch: Range | None, agreed_at: datetime | None, agreed: bool
+    asked: Store, range_: Range | None, agreed_at: datetime | None, agreed: bool
 ) -> None:
-    if stretch is not None and agreed_at is not None:
+    if range_ is not None and agreed_at is not None:
         with asked.transaction() as con:
-            record_agreement(con, "main", stretch, agreed_at)
+            record_agreement(con, "main", range_, agreed_at)
     with asked.transaction() as con:
         record_agreement(con, "other", NINE, FETCHED + MINUTE)
     stored = StoredWindows(asked, "main")

@@ -1,10 +1,10 @@
-"""Runs `make_true` against a model server and a model store, and checks what must hold of every run."""
+"""Runs `reconcile` against a model server and a model store, and checks what must hold of every run."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Source, Trust, make_true
+from wolkvox_assets.sync import Additivity, Source, reconcile
 from wolkvox_assets_tests.sync.model import LATER, Interrupted, Server, Store, truth_of
 
 
@@ -12,7 +12,7 @@ def run(
     ranges: Sequence[Range],
     server: Server,
     store: Store,
-    trust: Trust = Trust.PROVED,
+    additivity: Additivity = Additivity.PROVED,
     *,
     settled_before: datetime = LATER,
     seed: int = 7,
@@ -20,12 +20,12 @@ def run(
 ) -> int:
     """One run to its end; returns its requests, and fails if what is stored isn't the truth afterwards."""
     before = server.requests
-    steps = make_true(
+    steps = reconcile(
         ranges,
         ask=server,
         stored=store,
         settled_before=settled_before,
-        trust=trust,
+        additivity=additivity,
         seed=seed,
         direct=direct,
     )
@@ -40,10 +40,16 @@ def run(
 
 
 def run_interrupted(
-    ranges: Sequence[Range], server: Server, store: Store, trust: Trust = Trust.PROVED, seed: int = 7
+    ranges: Sequence[Range],
+    server: Server,
+    store: Store,
+    additivity: Additivity = Additivity.PROVED,
+    seed: int = 7,
 ) -> bool:
     """A run in which the server may break; whether it did. What was yielded before it is stored."""
-    steps = make_true(ranges, ask=server, stored=store, settled_before=LATER, trust=trust, seed=seed)
+    steps = reconcile(
+        ranges, ask=server, stored=store, settled_before=LATER, additivity=additivity, seed=seed
+    )
     try:
         for step in steps:
             store.apply(step)

@@ -1,6 +1,6 @@
 """Servers and a store to test `sync/` against: small, obvious, counting.
 
-What belongs here: models with a truth that can be looked up. What doesn't: the stand-in server (`simulator/`).
+What belongs here: models with a truth that can be looked up. What doesn't: the simulator (`simulator/`).
 """
 
 from bisect import bisect_left

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import WINDOW, Range
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Additivity
 from wolkvox_assets_tests.sync.driver import no_derived, run, run_interrupted
 from wolkvox_assets_tests.sync.model import MONDAY, Kept, Server, Store, Touching, Truth, Use, usage
 
@@ -64,25 +64,25 @@ def some_store(truth: Truth, windows: set[datetime], random: Random) -> Store:
     return store
 
 
-def most_requests(ranges: list[Range], trust: Trust) -> int:
+def most_requests(ranges: list[Range], additivity: Additivity) -> int:
     windows = len(windows_of(ranges))
-    if trust is Trust.FAILED:
+    if additivity is Additivity.FAILED:
         return windows
     overhead = sum(2 + len(r) // 288 for r in ranges)
-    return windows + 3 * overhead + (30 if trust is Trust.UNPROVED else 0)
+    return windows + 3 * overhead + (30 if additivity is Additivity.UNPROVED else 0)
 
 
 @modest
-@given(some_ranges(), seeds, st.sampled_from(Trust), st.integers(-100, 9000))
-def test_it_becomes_true(ranges: list[Range], seed: int, trust: Trust, unsettled: int) -> None:
+@given(some_ranges(), seeds, st.sampled_from(Additivity), st.integers(-100, 9000))
+def test_it_becomes_true(ranges: list[Range], seed: int, additivity: Additivity, unsettled: int) -> None:
     random = Random(seed)
     windows = windows_of(ranges)
     server = Server(some_truth(windows, random))
     store = some_store(server.truth, windows, random)
     before = {w: (kept.agents, kept.source) for w, kept in store.kept.items()}
     settled_before = max(r.end for r in ranges) - unsettled * timedelta(minutes=4)
-    count = run(ranges, server, store, trust, settled_before=settled_before, seed=seed)
-    assert count <= most_requests(ranges, trust)
+    count = run(ranges, server, store, additivity, settled_before=settled_before, seed=seed)
+    assert count <= most_requests(ranges, additivity)
     assert store.kept.keys() == windows
     assert not store.discarded
     assert all(proof.holds for proof in store.proofs)
@@ -93,9 +93,11 @@ def test_it_becomes_true(ranges: list[Range], seed: int, trust: Trust, unsettled
 
 
 @modest
-@given(some_ranges(), seeds, st.sampled_from(Trust), st.lists(st.integers(1, 800), min_size=1, max_size=3))
+@given(
+    some_ranges(), seeds, st.sampled_from(Additivity), st.lists(st.integers(1, 800), min_size=1, max_size=3)
+)
 def test_it_becomes_true_after_it_broke(
-    ranges: list[Range], seed: int, trust: Trust, breaks: list[int]
+    ranges: list[Range], seed: int, additivity: Additivity, breaks: list[int]
 ) -> None:
     random = Random(seed)
     windows = windows_of(ranges)
@@ -103,12 +105,12 @@ def test_it_becomes_true_after_it_broke(
     store = some_store(server.truth, windows, random)
     for after in breaks:
         server.breaks_at = server.requests + after
-        if not run_interrupted(ranges, server, store, trust, seed):
+        if not run_interrupted(ranges, server, store, additivity, seed):
             break
     server.breaks_at = None
-    assert run(ranges, server, store, trust) <= most_requests(ranges, trust)
-    if trust is Trust.PROVED:
-        assert run(ranges, server, store, trust) <= 5 * len(ranges)
+    assert run(ranges, server, store, additivity) <= most_requests(ranges, additivity)
+    if additivity is Additivity.PROVED:
+        assert run(ranges, server, store, additivity) <= 5 * len(ranges)
 
 
 @modest
@@ -121,7 +123,7 @@ def test_unproved_and_not_additive(ranges: list[Range], seed: int, uses_a_day: i
     uses = [Use(f"Agente {random.randrange(9)}", at, random.randrange(5, 400)) for at in moments]
     server = Touching(uses)
     store = Store()
-    count = run(ranges, server, store, Trust.UNPROVED)
+    count = run(ranges, server, store, Additivity.UNPROVED)
     assert count <= len(windows_of(ranges)) + 30
     assert not any(proof.holds for proof in store.proofs)
     assert all(no_derived(store, r) for r in ranges)

@@ -7,7 +7,7 @@ from time import process_time
 
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.sync import Additivity, reconcile
 from wolkvox_assets_tests.sync.model import LATER, MONTH
 
 
@@ -51,7 +51,9 @@ class Nothing(Outdated):
 
 
 def month(server: Everyone, stored: Outdated, r: Range = MONTH) -> int:
-    steps = make_true([r], ask=server, stored=stored, settled_before=LATER, trust=Trust.PROVED, seed=1)
+    steps = reconcile(
+        [r], ask=server, stored=stored, settled_before=LATER, additivity=Additivity.PROVED, seed=1
+    )
     return sum(1 for _ in steps)
 
 

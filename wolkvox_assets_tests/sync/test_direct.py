@@ -5,7 +5,7 @@ import pytest
 
 from wolkvox_assets.report.measures import NOTHING, Usage
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Known, Source, Trust, ask_directly, make_true
+from wolkvox_assets.sync import Additivity, Known, Source, ask_directly, reconcile
 from wolkvox_assets_tests.sync.driver import run
 from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
 
@@ -24,20 +24,20 @@ def test_rows_of_zeros_are_kept() -> None:
     assert list(ask_directly([one(MONDAY)], lambda _: answer)) == [Known(MONDAY, answer, Source.ASKED)]
 
 
-@pytest.mark.parametrize("trust", Trust)
-def test_a_single_window_is_asked_whatever_the_trust(trust: Trust) -> None:
+@pytest.mark.parametrize("additivity", Additivity)
+def test_a_single_window_is_asked_whatever_the_trust(additivity: Additivity) -> None:
     store = Store()
     server = Server(busy(DAY))
-    assert run([one(MONDAY)], server, store, trust) == 1
+    assert run([one(MONDAY)], server, store, additivity) == 1
     assert store.sources(one(MONDAY)) == {"asked"}
 
 
-@pytest.mark.parametrize("trust", Trust)
-def test_on_request_everything_is_asked_directly(trust: Trust) -> None:
+@pytest.mark.parametrize("additivity", Additivity)
+def test_on_request_everything_is_asked_directly(additivity: Additivity) -> None:
     server = Server({})
     store = Store()
     store.fill({}, DAY, "derived")
-    assert run([DAY], server, store, trust, direct=True) == 288
+    assert run([DAY], server, store, additivity, direct=True) == 288
     assert store.sources(DAY) == {"asked"}
 
 
@@ -52,12 +52,12 @@ def test_windows_not_settled_yet_are_asked_directly_and_first() -> None:
 
 def test_nothing_is_asked_before_it_is_wanted() -> None:
     server = Server({})
-    steps = make_true(
+    steps = reconcile(
         [DAY, HOUR],
         ask=server,
         stored=Store(),
         settled_before=DAY.start,
-        trust=Trust.PROVED,
+        additivity=Additivity.PROVED,
         seed=1,
     )
     assert server.requests == 0
@@ -67,17 +67,17 @@ def test_nothing_is_asked_before_it_is_wanted() -> None:
 
 def test_overlapping_ranges_are_asked_once() -> None:
     server = Server({})
-    assert run([HOUR, DAY, HOUR], server, Store(), Trust.FAILED) == 288
+    assert run([HOUR, DAY, HOUR], server, Store(), Additivity.FAILED) == 288
 
 
 def test_no_ranges_no_requests() -> None:
-    for trust in Trust:
-        assert run([], Server({}), Store(), trust) == 0
+    for additivity in Additivity:
+        assert run([], Server({}), Store(), additivity) == 0
 
 
 def test_what_ask_raises_passes_through() -> None:
     server = Server({}, breaks_at=1)
-    for trust in Trust:
+    for additivity in Additivity:
         server.breaks_at = server.requests + 1
         with pytest.raises(Interrupted):
-            run([DAY], server, Store(), trust)
+            run([DAY], server, Store(), additivity)

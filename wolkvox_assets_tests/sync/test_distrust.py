@@ -6,7 +6,7 @@ import pytest
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Discard, Known, Proof, Source, Trust, make_true
+from wolkvox_assets.sync import Additivity, Discard, Known, Proof, Source, reconcile
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
@@ -118,7 +118,9 @@ def dishonest_mornings(r: Range, agents: Agents) -> Agents:
 
 def test_discard_comes_before_the_verdict_and_before_any_further_request() -> None:
     server = Lying(busy(DAY), dishonest_mornings)
-    steps = make_true([DAY], ask=server, stored=Store(), settled_before=LATER, trust=Trust.PROVED, seed=3)
+    steps = reconcile(
+        [DAY], ask=server, stored=Store(), settled_before=LATER, additivity=Additivity.PROVED, seed=3
+    )
     seen = []
     asked_before = 0
     for step in steps:
@@ -143,7 +145,7 @@ def test_what_was_discarded_is_fetched_by_a_repeat_when_the_first_run_breaks() -
     assert 0 < store.known(DAY) < 288
     assert "derived" not in {kept.source for kept in store.kept.values()}
     server.breaks_at = None
-    assert run([DAY], server, store, Trust.FAILED) == 288
+    assert run([DAY], server, store, Additivity.FAILED) == 288
 
 
 def test_an_audit_that_disagrees_is_enough() -> None:
@@ -159,12 +161,12 @@ def test_an_audit_that_disagrees_is_enough() -> None:
     caught = 0
     for seed in range(10):
         store = Store()
-        steps = make_true(
+        steps = reconcile(
             [DAY],
             ask=Lying(truth, alone),
             stored=store,
             settled_before=LATER,
-            trust=Trust.PROVED,
+            additivity=Additivity.PROVED,
             seed=seed,
         )
         for step in steps:

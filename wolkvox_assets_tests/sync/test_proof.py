@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Trust, make_true
+from wolkvox_assets.sync import Additivity, reconcile
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
     DAY,
@@ -32,7 +32,7 @@ def longer(server: Server) -> int:
 
 def test_the_evidence_says_day_and_numbers() -> None:
     store = Store()
-    run([DAY], Server(busy(DAY, agents=5)), store, Trust.UNPROVED)
+    run([DAY], Server(busy(DAY, agents=5)), store, Additivity.UNPROVED)
     (proof,) = store.proofs
     assert proof.holds
     assert proof.evidence.startswith("2026-11-16 00:00:00 to 2026-11-16 23:59:59: 288 windows with ")
@@ -43,7 +43,7 @@ def test_the_evidence_says_day_and_numbers() -> None:
 def test_a_failed_proof_says_where() -> None:
     store = Store()
     server = Touching(uses_on(DAY, 500))
-    assert run([DAY], server, store, Trust.UNPROVED) <= 288 + 25
+    assert run([DAY], server, store, Additivity.UNPROVED) <= 288 + 25
     (proof,) = store.proofs
     assert not proof.holds
     assert "2026-11-16" in proof.evidence
@@ -55,7 +55,7 @@ def test_a_failed_proof_says_where() -> None:
 def test_a_quiet_day_proves_nothing_and_costs_nothing_more(uses: int) -> None:
     for server in (Server(quiet(DAY, uses)), Touching(uses_on(DAY, uses))):
         store = Store()
-        assert run([DAY], server, store, Trust.UNPROVED) == 288
+        assert run([DAY], server, store, Additivity.UNPROVED) == 288
         assert not store.proofs
         assert len(store.notes) == 1
         assert no_derived(store, DAY)
@@ -67,14 +67,14 @@ def test_whatever_counts_as_busy_catches_an_api_that_is_not_additive(seed: int) 
     for uses in range(60, 400, 40):
         store = Store()
         server = Touching(uses_on(DAY, uses, seconds=20, seed=seed))
-        run([DAY], server, store, Trust.UNPROVED)
+        run([DAY], server, store, Additivity.UNPROVED)
         assert not any(proof.holds for proof in store.proofs)
 
 
 def test_a_week_of_which_nothing_is_known_is_proved_on_its_newest_weekday() -> None:
     store = Store()
     server = Server(busy(WEEK))
-    run([WEEK], server, store, Trust.UNPROVED)
+    run([WEEK], server, store, Additivity.UNPROVED)
     assert server.asked[0] == day_of(MONDAY + timedelta(days=6 - 2))
     assert [len(r) for r in server.asked[1:289]] == [1] * 288
     assert [proof.holds for proof in store.proofs] == [True]
@@ -85,7 +85,7 @@ def test_a_month_that_is_not_additive_is_asked_directly() -> None:
     store = Store()
     server = Touching(uses_on(day_of(MONDAY, 10), 400))
     r = day_of(MONDAY, 10)
-    assert run([r], server, store, Trust.UNPROVED) <= len(r) + 30
+    assert run([r], server, store, Additivity.UNPROVED) <= len(r) + 30
     assert [proof.holds for proof in store.proofs] == [False]
     assert no_derived(store, r)
 
@@ -95,7 +95,7 @@ def test_quiet_weeks_cost_the_probes_only() -> None:
     r = day_of(MONDAY, 14)
     truth = {w: a for start in range(14) for w, a in quiet(day_of(MONDAY + timedelta(days=start)), 5).items()}
     server = Server(truth)
-    assert run([r], server, store, Trust.UNPROVED) == len(r) + 5
+    assert run([r], server, store, Additivity.UNPROVED) == len(r) + 5
     assert longer(server) == 5
     assert no_derived(store, r)
     assert not store.proofs
@@ -108,7 +108,7 @@ def test_a_busy_day_met_later_is_proved_on() -> None:
     truth |= busy(day_of(hidden))
     store = Store()
     server = Server(truth)
-    count = run([r], server, store, Trust.UNPROVED)
+    count = run([r], server, store, Additivity.UNPROVED)
     assert day_of(hidden) not in server.asked[:5]
     assert [proof.holds for proof in store.proofs] == [True]
     assert count < 4 * 288 + 30 + 24 * 30
@@ -118,15 +118,15 @@ def test_history_from_before_they_began_is_not_asked_window_by_window() -> None:
     store = Store()
     server = Server({})
     year = Range(MONTH.start - timedelta(days=60), MONTH.end)
-    assert run([MONTH], server, store, Trust.UNPROVED) == 2
+    assert run([MONTH], server, store, Additivity.UNPROVED) == 2
     server = Server(busy(day_of(MONTH.start)))
-    assert run([year], server, Store(), Trust.UNPROVED) <= len(year) + 30
+    assert run([year], server, Store(), Additivity.UNPROVED) <= len(year) + 30
 
 
 def test_a_few_days_probes_the_weekend_as_well() -> None:
     weekend = day_of(MONDAY - timedelta(days=2), 2)
     server = Server({})
-    assert run([weekend], server, Store(), Trust.UNPROVED) <= 3
+    assert run([weekend], server, Store(), Additivity.UNPROVED) <= 3
 
 
 def test_many_fragments() -> None:
@@ -134,7 +134,7 @@ def test_many_fragments() -> None:
         Range(day, day + timedelta(minutes=50)) for day in (MONDAY + timedelta(days=n) for n in range(9))
     ]
     server = Server(busy(WEEK))
-    assert run(ranges, server, Store(), Trust.UNPROVED) == 9 * 10
+    assert run(ranges, server, Store(), Additivity.UNPROVED) == 9 * 10
 
 
 def test_a_stretch_of_a_day_will_do() -> None:
@@ -142,13 +142,13 @@ def test_a_stretch_of_a_day_will_do() -> None:
     store = Store()
     server = Server(busy(DAY))
     # 9 to 13 h, the 20 minutes after it, and all; the single window before 9 h was asked itself.
-    assert run([r], server, store, Trust.UNPROVED) == len(r) + 4 + 1 + 1
+    assert run([r], server, store, Additivity.UNPROVED) == len(r) + 4 + 1 + 1
     assert [proof.holds for proof in store.proofs] == [True]
 
 
 def test_names_that_change_case_fail_the_proof() -> None:
     store = Store()
-    run([DAY], Lying(busy(DAY), shouting), store, Trust.UNPROVED)
+    run([DAY], Lying(busy(DAY), shouting), store, Additivity.UNPROVED)
     assert [proof.holds for proof in store.proofs] == [False]
     assert no_derived(store, DAY)
 
@@ -162,8 +162,8 @@ def test_a_record_that_arrives_during_the_first_proof_condemns_nothing(at: int, 
     server = Later(busy(DAY, agents=5), {at: MONDAY + timedelta(hours=hours)})
     steps = Store()
     count = 0
-    for step in make_true(
-        [DAY], ask=server, stored=steps, settled_before=LATER, trust=Trust.UNPROVED, seed=1
+    for step in reconcile(
+        [DAY], ask=server, stored=steps, settled_before=LATER, additivity=Additivity.UNPROVED, seed=1
     ):
         steps.apply(step)
         count = server.requests
@@ -177,5 +177,5 @@ def test_a_record_that_arrives_during_the_first_proof_condemns_nothing(at: int, 
 def test_a_record_that_arrives_after_the_probe_condemns_nothing() -> None:
     server = Later(busy(WEEK, agents=5), {1: MONDAY + timedelta(days=4, hours=9)})
     store = Store()
-    run([WEEK], server, store, Trust.UNPROVED)
+    run([WEEK], server, store, Additivity.UNPROVED)
     assert [proof.holds for proof in store.proofs] == [True]

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync import (
+    Additivity,
     Ask,
     BadAnswers,
     Known,
     LeftOut,
     Source,
     Step,
-    Trust,
-    make_true,
     quarantine,
+    reconcile,
 )
 
 START = datetime(2026, 3, 1)
@@ -54,13 +54,13 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
                 quarantine(
                     [windows],
                     ask,
-                    Trust.FAILED,
-                    lambda ranges, ask, trust: make_true(
+                    Additivity.FAILED,
+                    lambda ranges, ask, additivity: reconcile(
                         ranges,
                         ask=ask,
                         stored=NothingStored(),
                         settled_before=windows.end,
-                        trust=trust,
+                        additivity=additivity,
                         seed=1,
                     ),
                     bad=Unreadable,
@@ -74,10 +74,12 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
 @settings(max_examples=60, deadline=None)
 @given(
     bad=st.sets(st.integers(0, 600), max_size=3),
-    trust=st.sampled_from([Trust.PROVED, Trust.FAILED, Trust.UNPROVED]),
+    additivity=st.sampled_from([Additivity.PROVED, Additivity.FAILED, Additivity.UNPROVED]),
     used=st.sets(st.integers(0, 600), max_size=12),
 )
-def test_all_but_the_bad_windows_are_known_in_the_end(bad: set[int], trust: Trust, used: set[int]) -> None:
+def test_all_but_the_bad_windows_are_known_in_the_end(
+    bad: set[int], additivity: Additivity, used: set[int]
+) -> None:
     whole = Range(START, START + 601 * WINDOW)
     broken = {START + n * WINDOW for n in bad}
     uses = {START + n * WINDOW: {"Ana": Usage(1, 5, 0, 5)} for n in used}
@@ -91,15 +93,15 @@ def test_all_but_the_bad_windows_are_known_in_the_end(bad: set[int], trust: Trus
         count = sum(r.start <= window < r.end for window in uses)
         return {"Ana": Usage(count, 5 * count, 0, 5 * count)} if count else {}
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-        return make_true(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
         )
 
     found: dict[datetime, Agents] = {}
 
     def run() -> None:
-        for step in quarantine([whole], ask, trust, make, bad=Unreadable):
+        for step in quarantine([whole], ask, additivity, make, bad=Unreadable):
             match step:
                 case Known(window=window, agents=agents):
                     found[window] = agents
@@ -113,7 +115,7 @@ def test_all_but_the_bad_windows_are_known_in_the_end(bad: set[int], trust: Trus
     else:
         run()
     assert found == {w: uses.get(w, {}) for w in whole.windows() if w not in broken}
-    if trust is Trust.PROVED:
+    if additivity is Additivity.PROVED:
         # Narrowing costs about two requests a halving, beside what the uses cost anyway.
         assert asked <= 1 + 40 * (len(bad) + len(used)) + 20
 
@@ -122,16 +124,18 @@ def test_other_errors_pass_at_once() -> None:
     def ask(r: Range, /) -> Agents:
         raise ConnectionError
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
         for r in ranges:
             yield Known(r.start, ask(r), Source.ASKED)
 
     with pytest.raises(ConnectionError):
-        list(quarantine([Range(START, START + WINDOW)], ask, Trust.PROVED, make, bad=Unreadable))
+        list(quarantine([Range(START, START + WINDOW)], ask, Additivity.PROVED, make, bad=Unreadable))
 
 
-@pytest.mark.parametrize("trust", Trust)
-def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_out(trust: Trust) -> None:
+@pytest.mark.parametrize("additivity", Additivity)
+def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_out(
+    additivity: Additivity,
+) -> None:
     """A vendor has renamed a column: every answer that is not empty is unreadable."""
     whole = Range(START, START + 8 * 288 * WINDOW)
     asked = 0
@@ -143,18 +147,18 @@ def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_o
             raise Unreadable(str(r))
         return {}
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-        return make_true(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
         )
 
     with pytest.raises(BadAnswers, match="it is not the windows"):
-        list(quarantine([whole], ask, trust, make, bad=Unreadable, give_up_after=12))
+        list(quarantine([whole], ask, additivity, make, bad=Unreadable, give_up_after=12))
     assert asked <= 120
 
 
-@pytest.mark.parametrize("trust", Trust)
-def test_a_bad_hour_keeps_no_history_out(trust: Trust) -> None:
+@pytest.mark.parametrize("additivity", Additivity)
+def test_a_bad_hour_keeps_no_history_out(additivity: Additivity) -> None:
     whole = Range(START, START + 8 * 288 * WINDOW)
     bad = set(
         Range(START + 7 * 288 * WINDOW + 120 * WINDOW, START + 7 * 288 * WINDOW + 132 * WINDOW).windows()
@@ -165,15 +169,15 @@ def test_a_bad_hour_keeps_no_history_out(trust: Trust) -> None:
             raise Unreadable(str(r))
         return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-        return make_true(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
         )
 
     found = set()
 
     def run() -> None:
-        for step in quarantine([whole], ask, trust, make, bad=Unreadable, give_up_after=12):
+        for step in quarantine([whole], ask, additivity, make, bad=Unreadable, give_up_after=12):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -191,15 +195,15 @@ def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
             raise Unreadable(str(r))
         return {"Ana": Usage(1, 5, 0, 5)}
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-        return make_true(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
         )
 
     found = set()
 
     def run() -> None:
-        for step in quarantine([whole], ask, Trust.FAILED, make, bad=Unreadable):
+        for step in quarantine([whole], ask, Additivity.FAILED, make, bad=Unreadable):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -212,10 +216,10 @@ class Slow(Exception):
     pass
 
 
-@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("additivity", Additivity)
 @pytest.mark.parametrize("days_in_time", [1, 3, 20])
 def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
-    trust: Trust, days_in_time: int
+    additivity: Additivity, days_in_time: int
 ) -> None:
     whole = Range(START, START + 30 * 288 * WINDOW)
     uses = {START + n * 500 * WINDOW: {"Ana": Usage(1, 5, 0, 5)} for n in range(17)}
@@ -228,13 +232,13 @@ def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
             raise Slow(str(r))
         return add_up(a for w, a in uses.items() if r.start <= w < r.end)
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-        return make_true(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(
+            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
         )
 
     found: dict[datetime, Agents] = {}
-    for step in quarantine([whole], ask, trust, make, bad=Unreadable, slow=Slow):
+    for step in quarantine([whole], ask, additivity, make, bad=Unreadable, slow=Slow):
         match step:
             case Known(window=window, agents=agents):
                 found[window] = agents
@@ -250,14 +254,14 @@ def test_a_short_range_that_is_not_answered_in_time_is_heard() -> None:
     def ask(r: Range, /) -> Agents:
         raise Slow(str(r))
 
-    def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
         for r in ranges:
             yield Known(r.start, ask(r), Source.ASKED)
 
     with pytest.raises(Slow):
         list(
             quarantine(
-                [Range(START, START + 9000 * WINDOW)], ask, Trust.PROVED, make, bad=Unreadable, slow=Slow
+                [Range(START, START + 9000 * WINDOW)], ask, Additivity.PROVED, make, bad=Unreadable, slow=Slow
             )
         )
 
@@ -285,14 +289,19 @@ class Troubled:
     def ask(self, r: Range, /) -> Agents:
         return self.briefly(r, 20)
 
-    def run(self, whole: Range, trust: Trust) -> None:
-        def make(ranges: Sequence[Range], ask: Ask, trust: Trust) -> Iterator[Step]:
-            return make_true(
-                ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, trust=trust, seed=1
+    def run(self, whole: Range, additivity: Additivity) -> None:
+        def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+            return reconcile(
+                ranges,
+                ask=ask,
+                stored=NothingStored(),
+                settled_before=whole.end,
+                additivity=additivity,
+                seed=1,
             )
 
         for step in quarantine(
-            [whole], self.ask, trust, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
+            [whole], self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
         ):
             if isinstance(step, Known):
                 self.known.add(step.window)
@@ -303,13 +312,15 @@ class Troubled:
 TWO_DAYS = Range(START, START + 2 * 288 * WINDOW)
 
 
-@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("additivity", Additivity)
 @pytest.mark.parametrize("bad", [0, 300, 575])
-def test_one_window_that_fails_while_others_are_answered_is_left_out(trust: Trust, bad: int) -> None:
+def test_one_window_that_fails_while_others_are_answered_is_left_out(
+    additivity: Additivity, bad: int
+) -> None:
     window = START + bad * WINDOW
     server = Troubled(lambda r: r.start <= window < r.end)
     with pytest.raises(BadAnswers):
-        server.run(TWO_DAYS, trust)
+        server.run(TWO_DAYS, additivity)
     assert server.known == set(TWO_DAYS.windows()) - {window}
     assert server.left_out == {window}
     assert server.requests <= len(TWO_DAYS) + 30 + 50
@@ -318,7 +329,7 @@ def test_one_window_that_fails_while_others_are_answered_is_left_out(trust: Trus
 def test_a_lone_window_that_fails_is_told_from_an_outage_by_another() -> None:
     server = Troubled(lambda r: r.start == START)
     with pytest.raises(BadAnswers):
-        server.run(Range(START, START + WINDOW), Trust.FAILED)
+        server.run(Range(START, START + WINDOW), Additivity.FAILED)
     assert server.requests == 3 + 1 + 3
 
 
@@ -326,7 +337,7 @@ def test_a_lone_window_that_fails_is_told_from_an_outage_by_another() -> None:
 def test_an_outage_is_waited_for_and_ends_with_one_failure_and_few_requests(windows: int) -> None:
     server = Troubled(lambda r: True)
     with pytest.raises(Fault):
-        server.run(Range(START, START + windows * WINDOW), Trust.PROVED)
+        server.run(Range(START, START + windows * WINDOW), Additivity.PROVED)
     assert not server.left_out
     assert server.requests <= 3 + 2 + 20 + 2
 
@@ -334,13 +345,13 @@ def test_an_outage_is_waited_for_and_ends_with_one_failure_and_few_requests(wind
 def test_a_short_outage_in_the_middle_leaves_nothing_out() -> None:
     server = Troubled(lambda r: False)
     server.fails = lambda r: 100 <= server.requests < 115
-    server.run(TWO_DAYS, Trust.FAILED)
+    server.run(TWO_DAYS, Additivity.FAILED)
     assert server.known == set(TWO_DAYS.windows())
 
 
 def test_where_each_range_over_a_day_fails_shorter_ones_are_asked_from_then_on() -> None:
     server = Troubled(lambda r: len(r) > 288)
-    server.run(Range(START, START + 30 * 288 * WINDOW), Trust.PROVED)
+    server.run(Range(START, START + 30 * 288 * WINDOW), Additivity.PROVED)
     assert len(server.known) == 30 * 288
     in_vain = 0
     server = Troubled(lambda r: len(r) > 288)
@@ -352,5 +363,5 @@ def test_where_each_range_over_a_day_fails_shorter_ones_are_asked_from_then_on()
         return fails(r)
 
     server.fails = counted
-    server.run(Range(START, START + 30 * 288 * WINDOW), Trust.PROVED)
+    server.run(Range(START, START + 30 * 288 * WINDOW), Additivity.PROVED)
     assert in_vain <= 12

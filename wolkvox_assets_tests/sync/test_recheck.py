@@ -6,7 +6,7 @@ import pytest
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Additivity
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
     DAY,
@@ -50,7 +50,7 @@ def hours_too_small(r: Range, agents: Agents) -> Agents:
 def test_a_quiet_day_that_did_not_change_is_one_request_and_proves_nothing(uses: int) -> None:
     truth = quiet(DAY, uses)
     store = stored(truth)
-    assert run([DAY], Server(truth), store, Trust.UNPROVED) == 1
+    assert run([DAY], Server(truth), store, Additivity.UNPROVED) == 1
     assert not store.rewritten
     assert not store.proofs
 
@@ -59,7 +59,7 @@ def test_an_hour_that_settled_is_one_request() -> None:
     truth = busy(DAY)
     store = stored(truth)
     hour = Range(MONDAY + 9 * HOUR, MONDAY + 10 * HOUR)
-    assert run([hour], Server(truth), store, Trust.UNPROVED) == 1
+    assert run([hour], Server(truth), store, Additivity.UNPROVED) == 1
     assert store.verified == set(hour.windows())
 
 
@@ -68,7 +68,7 @@ def test_a_live_day_is_a_proof_for_a_request_or_two() -> None:
     truth = busy(DAY)
     store = stored(truth, hours_verified=23)
     server = Server(truth)
-    assert run([DAY], server, store, Trust.UNPROVED) == 2
+    assert run([DAY], server, store, Additivity.UNPROVED) == 2
     assert server.asked == [DAY, Range(DAY.end - HOUR, DAY.end)]
     (proof,) = store.proofs
     assert proof.holds
@@ -80,7 +80,7 @@ def test_a_live_day_is_a_proof_for_a_request_or_two() -> None:
 def test_hours_that_were_never_verified_are_asked_for_the_proof() -> None:
     truth = busy(DAY)
     store = stored(truth)
-    assert run([DAY], Server(truth), store, Trust.UNPROVED) == 25
+    assert run([DAY], Server(truth), store, Additivity.UNPROVED) == 25
     assert [proof.holds for proof in store.proofs] == [True]
 
 
@@ -89,7 +89,7 @@ def test_once_it_is_proved_older_days_are_verified_together() -> None:
     truth = busy(week, agents=5)
     store = stored(truth, week, hours_verified=7 * 24)
     server = Server(truth)
-    assert run([week], server, store, Trust.UNPROVED) == 2
+    assert run([week], server, store, Additivity.UNPROVED) == 2
     assert server.asked == [day_of(MONDAY + timedelta(days=6)), day_of(MONDAY, 6)]
 
 
@@ -98,7 +98,7 @@ def test_a_late_record_is_found_and_nothing_else_is_touched() -> None:
     window = MONDAY + timedelta(hours=11, minutes=25)
     server = Server(with_late(before, window))
     store = stored(before, hours_verified=24)
-    assert run([DAY], server, store, Trust.UNPROVED) <= 1 + 24 + 12
+    assert run([DAY], server, store, Additivity.UNPROVED) <= 1 + 24 + 12
     assert set(store.rewritten) == set(Range(MONDAY + 11 * HOUR, MONDAY + 12 * HOUR).windows())
     assert store.content()[window] == server.truth[window]
     assert not store.proofs
@@ -108,7 +108,7 @@ def test_where_everything_changed_it_costs_little_more_than_asking() -> None:
     week = day_of(MONDAY, 7)
     store = stored({}, week)
     server = Server(busy(week, agents=5, first_hour=0, last_hour=24))
-    assert run([week], server, store, Trust.UNPROVED) <= len(week) + 30
+    assert run([week], server, store, Additivity.UNPROVED) <= len(week) + 30
     assert store.content() == truth_of(server, [week])
 
 
@@ -126,7 +126,7 @@ def test_an_api_that_is_not_additive_is_found_out_and_everything_asked(server: S
     store = stored(truth_of(server, [r]), r)
     stale = MONDAY + timedelta(hours=10)  # what only asking the window shows
     store.kept[stale].agents = {}
-    count = run([r], server, store, Trust.UNPROVED)
+    count = run([r], server, store, Additivity.UNPROVED)
     assert [proof.holds for proof in store.proofs] == [False]
     assert store.sources(r) == {"asked"}
     assert count <= len(r) + 30
@@ -145,7 +145,7 @@ def test_errors_that_cancel_out_over_the_day_are_no_proof_and_are_mended() -> No
         store.kept[window].verified = True
     store.kept[too_much].agents = {**truth[too_much], "Ana": Usage(3, 30, 0, 30)}
     store.kept[too_little].agents = {**truth[too_little], "Ana": ana}
-    run([DAY], Server(truth), store, Trust.UNPROVED)
+    run([DAY], Server(truth), store, Additivity.UNPROVED)
     assert not store.proofs
 
 
@@ -154,10 +154,10 @@ def test_an_hour_that_was_only_verified_with_its_day_is_asked_for_the_proof() ->
     store = stored(truth)
     server = Server(truth)
     server.breaks_at = 2  # right after the day
-    assert run_interrupted([DAY], server, store, Trust.UNPROVED)
+    assert run_interrupted([DAY], server, store, Additivity.UNPROVED)
     assert store.verified == set(DAY.windows())
     server.breaks_at = None
-    assert run([DAY], server, store, Trust.UNPROVED) == 25
+    assert run([DAY], server, store, Additivity.UNPROVED) == 25
     assert [proof.holds for proof in store.proofs] == [True]
 
 
@@ -167,7 +167,7 @@ def test_records_that_arrive_while_a_day_is_walked_through_condemn_nothing() -> 
     store = stored(before)
     # One in an hour that was asked by then (20 h), one in an hour that is still to come (9 h).
     server = Later(first, {6: MONDAY + 20 * HOUR, 7: MONDAY + 9 * HOUR})
-    run([DAY], server, store, Trust.UNPROVED)
+    run([DAY], server, store, Additivity.UNPROVED)
     assert not store.proofs
     assert server.requests <= 160
 
@@ -192,7 +192,7 @@ def test_a_record_that_arrives_between_two_requests_condemns_nothing() -> None:
     first = with_late(before, hour.start)
     for late in list(hour.windows())[:-1]:  # of the newest, nobody could know: it was asked by then
         store = stored(before)
-        assert run([hour], Arriving(first, late), store, Trust.UNPROVED) <= 2 * 13 + 1
+        assert run([hour], Arriving(first, late), store, Additivity.UNPROVED) <= 2 * 13 + 1
         assert not store.proofs
 
 
@@ -202,7 +202,7 @@ def test_what_was_derived_is_not_verified_by_a_sum_while_nothing_is_proved() -> 
     store = Store()
     store.fill({}, DAY, "derived")
     store.kept[MONDAY] = store.kept[MONDAY].__class__(add_up(truth.values()), "derived")
-    assert run([DAY], Server(truth), store, Trust.UNPROVED) == 288
+    assert run([DAY], Server(truth), store, Additivity.UNPROVED) == 288
     assert store.sources(DAY) == {"asked"}
 
 
@@ -211,7 +211,7 @@ def test_a_day_that_is_partly_known_is_asked_and_a_whole_one_beside_it_verified(
     truth = quiet(days, 30)
     store = stored(truth, days)
     del store.kept[MONDAY + 3 * HOUR]
-    assert run([days], Server(truth), store, Trust.UNPROVED) == 1 + 288
+    assert run([days], Server(truth), store, Additivity.UNPROVED) == 1 + 288
 
 
 def a_month_back(r: Range = MONTH) -> Range:
@@ -226,10 +226,10 @@ def test_a_month_of_quiet_days_that_did_not_change_is_a_request_for_each_of_its_
     r = a_month_back()
     truth = quiet(r, uses)
     store = stored(truth, r)
-    assert run([r], Server(truth), store, Trust.UNPROVED) == 2
+    assert run([r], Server(truth), store, Additivity.UNPROVED) == 2
     assert not store.rewritten
     assert not store.proofs
-    assert run([MONTH], Server({}), stored({}, MONTH), Trust.UNPROVED) == 1
+    assert run([MONTH], Server({}), stored({}, MONTH), Additivity.UNPROVED) == 1
 
 
 def test_a_live_day_among_a_month_of_days_is_the_proof_for_them() -> None:
@@ -239,7 +239,7 @@ def test_a_live_day_among_a_month_of_days_is_the_proof_for_them() -> None:
     store = stored(truth, r)
     for window in Range(newest.start, newest.end - HOUR).windows():
         store.kept[window].verified = True
-    assert run([r], Server(truth), store, Trust.UNPROVED) == 2 + 2
+    assert run([r], Server(truth), store, Additivity.UNPROVED) == 2 + 2
     assert [proof.holds for proof in store.proofs] == [True]
 
 
@@ -248,7 +248,7 @@ def test_only_the_days_of_the_month_that_differs_are_asked() -> None:
     before = quiet(r, 300)
     window = MONTH.end + timedelta(days=3, hours=11)
     server, store = Server(with_late(before, window)), stored(before, r)
-    assert run([r], server, store, Trust.UNPROVED) <= 2 + 10 + 24 + 12
+    assert run([r], server, store, Additivity.UNPROVED) <= 2 + 10 + 24 + 12
     assert {w.replace(minute=0) for w in store.rewritten} == {window}
     assert not store.proofs
 
@@ -257,6 +257,6 @@ def test_a_quiet_month_that_is_not_additive_is_found_out() -> None:
     r = day_of(MONDAY, 10)
     server = Touching(list(uses_on(r, 40, seconds=400)))
     store = stored(truth_of(server, [r]), r)
-    assert run([r], server, store, Trust.UNPROVED) <= len(r) + 60
+    assert run([r], server, store, Additivity.UNPROVED) <= len(r) + 60
     assert [proof.holds for proof in store.proofs] == [False]
     assert store.sources(r) == {"asked"}

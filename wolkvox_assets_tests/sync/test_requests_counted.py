@@ -12,7 +12,7 @@ import pytest
 
 from wolkvox_assets.report.measures import NOTHING, Usage, add_up
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Trust
+from wolkvox_assets.sync import Additivity
 from wolkvox_assets.sync.divide import halves
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
@@ -116,7 +116,7 @@ def test_not_additive_costs_the_windows_and_the_failed_proof() -> None:
         r = DAY
         store = Store()
         count = told(
-            f"not additive, {uses} uses", run([r], Touching(uses_on(r, uses)), store, Trust.UNPROVED)
+            f"not additive, {uses} uses", run([r], Touching(uses_on(r, uses)), store, Additivity.UNPROVED)
         )
         assert count <= 288 + 25
         if uses == 6:
@@ -126,14 +126,14 @@ def test_not_additive_costs_the_windows_and_the_failed_proof() -> None:
 
 def test_after_a_failed_proof_it_is_one_request_a_window() -> None:
     server = Touching(uses_on(DAY, 500))
-    assert run([DAY], server, Store(), Trust.FAILED) == 288
+    assert run([DAY], server, Store(), Additivity.FAILED) == 288
     assert all(len(r) == 1 for r in server.asked)
     assert all(later < earlier for earlier, later in pairwise(server.asked)), "newest first"
 
 
 def test_the_proof_costs_at_most_thirty_requests() -> None:
     store = Store()
-    count = run([DAY], Server(busy(DAY)), store, Trust.UNPROVED)
+    count = run([DAY], Server(busy(DAY)), store, Additivity.UNPROVED)
     assert told("busy day, unproved", count) == 288 + 25
     assert [proof.holds for proof in store.proofs] == [True]
 
@@ -141,7 +141,9 @@ def test_the_proof_costs_at_most_thirty_requests() -> None:
 def test_a_month_unproved_is_proved_on_one_of_its_days() -> None:
     store = Store()
     weekdays = {w: a for w, a in busy(MONTH, agents=8).items() if w.weekday() < 5}
-    count = told("a month of office weeks, unproved", run([MONTH], Server(weekdays), store, Trust.UNPROVED))
+    count = told(
+        "a month of office weeks, unproved", run([MONTH], Server(weekdays), store, Additivity.UNPROVED)
+    )
     proved = run([MONTH], Server(weekdays), Store())
     told("the same, proved", proved)
     assert count <= proved + 145 + 30
@@ -150,7 +152,7 @@ def test_a_month_unproved_is_proved_on_one_of_its_days() -> None:
 
 def test_an_empty_month_unproved() -> None:
     store = Store()
-    assert run([MONTH], Server({}), store, Trust.UNPROVED) == 2
+    assert run([MONTH], Server({}), store, Additivity.UNPROVED) == 2
     assert not store.proofs
 
 
@@ -177,7 +179,7 @@ def test_rows_of_zeros_are_nothing_in_a_sum_and_rows_in_a_window() -> None:
     assert run([DAY], Server(dict.fromkeys(DAY.windows(), idle)), store) == 1
     assert store.sources(DAY) == {"empty_range"}
     window = MONDAY + timedelta(hours=9)
-    assert run([one(window)], Server({window: idle}), store, Trust.FAILED) == 1
+    assert run([one(window)], Server({window: idle}), store, Additivity.FAILED) == 1
     assert store.kept[window].agents == idle
     # What is stored with such rows still equals a sum without them.
     assert run([DAY], Server({}), store) == 1
@@ -198,9 +200,9 @@ def test_ranges_with_a_gap_are_never_asked_across_it() -> None:
     """As on the day when clocks go forward: the hour in between has no windows."""
     before = Range(DAY.start, DAY.start + timedelta(hours=2))
     after = Range(DAY.start + timedelta(hours=3), DAY.end)
-    for trust in Trust:
+    for additivity in Additivity:
         server = Server(busy(DAY, agents=5))
         store = Store()
-        run([before, after], server, store, trust)
+        run([before, after], server, store, additivity)
         assert not any(r.start < after.start and r.end > before.end for r in server.asked)
         assert len(store.kept) == 276

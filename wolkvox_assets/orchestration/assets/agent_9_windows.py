@@ -1,7 +1,7 @@
 """`agent_9_windows`: the asset of five-minute windows.
 
 What belongs here: the asset's definition, and which windows a run of it is for. What doesn't: making them
-true and marking them (`runs.py`).
+true and marking them (`over_range.py`).
 
 A range of partitions is one run (`BackfillPolicy.single_run()`). It marks partitions one by one, as they
 are committed, and has no output: an output would mark the whole range at the end, and a run that dies

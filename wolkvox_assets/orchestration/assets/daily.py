@@ -24,7 +24,7 @@ from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import NOTHING_EVER, Glance, rebuild_days
+from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, rebuild_days
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: how often and how long hold and mute were used, and in how many windows.
@@ -87,24 +87,26 @@ def _build(
     return daily_totals
 
 
-def _rebuild(store: Store, operation: Operation, days: Sequence[date], now: datetime) -> dict[date, Glance]:
+def _rebuild(
+    store: Store, operation: Operation, days: Sequence[date], now: datetime
+) -> dict[date, DayStatus]:
     """The totals of these days, those without a known window too."""
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
         known = rebuild_days(con, operation.name, expected, now)
-    return {day: known.get(day) or Glance(0, 0, expected[day], False, 0, 0, 0) for day in days}
+    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}
 
 
 def _warn_of_what_is_missing(
     context: dg.AssetExecutionContext,
     operation: Operation,
     days: Sequence[date],
-    glances: Mapping[date, Glance],
+    statuses: Mapping[date, DayStatus],
 ) -> None:
     expected = sum(_windows_expected(operation, days).values())
-    complete = sum(day.complete for day in glances.values())
-    known = sum(day.windows_known for day in glances.values())
+    complete = sum(day.complete for day in statuses.values())
+    known = sum(day.windows_known for day in statuses.values())
     if known and known == expected and not complete:
         context.log.warning(f"operation {operation.name}: {NOTHING_EVER.format(windows=known)}")
     elif complete < len(days):

@@ -1,6 +1,6 @@
 """History: windows that are not known, or not marked, found and asked for as ranges, newest first.
 
-What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`duties.py`,
+What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`due_work.py`,
 `store/gaps.py`), the gaps of the last days (the tick fills them).
 
 History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
@@ -18,8 +18,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import died_silently
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
-from wolkvox_assets.pipeline import due_work as duties
-from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.attempts import lately
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
@@ -82,7 +81,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         if not missing:
             return dg.SkipReason(
                 f"every window of {operation.name} is known from the first day of its history up to the last "
-                f"{duties.RECENT_DAYS} days, which the live schedule keeps"
+                f"{due_work.RECENT_DAYS} days, which the live schedule keeps"
             )
         config = _config(asset, missing)
         last = _last_run(context.instance, operation)
@@ -170,12 +169,12 @@ def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
     """Gaps before the last days. A window that cannot be had stays a gap, and rests: nothing else waits for it."""
     with store.reading() as con:
         left_out = resting(con, operation.name, now) if con else set()
-        return duties.gaps(
+        return due_work.gaps(
             operation,
             lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
             now,
             most=_MOST_WINDOWS,
-            before=duties.recent(operation, now),
+            before=due_work.recent(operation, now),
         )
 
 

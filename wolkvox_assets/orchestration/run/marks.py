@@ -13,7 +13,7 @@ from wolkvox_assets.orchestration.partitions import keys_of_window, window_parti
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.daily import Glance
+from wolkvox_assets.store.daily import DayStatus
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -39,7 +39,7 @@ class Marks:
         for window in batch.windows:
             marks += self._of(window.window_start, {"agents": len(window.agents), "source": window.source})
         for checked in batch.verified:
-            for window_start in checked.stretch.windows():
+            for window_start in checked.range.windows():
                 marks += self._of(window_start, {"verified": True}, unless_marked=True)
         for window_start in batch.superseded:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
@@ -69,16 +69,16 @@ class Marks:
 
 
 def marks_of_days(
-    operation: Operation, days: Mapping[date, Glance], assets: Iterable[str] = DAILY_ASSETS
+    operation: Operation, days: Mapping[date, DayStatus], assets: Iterable[str] = DAILY_ASSETS
 ) -> Iterator[dg.AssetMaterialization]:
     """The marks of the totals of these days."""
-    for day, glance in sorted(days.items()):
+    for day, status in sorted(days.items()):
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
         for asset in assets:
-            rows = glance.agents if asset == "agent_hold_mute_daily" else int(glance.windows_known > 0)
+            rows = status.agents if asset == "agent_hold_mute_daily" else int(status.windows_known > 0)
             yield dg.AssetMaterialization(
                 asset_key=[operation.name, asset],
                 partition=f"{day}",
-                metadata={**glance._asdict(), "dagster/partition_row_count": rows},
+                metadata={**status._asdict(), "dagster/partition_row_count": rows},
             )

@@ -17,8 +17,7 @@ from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
 from wolkvox_assets.orchestration.run.marks import Context, Marks
 from wolkvox_assets.orchestration.run.tags import BACKFILL
-from wolkvox_assets.pipeline import due_work as duties
-from wolkvox_assets.pipeline import pauses
+from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.loading import load
 from wolkvox_assets.pipeline.progress import Progress, corrections_table
 from wolkvox_assets.pipeline.quota import LOOK_EVERY, ReserveReached, quota_waits
@@ -42,7 +41,7 @@ def run_over(
     dead_runs.show_alive(context.instance, context.run.run_id)
     clocks = Clocks(site.now)
     wanted = set(windows)
-    ended = duties.ended(site.operation, wanted, clocks.now())
+    ended = due_work.ended(site.operation, wanted, clocks.now())
     if len(ended) < len(wanted):
         last = max(wanted)
         context.log.warning(

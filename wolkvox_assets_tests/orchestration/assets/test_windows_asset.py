@@ -1,4 +1,4 @@
-"""`agent_9_windows` and the daily totals in this process, against a real stand-in server and real files."""
+"""`agent_9_windows` and the daily totals in this process, against a real simulator and real files."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path

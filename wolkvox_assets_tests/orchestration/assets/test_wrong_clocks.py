@@ -21,8 +21,8 @@ def hours_ago(hours: float) -> datetime:
     return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
 
 
-def keys(stretch: Range) -> tuple[str, str]:
-    return f"{stretch.start:%Y-%m-%dT%H:%M}", f"{stretch.end - WINDOW:%Y-%m-%dT%H:%M}"
+def keys(range_: Range) -> tuple[str, str]:
+    return f"{range_.start:%Y-%m-%dT%H:%M}", f"{range_.end - WINDOW:%Y-%m-%dT%H:%M}"
 
 
 @pytest.mark.parametrize("behind", [timedelta(hours=6), timedelta(hours=3, minutes=2)])
@@ -36,15 +36,15 @@ def test_what_is_not_over_by_the_servers_clock_is_not_stored_and_comes_when_it_i
     centre = Centre(8, profile="around_the_clock", timezone="America/Bogota")
     server_clock = [behind]
     with Simulator(centre, clock=lambda: datetime.now(UTC) - server_clock[0]) as simulator:
-        stretch = Range(hours_ago(10), hours_ago(1))
-        project = Project(tmp_path, simulator, stretch.start.date())
+        range_ = Range(hours_ago(10), hours_ago(1))
+        project = Project(tmp_path, simulator, range_.start.date())
         result = project.materialize(
-            "agent_9_windows", monkeypatch, partition_range=keys(stretch), instance=instance
+            "agent_9_windows", monkeypatch, partition_range=keys(range_), instance=instance
         )
         assert result.success
-        over = [w for w in stretch.windows() if BOGOTA.end_utc(w) <= datetime.now(UTC) - behind]
+        over = [w for w in range_.windows() if BOGOTA.end_utc(w) <= datetime.now(UTC) - behind]
         assert project.known() == over
-        assert 0 < len(over) < len(stretch)
+        assert 0 < len(over) < len(range_)
         assert project.rows() == project.true_rows(over)
         assert len(instance.get_materialized_partitions(dg.AssetKey(["main", "agent_9_windows"]))) == len(
             over
@@ -57,15 +57,15 @@ def test_what_is_not_over_by_the_servers_clock_is_not_stored_and_comes_when_it_i
         told = capfd.readouterr().err
         assert "The clocks disagree" in told
         assert (
-            f"{len(stretch) - len(over)} of {len(stretch)} windows are not over by the server's clock" in told
+            f"{len(range_) - len(over)} of {len(range_)} windows are not over by the server's clock" in told
         )
 
         server_clock[0] = timedelta(0)
         assert project.materialize(
-            "agent_9_windows", monkeypatch, partition_range=keys(stretch), instance=instance
+            "agent_9_windows", monkeypatch, partition_range=keys(range_), instance=instance
         ).success
-        assert project.known() == list(stretch.windows())
-        assert project.rows() == project.true_rows(stretch.windows())
+        assert project.known() == list(range_.windows())
+        assert project.rows() == project.true_rows(range_.windows())
 
 
 @pytest.mark.parametrize(("ahead", "direct"), [(timedelta(days=30), True), (timedelta(hours=6), False)])
@@ -79,7 +79,7 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
     """The server tells no time: all that was had with the clock ahead stands there, and must not win."""
     centre = Centre(8, profile="around_the_clock", timezone="America/Bogota")
     day = hours_ago(48).date()
-    stretch = Range(*(datetime.combine(day, datetime.min.time()) + timedelta(hours=h) for h in (10, 12)))
+    range_ = Range(*(datetime.combine(day, datetime.min.time()) + timedelta(hours=h) for h in (10, 12)))
     with Simulator(
         centre, date_header=False, clock=lambda: datetime.now(UTC) - timedelta(days=9)
     ) as simulator:
@@ -87,7 +87,7 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
         assert project.materialize(
             "agent_9_windows",
             monkeypatch,
-            partition_range=keys(stretch),
+            partition_range=keys(range_),
             instance=instance,
             now=lambda: datetime.now(UTC) + ahead,
         ).success
@@ -96,9 +96,9 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
 
         with project.store.reading() as con:
             assert con is not None
-            assert holes(con, "main", stretch.start, stretch.end, datetime.now(UTC)) == [stretch]
+            assert holes(con, "main", range_.start, range_.end, datetime.now(UTC)) == [range_]
         simulator.api.clock = lambda: datetime.now(UTC)
-        early = Range(stretch.start, stretch.start + WINDOW)
+        early = Range(range_.start, range_.start + WINDOW)
         assert project.materialize(
             "agent_9_windows", monkeypatch, partition=keys(early)[0], instance=instance
         ).success
@@ -107,10 +107,10 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
         assert project.materialize(
             "agent_9_windows",
             monkeypatch,
-            partition_range=keys(stretch),
+            partition_range=keys(range_),
             instance=instance,
             run_config=DIRECT if direct else None,
         ).success
-        assert project.rows() == project.true_rows(stretch.windows())
+        assert project.rows() == project.true_rows(range_.windows())
         assert project.query("SELECT windows_known FROM operation_hold_mute_daily") == [(24,)]
         assert project.query("SELECT COUNT(*) FROM agent_9_window_log WHERE fetched_at > now()") == [(0,)]

@@ -38,7 +38,7 @@ _ENDINGS = {
 
 
 def noon() -> datetime:
-    """12:01 in Bogota, the day before yesterday: the stand-in knows all about it, and a day after it."""
+    """12:01 in Bogota, the day before yesterday: the simulator knows all about it, and a day after it."""
     return datetime.now(UTC).replace(hour=17, minute=1, second=0, microsecond=0) - 2 * DAY
 
 
@@ -149,7 +149,7 @@ class Location:
 
     # As if something were known
 
-    def fill(self, stretch: Range, operation: str = "main") -> None:
+    def fill(self, range_: Range, operation: str = "main") -> None:
         """As if every window of it were known, and empty."""
         with self.project.store.transaction() as con:
             con.execute(
@@ -157,24 +157,24 @@ class Location:
                 " FROM range($first::TIMESTAMP, $last::TIMESTAMP, INTERVAL 5 MINUTE) AS t(w)",
                 {
                     "operation": operation,
-                    "first": stretch.start,
-                    "last": stretch.end,
+                    "first": range_.start,
+                    "last": range_.end,
                     "now": self.now.replace(tzinfo=None),
                 },
             )
 
-    def forget(self, *stretches: Range) -> None:
+    def forget(self, *ranges: Range) -> None:
         with self.project.store.transaction() as con:
-            for stretch in stretches:
+            for range_ in ranges:
                 con.execute(
                     "DELETE FROM agent_9_window_log WHERE window_start >= ? AND window_start < ?",
-                    [stretch.start, stretch.end],
+                    [range_.start, range_.end],
                 )
 
-    def mark(self, stretch: Range) -> None:
+    def mark(self, range_: Range) -> None:
         """As if these partitions had been materialised: straight into the event log, where each costs 16 ms."""
         key = windows_key(self.operation)
-        first = next(stretch.windows())
+        first = next(range_.windows())
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(key, partition=f"{first:%Y-%m-%dT%H:%M}")
         )
@@ -187,7 +187,7 @@ class Location:
             ).fetchone()
             raw.executemany(
                 f"INSERT INTO event_logs ({columns}, partition) VALUES (?, ?, ?, ?, ?, ?)",
-                [(*like, f"{window:%Y-%m-%dT%H:%M}") for window in stretch.windows()],
+                [(*like, f"{window:%Y-%m-%dT%H:%M}") for window in range_.windows()],
             )
             raw.commit()
 

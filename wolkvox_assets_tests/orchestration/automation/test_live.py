@@ -25,9 +25,9 @@ def key_of(window: object) -> str:
     return f"{window:%Y-%m-%dT%H:%M}"
 
 
-def shown(location: Location, stretch: Range) -> set[str | None]:
+def shown(location: Location, range_: Range) -> set[str | None]:
     """What Dagster shows of these windows: materialised, failed, or nothing (None)."""
-    keys = [key_of(window) for window in stretch.windows()]
+    keys = [key_of(window) for window in range_.windows()]
     status = location.instance.get_status_by_partition(
         windows_key(location.operation), keys, window_partitions(location.operation)
     )
@@ -143,9 +143,9 @@ def unreadable(location: Location, *windows: object) -> None:
     """As if no answer could be read that has anything of these windows in it."""
     ask = WolkvoxClient.agent_9
 
-    def agent_9(client: WolkvoxClient, stretch: Range, /, *, requests: int | None = None) -> Answer:
-        answer = ask(client, stretch, requests=requests)
-        if set(stretch.windows()) & set(windows):
+    def agent_9(client: WolkvoxClient, range_: Range, /, *, requests: int | None = None) -> Answer:
+        answer = ask(client, range_, requests=requests)
+        if set(range_.windows()) & set(windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
 
