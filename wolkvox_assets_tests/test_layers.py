@@ -90,53 +90,30 @@ def test_the_reader_of_imports_reads_all_kinds() -> None:
         *("top.j", "top.j.k", "dagster.x", "l.m"),
     }
     assert "top.pack.h" in imports("from .h import i", "top.pack", is_package=True)
-    assert {"wolkvox_assets.api", "wolkvox_assets.store", "wolkvox_assets.report.windows"} <= OURS
+    assert {"wolkvox_assets.api", "wolkvox_assets.store", "wolkvox_assets.definitions"} <= OURS
 
 
 def test_the_api_knows_neither_dagster_nor_duckdb_nor_what_is_done_with_an_answer() -> None:
     assert [
         pair
         for pair in layer("api")
-        if is_dagster(pair[1])
-        or within(pair[1], "duckdb", "pandas")
-        or forbidden(pair[1], "api", "usage", "windows", "plain_text")
+        if is_dagster(pair[1]) or within(pair[1], "duckdb", "pandas") or forbidden(pair[1], "api", "report")
     ] == []
 
 
-def test_sync_is_nothing_but_python() -> None:
+@pytest.mark.parametrize(("name", "allowed"), [("report", ("report",)), ("sync", ("sync", "report"))])
+def test_nothing_but_python(name: str, allowed: tuple[str, ...]) -> None:
     assert [
         (module, other)
-        for module, other in layer("sync")
-        if not within(
-            other, *(f"wolkvox_assets.{name}" for name in ("usage", "windows", "plain_text", "sync"))
-        )
+        for module, other in layer(name)
+        if not within(other, *(f"wolkvox_assets.{one}" for one in allowed))
         and other.split(".")[0] not in sys.stdlib_module_names
-    ] == []
-
-
-def test_the_words_everything_is_spoken_in_are_nothing_but_python() -> None:
-    assert [
-        (module, other)
-        for module, other in layer("usage", "windows", "clocks", "plain_text")
-        if other.split(".")[0] not in sys.stdlib_module_names
-    ] == []
-
-
-def test_what_a_total_row_is_is_decided_in_nothing_but_python() -> None:
-    assert [
-        (module, other)
-        for module, other in layer("total_row")
-        if other.split(".")[0] not in sys.stdlib_module_names
-        and not within(other, "wolkvox_assets.report.measures", "wolkvox_assets.report.plain_text")
     ] == []
 
 
 def test_the_store_knows_no_dagster() -> None:
     assert [
-        pair
-        for pair in layer("store")
-        if is_dagster(pair[1])
-        or forbidden(pair[1], "store", "api", "usage", "windows", "clocks", "total_row", "plain_text")
+        pair for pair in layer("store") if is_dagster(pair[1]) or forbidden(pair[1], "store", "api", "report")
     ] == []
 
 
@@ -151,21 +128,22 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
-    between = list(
-        layer(
-            *("pipeline", "loading", "fetching", "commit", "plan", "quota", "duties"),
-            *("settings", "operations_file", "total_row"),
-        )
-    )
+    between = list(layer("pipeline", "settings", "alerts"))
     assert [pair for pair in between if is_dagster(pair[1])] == []
-    above = ("assets", "automation", "resources", "location", "definitions", "dead_runs")
-    assert [pair for pair in between if within(pair[1], *(f"wolkvox_assets.{name}" for name in above))] == []
+    assert [
+        pair
+        for pair in between
+        if within(
+            pair[1], "wolkvox_assets.orchestration", "wolkvox_assets.definitions", "wolkvox_assets.commands"
+        )
+    ] == []
+    assert [pair for pair in layer("pipeline") if within(pair[1], "wolkvox_assets.alerts")] == []
 
 
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     assert [
         pair
-        for pair in layer("assets", "resources", "location")
+        for pair in layer("orchestration.assets", "orchestration.run", "orchestration.location")
         if within(pair[1], "wolkvox_assets.orchestration.automation")
     ] == []
 

@@ -45,7 +45,7 @@ def asked(store: Store) -> Store:
 
 
 @pytest.mark.parametrize(
-    ("range", "agreed_at", "agreed"),
+    ("range_", "agreed_at", "agreed"),
     [
         (NINE, FETCHED + MINUTE, True),
         (NINE, FETCHED - MINUTE, False),  # fetched anew by another run, after that

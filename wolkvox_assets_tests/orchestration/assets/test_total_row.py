@@ -127,6 +127,9 @@ def test_a_report_that_is_not_there_makes_no_day_complete(
     # The first row ever.
     simulator.centre.add(Use(project.windows_of(DAY)[120], "Ana", "hold", 5))
     assert load(project, monkeypatch, DAY).success
+    # What was known of the day before may have been the answers of a server without the report.
+    assert project.query("SELECT local_date, complete FROM operation_hold_mute_daily") == [(DAY, True)]
+    assert load(project, monkeypatch, BEFORE).success
     assert project.query("SELECT complete FROM operation_hold_mute_daily") == [(True,), (True,)]
     doctor.run()
     assert "no answer ever" not in capsys.readouterr().out

@@ -42,15 +42,14 @@ from datetime import timedelta
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.automation import gaps
-from wolkvox_assets.orchestration.automation.alerts import sensor
+from wolkvox_assets.orchestration.automation import alerts, gaps
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.pipeline import attempts
 from wolkvox_assets.settings import load_settings
 
 SECOND = timedelta(seconds=1)
-gaps._EVERY_SECONDS = sensor._EVERY_SECONDS = 5
+gaps._EVERY_SECONDS = alerts._EVERY_SECONDS = 5
 gaps._PAUSE_WHEN_DIED = SECOND
 attempts._LIVE_TRIES_WITHIN = SECOND
 TEMPORARY = attempts.FailureScope.TEMPORARY

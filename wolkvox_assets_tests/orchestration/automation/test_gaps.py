@@ -95,7 +95,11 @@ def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(
         if entry.is_dagster_event and entry.get_dagster_event().is_asset_materialization_planned
     ]
     assert [event.partition for event in planned] in ([], [None])
-    seen = [event for event in result.all_events if event.event_type_value == "ASSET_MATERIALIZATION"]
+    seen = [
+        entry.get_dagster_event().step_materialization_data.materialization
+        for entry in events
+        if entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION
+    ]
     windows = [e.partition for e in seen if e.asset_key == windows_key(location.operation)]
     assert sorted(map(str, windows)) == [f"{window:%Y-%m-%dT%H:%M}" for window in wanted]
     known = location.project.query("SELECT local_date, windows_known FROM operation_hold_mute_daily")
