@@ -29,10 +29,13 @@ from wolkvox_assets.store.integrity import (
     Contents,
     Damaged,
     Refused,
+    close,
     contents,
     cut_short,
     inspect,
+    inspect_once,
     log_of,
+    open_to_read,
     recall,
     remember,
     state_of,
@@ -104,11 +107,11 @@ class Store:
             try:
                 yield con
             except duckdb.Error as error:
-                con.close()
+                close(con)
                 self._mend_if_damaged(error)
                 raise
             finally:
-                con.close()
+                close(con)
 
     @contextmanager
     def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -119,7 +122,7 @@ class Store:
                 yield con
             finally:
                 if con is not None:
-                    con.close()
+                    close(con)
 
     @contextmanager
     def turn(self, patience_seconds: float | None = None) -> Iterator[None]:
@@ -262,19 +265,19 @@ class Store:
 
     def _open_readable(self) -> duckdb.DuckDBPyConnection | None:
         try:
-            con = duckdb.connect(self.published, read_only=True)
+            con = open_to_read(self.published)
         except duckdb.Error:
             return None
         try:
             if contents(con, self.published).current:
                 if cut_short(con, self.published):
-                    con.close()
-                    inspect(self.published)
-                    con = duckdb.connect(self.published, read_only=True)
+                    close(con)
+                    inspect_once(self.published)
+                    con = open_to_read(self.published)
                 return con
         except (Damaged, Refused, duckdb.Error):
             pass
-        con.close()
+        close(con)
         return None
 
     def _mended(self) -> duckdb.DuckDBPyConnection:

@@ -103,6 +103,18 @@ def recall(file: Path) -> bool:
     return state is not None and file.exists() and state == state_of(file) and not log_of(file).exists()
 
 
+def inspect_once(file: Path) -> None:
+    """As `inspect`, but not again as long as nobody wrote in the file."""
+    state = state_of(file)
+    if _inspected.get(file.absolute()) != state:
+        inspect(file)
+        if max(state[-2:]) + _TICK_NS < time.time_ns():
+            _inspected[file.absolute()] = state
+
+
+_inspected: dict[Path, State] = {}
+
+
 def cut_short(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
     """Whether an open file has less than all the blocks that its header speaks of. No proof of damage: the last
     ones can be unused."""
@@ -136,6 +148,43 @@ def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 looker.execute("DETACH looked_at")
             except duckdb.Error:
                 _looker.cache_clear()
+
+
+def open_to_read(file: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection, in one thread of the process at a time: as cheap as `opened`. End it with `close`."""
+    if _being_read:
+        return duckdb.connect(file, read_only=True)  # a reading within a reading
+    reader = _reader(os.getpid())
+    try:
+        reader.execute("DETACH DATABASE IF EXISTS published")  # where a signal came in between
+        reader.execute(f"ATTACH '{quoted(file)}' AS published (READ_ONLY)")
+        con = reader.cursor()
+        con.execute("USE published")
+    except duckdb.Error:
+        _reader.cache_clear()
+        raise
+    _being_read.append(con)
+    return con
+
+
+def close(con: duckdb.DuckDBPyConnection) -> None:
+    """Ends what `open_to_read` has opened; harmless where it has ended. The file is let go of."""
+    con.close()
+    if con in _being_read:
+        _being_read.clear()
+        try:
+            _reader(os.getpid()).execute("DETACH published")
+        except duckdb.Error:
+            _reader.cache_clear()
+
+
+_being_read: list[duckdb.DuckDBPyConnection] = []
+
+
+@cache
+def _reader(_process: int) -> duckdb.DuckDBPyConnection:
+    """As `_looker`, for readings, in which a look into a file may become necessary."""
+    return duckdb.connect(config={"threads": 1})
 
 
 @cache
