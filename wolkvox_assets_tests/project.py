@@ -33,6 +33,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def had_use_before(con: duckdb.DuckDBPyConnection, operation: str) -> None:
+    """As if some answer had had a row once: with the first one ever, all that was known as empty is asked again."""
+    con.execute(
+        "INSERT INTO agent_9_corrections"
+        " VALUES ($operation, '2020-01-01', 'Ana', '2020-01-02', 'hold_mute_count', 1, 0)",
+        {"operation": operation},
+    )
+
+
+def instance_in(home: Path) -> dg.DagsterInstance:
+    """A Dagster instance on disk, with the storage that our `dagster.yaml` names."""
+    home.mkdir()
+    storage = {
+        "module": "wolkvox_assets.orchestration.instance.storage",
+        "class": "SqliteStorage",
+        "config": {"base_dir": str(home)},
+    }
+    return dg.DagsterInstance.local_temp(str(home), overrides={"storage": {"custom": storage}})
+
+
 @dataclass
 class Project:
     """A data folder, a DAGSTER_HOME and the settings that point to a simulator."""

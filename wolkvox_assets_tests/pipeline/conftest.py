@@ -15,6 +15,7 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
+from wolkvox_assets_tests.project import had_use_before
 from wolkvox_assets_tests.store.tables import query
 
 NOON = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)
@@ -98,6 +99,7 @@ class Place:
                 " FROM range($first::TIMESTAMP, $last::TIMESTAMP, INTERVAL 5 MINUTE) AS t(w)",
                 {"operation": operation, "first": first, "last": last},
             )
+            had_use_before(con, operation)
 
     def forget(self, range_: Range) -> None:
         with self.store.transaction() as con:

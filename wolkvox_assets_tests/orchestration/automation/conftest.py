@@ -24,7 +24,7 @@ from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, Work, failed_attempts
-from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.project import Project, had_use_before, instance_in
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -162,6 +162,7 @@ class Location:
                     "now": self.now.replace(tzinfo=None),
                 },
             )
+            had_use_before(con, operation)
 
     def forget(self, *ranges: Range) -> None:
         with self.project.store.transaction() as con:
@@ -249,9 +250,7 @@ def simulator() -> Iterator[Simulator]:
 def located(
     folder: Path, simulator: Simulator, start: date, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Location]:
-    home = folder / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    with instance_in(folder / "dagster") as instance:
         location = Location(Project(folder, simulator, start), instance, monkeypatch)
         location.reload()
         yield location
