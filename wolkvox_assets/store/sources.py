@@ -22,6 +22,7 @@ from wolkvox_assets.store.quota_readings import forget_quota
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"
+_FAILED = "failed_attempts"
 
 # What came from the operation. All else was found out about its server.
 _CONTENT = {
@@ -224,7 +225,7 @@ def _nothing_came_of_it(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
 
     Where none was made yet, somebody may be about to: then it counts.
     """
-    return rows_of(con, operation).keys() == {_SOURCES, _REQUESTS}
+    return rows_of(con, operation).keys() - {_FAILED} == {_SOURCES, _REQUESTS}
 
 
 def _misfit(con: duckdb.DuckDBPyConnection, operation: str, clock: WallClock) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 
 from wolkvox_assets.alerts import webhook as module
 from wolkvox_assets.alerts.webhook import send
-from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
+from wolkvox_assets_tests.alerts.conftest import Webhook
 
 LOG = logging.getLogger("alerts")
 

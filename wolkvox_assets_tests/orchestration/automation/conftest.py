@@ -1,13 +1,10 @@
 """A code location with an instance on disk and a clock that stands: a test sets its jobs and sensors going."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import dagster as dg
 import pytest
@@ -24,6 +21,7 @@ from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, Work, failed_attempts
+from wolkvox_assets_tests.alerts.conftest import Webhook, webhook
 from wolkvox_assets_tests.project import Project, had_use_before, instance_in
 
 MINUTE = timedelta(minutes=1)
@@ -208,38 +206,6 @@ class Location:
         return self.midnight - 3 * DAY
 
 
-@dataclass
-class Webhook:
-    """Who takes the messages. `answer`: the status it answers with."""
-
-    url: str
-    messages: list[str]
-    answer: int = 200
-
-
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            assert list(body) == ["text"]
-            found.messages.append(body["text"])
-            self.send_response(found.answer)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Webhook(f"http://127.0.0.1:{server.server_port}/hooks/very-secret-address", [])
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     with Simulator(Centre(12, profile="around_the_clock")) as simulator:
@@ -293,6 +259,7 @@ __all__ = [
     "Webhook",
     "located",
     "noon",
+    "webhook",
     "windows_key",
     "write_operations",
 ]
