@@ -46,8 +46,8 @@ class Failed(NamedTuple):
 class Outcome:
     """What became of one operation in a tick.
 
-    `waits`: why nothing was asked. `stopped`: why asking ended
-    early. `succeeded`: the work that was done.
+    `waits`: why nothing was asked. `stopped`: why asking ended early. `succeeded`: the work that was done. `done`:
+    nothing comes any more, and all of it is committed.
     """
 
     waits: str | None = None
