@@ -3,17 +3,18 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.run.tags import LAUNCHED_BY, WORK
 from wolkvox_assets.simulator import Centre, Simulator
-from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.project import Project, instance_in, utc_now
 
 DAY = date(2026, 11, 18)
 POOL = "tiny"
@@ -51,7 +52,7 @@ def statuses(instance: dg.DagsterInstance) -> dict[str, str]:
 def test_of_two_command_lines_with_one_token_that_take_turns_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Simulator(Centre(20), latency=0.1) as simulator:
+    with Simulator(Centre(20), latency=1.0) as simulator:
         project = Project(tmp_path, simulator, DAY)
         ranges = {hour: f"{DAY}T{hour}:00...{DAY}T{hour}:55" for hour in ("08", "12")}
         first, second = (
@@ -63,17 +64,18 @@ def test_of_two_command_lines_with_one_token_that_take_turns_one_is_killed(
             def asked(hour: str) -> int:
                 return sum(seen.date_ini[8:10] == hour for seen in simulator.counters.log)
 
-            until(lambda: asked("08") > 2 and asked("12") > 2)
+            until(lambda: asked("08") and asked("12"))
             with dg.DagsterInstance.from_config(str(project.home)) as instance:
-                assert dead_runs.end_dead_runs(instance) == []  # both live
+                assert dead_runs.end_dead_runs(instance, utc_now()) == []  # both live
                 killed = next(run.run_id for run in instance.get_runs() if "T08" in str(run.tags))
                 first.kill()
-                assert dead_runs.end_dead_runs(instance) == [killed]
+                simulator.faults.latency = 0.0
+                assert dead_runs.end_dead_runs(instance, utc_now()) == [killed]
                 (reported,) = instance.all_logs(killed, of_type=dg.DagsterEventType.RUN_FAILURE)
                 assert "died without reporting" in str(reported.message)
                 second.finish(timeout=60)
                 assert sorted(statuses(instance).values()) == ["FAILURE", "SUCCESS"]
-                assert dead_runs.end_dead_runs(instance) == []
+                assert dead_runs.end_dead_runs(instance, utc_now()) == []
         finally:
             first.kill()
             second.kill()
@@ -93,7 +95,7 @@ def test_only_runs_of_this_machine_whose_process_has_ended_are_ended(instance: d
     instance.event_log_storage.set_concurrency_slots(POOL, 1)
     instance.event_log_storage.claim_concurrency_slot(POOL, dead.run_id, "tiny_op")
     with FileLock(folder / f"{living.run_id}.{socket.gethostname()}"):
-        assert dead_runs.end_dead_runs(instance) == [dead.run_id]
+        assert dead_runs.end_dead_runs(instance, utc_now()) == [dead.run_id]
     assert statuses(instance) == {
         dead.run_id: "FAILURE",
         living.run_id: "STARTED",
@@ -101,6 +103,37 @@ def test_only_runs_of_this_machine_whose_process_has_ended_are_ended(instance: d
         unknown.run_id: "STARTED",
     }
     assert instance.event_log_storage.get_concurrency_info(POOL).claimed_slots == []
+
+
+def test_a_run_whose_process_died_before_it_began_is_ended_after_a_while(
+    instance: dg.DagsterInstance,
+) -> None:
+    """The machine was switched off just then. Dagster waits ten minutes for it, and so would ticks."""
+
+    def starting(tags: Mapping[str, str], address: str = '{"host": "localhost", "socket": "/tmp/s"}') -> str:
+        tags = {LAUNCHED_BY: address, **tags}
+        return instance.create_run_for_job(tiny, status=dg.DagsterRunStatus.STARTING, tags=tags).run_id
+
+    ours = starting({WORK: "live"})
+    others = {starting({}), starting({WORK: "live"}, '{"host": "another-machine", "port": 4000}')}
+    now = utc_now()
+    assert dead_runs.end_dead_runs(instance, now + timedelta(minutes=1)) == []
+    assert dead_runs.end_dead_runs(instance, now + timedelta(minutes=3)) == [ours]
+    assert statuses(instance) == {ours: "FAILURE"} | dict.fromkeys(others, "STARTING")
+
+
+def test_a_run_shows_that_it_lives_from_its_first_moment(tmp_path: Path) -> None:
+    """Before the first line of ours in it: a process is killed there, too."""
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def another() -> None: ...
+
+    with instance_in(tmp_path / "dagster") as instance:
+        run_id = another.execute_in_process(instance=instance).run_id
+        (file,) = Path(instance.storage_directory(), "alive").iterdir()
+        assert file.name.startswith(run_id)
+        with pytest.raises(Timeout):
+            FileLock(file, timeout=0).acquire()
 
 
 def test_a_run_that_ends_is_never_taken_for_dead(
@@ -111,7 +144,7 @@ def test_a_run_that_ends_is_never_taken_for_dead(
     success = dg.DagsterEvent.job_success
 
     def look_first(*args: object) -> dg.DagsterEvent:
-        looked.append(dead_runs.end_dead_runs(instance))
+        looked.append(dead_runs.end_dead_runs(instance, utc_now()))
         return success(*args)  # type: ignore[arg-type]  # as it came
 
     monkeypatch.setattr(dg.DagsterEvent, "job_success", look_first)

@@ -42,7 +42,7 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = location.now()
-        dead_runs.end_dead_runs(context.instance)
+        dead_runs.end_dead_runs(context.instance, now)
         state = json.loads(context.cursor) if context.cursor else {}
         told = state.get("told", {})
         try:

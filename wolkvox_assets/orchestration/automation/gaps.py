@@ -68,7 +68,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
     )
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = location.now()
-        dead_runs.end_dead_runs(context.instance)
+        dead_runs.end_dead_runs(context.instance, location.now())
         _make_pool_known(context.instance, location.pool(operation))
         reason = _reason_to_wait(context.instance, location, operation, now)
         if reason is not None:

@@ -5,16 +5,20 @@ What belongs here: that. What doesn't: what a run does.
 Dagster notices when a run that its daemon started is killed (`run_monitoring` in dagster.yaml). A run that was started
 on the command line and killed stays STARTED for ever, and holds its place in the pool. So each run holds a lock on a
 file of its own for as long as its process lives, which the operating system lets go whatever happens, and the sensors
-look at the others'.
+look at the others'. A run that died before it could show anything stays STARTING: after a while it is ended as well.
 """
 
 import socket
 import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock, Timeout
+
+from wolkvox_assets.orchestration.run.tags import LAUNCHED_BY, WORK
+from wolkvox_assets.pipeline.attempts import lately
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
@@ -22,6 +26,9 @@ _UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _KEPT_SECONDS = 86_400.0
+# A process takes 2 s to begin its run, and was seen to take 40 s on a machine with a load of 40. One that comes after
+# its run was ended finds it ended, and leaves.
+_STARTS_WITHIN = timedelta(minutes=2)
 _HELD: list[FileLock] = []  # by this process
 
 
@@ -36,24 +43,39 @@ def show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
         _HELD.append(lock)
 
 
-def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report runs of this machine whose process has died as failed, and free their places. Returns their ids."""
+def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
+    """Report runs of this machine whose process has died as failed, and free their places. Returns their ids.
+
+    `now`: aware.
+    """
     ended = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
-        file = _lock_file(instance, run.run_id)
-        if not file.exists():
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+        run_id = record.dagster_run.run_id
+        file = _lock_file(instance, run_id)
+        if not file.exists() and not _never_began(record, now):
             continue
         try:
             with FileLock(file, timeout=0):
                 # It may have ended in the usual way since it was looked up.
-                now = instance.get_run_by_id(run.run_id)
-                if now is not None and now.status in _UNDER_WAY:
-                    _end(instance, now)
-                    ended.append(run.run_id)
+                run = instance.get_run_by_id(run_id)
+                if run is not None and run.status in _UNDER_WAY:
+                    _end(instance, run)
+                    ended.append(run_id)
             file.unlink(missing_ok=True)
         except Timeout:
             continue
     return ended
+
+
+def _never_began(record: dg.RunRecord, now: datetime) -> bool:
+    """Whether the process that was to do this run of our automation, on this machine, must have died before."""
+    run = record.dagster_run
+    return (
+        run.status is dg.DagsterRunStatus.STARTING
+        and WORK in run.tags
+        and "socket" in run.tags.get(LAUNCHED_BY, "")  # which reaches no other machine
+        and not lately(record.update_timestamp, now, _STARTS_WITHIN)
+    )
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -1,7 +1,7 @@
-"""Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, and events
-that are stored together.
+"""Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
+are stored together, and runs that show that they live from their first moment.
 
-What belongs here: these three. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
+What belongs here: these four. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
 storage; should one of these imports ever fail, `storage: {sqlite: {base_dir: .dagster}}` in dagster.yaml does
 without this module.
 
@@ -21,6 +21,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from filelock import FileLock
+
+from wolkvox_assets.orchestration.instance import dead_runs
 
 try:
     from dagster._utils.interrupts import check_captured_interrupt
@@ -66,6 +68,9 @@ class _EventLog(SqliteEventLogStorage):
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         self._end_if_unwanted(event)
+        if event.dagster_event_type is dg.DagsterEventType.RUN_START:
+            # Before it counts as started: killed in between, it would look as if it lived for ever.
+            dead_runs.show_alive(self._instance, event.run_id)
         super().store_event(event)
         self._hold_open(event.run_id)
 

@@ -8,3 +8,6 @@ WORK = "wolkvox/work"
 
 BACKFILL = "dagster/backfill"
 """Dagster's own: the run belongs to a backfill."""
+
+LAUNCHED_BY = ".dagster/grpc_info"
+"""Dagster's own: the address of the code server that was to start the run's process."""

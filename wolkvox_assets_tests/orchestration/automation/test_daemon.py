@@ -43,6 +43,7 @@ from datetime import timedelta
 import dagster as dg
 
 from wolkvox_assets.orchestration.automation import alerts, gaps
+from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.pipeline import attempts
@@ -51,6 +52,7 @@ from wolkvox_assets.settings import load_settings
 SECOND = timedelta(seconds=1)
 gaps._EVERY_SECONDS = alerts._EVERY_SECONDS = 5
 gaps._PAUSE_WHEN_DIED = SECOND
+dead_runs._STARTS_WITHIN = 30 * SECOND
 attempts._LIVE_TRIES_WITHIN = SECOND
 TEMPORARY = attempts.FailureScope.TEMPORARY
 attempts._PAUSES[TEMPORARY] = attempts._PAUSES[TEMPORARY]._replace(first=SECOND, longest=SECOND)
