@@ -271,7 +271,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         Operation(Centre(10, seed=seed), tokens=[token])
         for seed, token in enumerate(("token-a-17", "token-b-18"))
     ]
-    start = midnight(2)
+    start = midnight(1)
     with Simulator(operations=operations, latency=0.05) as simulator:
         tables = [
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
