@@ -18,9 +18,6 @@ SETTLED_AFTER = timedelta(hours=1)
 LIVE_FOR = timedelta(minutes=70)
 """Windows that ended longer ago are a gap, no longer live: ten minutes more than it takes to settle."""
 
-RECENT_DAYS = 3
-"""Gaps of so many days come before all other history."""
-
 VERIFIED_DAILY = timedelta(days=31)
 """These last days are verified once a day, with a request for each calendar month of them: vendors' servers close
 records late [F], others document changes for weeks [?]. What is older is verified once a month."""
@@ -126,11 +123,6 @@ def _closed_at(clock: WallClock, day: date) -> datetime:
     """When all windows of this day have settled (UTC, naive)."""
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
     return _naive(clock.start_utc(midnight) + SETTLED_AFTER)
-
-
-def recent(operation: Operation, now: datetime) -> date:
-    """The first of the days of which a gap comes before all other history."""
-    return operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
 
 
 def gaps(

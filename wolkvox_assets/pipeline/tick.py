@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.pipeline import due_work
+from wolkvox_assets.pipeline import due_work, gaps
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.fetching import TimeIsUp
 from wolkvox_assets.pipeline.loading import Handover, load
@@ -27,11 +27,8 @@ from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.evidence import resting
-from wolkvox_assets.store.gaps import days_known, holes, verified
+from wolkvox_assets.store.gaps import days_known, verified
 from wolkvox_assets.sync import BadAnswers
-
-# Gaps of a tick: more than it gets done at the pace of a slow server.
-_MOST_GAPS = 3 * 288
 
 
 class Failed(NamedTuple):
@@ -170,20 +167,8 @@ class Tick:
         )
 
     def _gaps(self, site: Site, now: datetime) -> list[datetime]:
-        found = recent_gaps(site, now)
+        found = gaps.recent(site.store, site.operation, now)
         return [window for range_ in found for window in range_.windows()]
-
-
-def recent_gaps(site: Site, now: datetime) -> list[Range]:
-    with site.store.reading() as con:
-        left_out = resting(con, site.operation.name, now) if con else set()
-        return due_work.gaps(
-            site.operation,
-            lambda r: holes(con, site.operation.name, r.start, r.end, now, left_out) if con else [r],
-            now,
-            most=_MOST_GAPS,
-            since=due_work.recent(site.operation, now),
-        )
 
 
 def _known(site: Site, now: datetime) -> Callable[[Range], dict[datetime, datetime]]:

@@ -1,7 +1,7 @@
 """History: windows that are not known, or not marked, found and asked for as ranges, newest first.
 
-What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`due_work.py`,
-`store/gaps.py`), the gaps of the last days (the tick fills them).
+What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`pipeline/gaps.py`),
+the gaps of the last days (the tick fills them).
 
 History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
 itself, the newest first.
@@ -18,21 +18,17 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import died_silently
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
-from wolkvox_assets.pipeline import due_work, pauses
+from wolkvox_assets.pipeline import gaps, pauses
 from wolkvox_assets.pipeline.attempts import lately
-from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.evidence import resting
-from wolkvox_assets.store.gaps import holes, verified
 
-# A run takes up to a month of windows: long enough to ask little, short enough that what is newer by then
-# comes first.
-_MOST_WINDOWS = 31 * 288
 _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
+_MOST_DAYS = 31
 # Whoever stops a run wants it to stay so for a while.
 _PAUSE_WHEN_STOPPED = timedelta(hours=1)
 # Killed, or nothing could be stored: it may be the memory or the disk.
@@ -66,14 +62,14 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
         "them.",
     )
-    def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def history_gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = location.now()
         dead_runs.end_dead_runs(context.instance, location.now())
         _make_pool_known(context.instance, location.pool(operation))
         reason = _reason_to_wait(context.instance, location, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
-        missing = _unknown(store, operation, now)
+        missing = gaps.of_history(store, operation, now)
         if not missing and _marks_are_due(context.cursor, now):
             missing = _unmarked(context.instance, store, operation, now)
             if not missing:
@@ -81,7 +77,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         if not missing:
             return dg.SkipReason(
                 f"every window of {operation.name} is known from the first day of its history up to the last "
-                f"{due_work.RECENT_DAYS} days, which the live schedule keeps"
+                f"{gaps.RECENT_DAYS} days, which the live schedule keeps"
             )
         config = _config(asset, missing)
         last = _last_run(context.instance, operation)
@@ -97,7 +93,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
             tags={OPERATION: operation.name, WORK: str(Work.HISTORY), "dagster/max_retries": "0"},
         )
 
-    return gaps
+    return history_gaps
 
 
 def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
@@ -165,19 +161,6 @@ def _has_just_done(last: dg.RunRecord, config: dict[str, object], now: datetime)
     )
 
 
-def _unknown(store: Store, operation: Operation, now: datetime) -> list[Range]:
-    """Gaps before the last days. A window that cannot be had stays a gap, and rests: nothing else waits for it."""
-    with store.reading() as con:
-        left_out = resting(con, operation.name, now) if con else set()
-        return due_work.gaps(
-            operation,
-            lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
-            now,
-            most=_MOST_WINDOWS,
-            before=due_work.recent(operation, now),
-        )
-
-
 def _marks_are_due(cursor: str | None, now: datetime) -> bool:
     return cursor is None or not lately(datetime.fromisoformat(cursor), now, _MARKS_EVERY)
 
@@ -187,23 +170,8 @@ def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, 
 
     A day as a whole: asking for it again is one request, and marks what is missing.
     """
-    clock = operation.clock
     marked = Counter(key[:10] for key in instance.get_materialized_partitions(windows_key(operation)))
-    today = clock.now(now).date()
-    found: list[Range] = []
-    day = today - timedelta(days=1)
-    while day >= operation.start and len(found) < 31:
-        if marked[f"{day}"] < clock.passes_of_day(day):
-            windows = clock.windows_of_day(day)
-            if _is_known(store, operation, windows, now):
-                found.append(Range(windows[0], windows[-1] + WINDOW))
-        day -= timedelta(days=1)
-    return found
-
-
-def _is_known(store: Store, operation: Operation, windows: Sequence[datetime], now: datetime) -> bool:
-    with store.reading() as con:
-        if con is None:
-            return False
-        known = verified(con, operation.name, windows[0], windows[-1] + WINDOW, now)
-        return len(known) == len(windows)
+    yesterday = operation.clock.now(now).date() - timedelta(days=1)
+    days = (yesterday - timedelta(days=n) for n in range((yesterday - operation.start).days + 1))
+    unmarked = (day for day in days if marked[f"{day}"] < operation.clock.passes_of_day(day))
+    return gaps.whole_days(store, operation, unmarked, now, _MOST_DAYS)
