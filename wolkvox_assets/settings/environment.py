@@ -197,7 +197,7 @@ class Settings(NamedTuple):
     """All that is set: the operations that can work, and for the others what to correct.
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
-    a window is first asked for.
+    a window is first asked for. `run_history`: how long what ticks have logged is kept.
     """
 
     operations: tuple[Operation, ...]
@@ -205,6 +205,7 @@ class Settings(NamedTuple):
     data_dir: Path
     automation: bool = True
     live_delay: timedelta = timedelta(seconds=60)
+    run_history: timedelta = timedelta(days=14)
 
 
 class _Environment(BaseSettings):
@@ -239,6 +240,7 @@ class _Environment(BaseSettings):
     data_dir: Path = Path("data")
     automation: str = "on"
     live_delay_seconds: str = "60"
+    run_history_days: str = "14"
 
 
 NOTHING_SET = (
@@ -279,12 +281,13 @@ def load_settings() -> Settings:
 
     automation = _automation(env.automation, problems)
     live_delay = _live_delay(env.live_delay_seconds, problems)
+    run_history = _run_history(env.run_history_days, problems)
     try:
         alert_webhook()  # said now, not when the first alert can't be sent
     except ConfigurationProblem as problem:
         problems.append(str(problem))
     operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
-    return Settings(operations, tuple(problems), env.data_dir, automation, live_delay)
+    return Settings(operations, tuple(problems), env.data_dir, automation, live_delay, run_history)
 
 
 def unknown_variables(settings: Settings) -> list[str]:
@@ -428,3 +431,10 @@ def _live_delay(value: str, problems: list[str]) -> timedelta:
         "WOLKVOX_LIVE_DELAY_SECONDS: must be whole seconds from 0 to 240; until it is, 60 are used"
     )
     return timedelta(seconds=60)
+
+
+def _run_history(value: str, problems: list[str]) -> timedelta:
+    if re.fullmatch(r"\s*[0-9]{1,5}\s*", value, re.ASCII) and int(value) > 0:
+        return timedelta(days=int(value))
+    problems.append("WOLKVOX_RUN_HISTORY_DAYS: must be whole days from 1 to 99999; until it is, 14 are used")
+    return timedelta(days=14)

@@ -259,6 +259,30 @@ def test_a_wrong_delay_is_a_problem_and_the_default_holds(value: str, settings_o
     assert value not in problem
 
 
+# How long logs are kept
+
+
+@pytest.mark.parametrize(("value", "days"), [("", 14), ("1", 1), (" 365 ", 365)])
+def test_how_long_the_logs_of_ticks_are_kept_can_be_set(
+    value: str, days: int, settings_of: SettingsOf
+) -> None:
+    settings = settings_of.working(WOLKVOX_RUN_HISTORY_DAYS=value)
+    assert settings.run_history == timedelta(days=days)
+    assert settings.problems == ()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "2w", "٦٠", "9" * 5000, TOKEN])
+def test_a_wrong_time_for_logs_is_a_problem_and_the_default_holds(
+    value: str, settings_of: SettingsOf
+) -> None:
+    settings = settings_of.working(WOLKVOX_RUN_HISTORY_DAYS=value)
+    assert settings.run_history == timedelta(days=14)
+    assert len(settings.operations) == 1
+    (problem,) = settings.problems
+    assert problem.startswith("WOLKVOX_RUN_HISTORY_DAYS: must be whole days from 1 to 99999")
+    assert value not in problem or len(value) < 3
+
+
 # Where alerts go
 
 WEBHOOK = "https://hooks.example.com/services/T0/sekret?a=b"

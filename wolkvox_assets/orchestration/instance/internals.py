@@ -1,12 +1,15 @@
 """What Dagster has no public name for.
 
 What belongs here: imports from `dagster._core`, each with what is lost where it is gone. What doesn't: our storage
-class (`storage.py`), which is Dagster's own with four changes.
+class (`storage.py`), which is Dagster's own with five changes.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
+
+_OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
 
 
 def report_planned(
@@ -50,3 +53,29 @@ def log_together(
         DagsterEvent.asset_materialization(
             step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))
         )
+
+
+def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Delete what a run has logged and observed. The run itself stays, and so do its marks and checks. Returns whether
+    that could be done: without it, logs are kept, and the disk fills up.
+    """
+    try:
+        from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
+        from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    except ImportError:
+        return False
+    storage, events = instance.event_log_storage, SqlEventLogStorageTable.c
+    if not isinstance(storage, SqlEventLogStorage):
+        return False
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    if isinstance(storage, SqliteEventLogStorage):  # a file for each run; marks are in `index.db` as well
+        for ending in ("", "-wal", "-shm"):
+            Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
+    with storage.index_connection() as con:
+        con.execute(
+            SqlEventLogStorageTable.delete().where(
+                events.run_id == run_id,
+                events.asset_key.is_(None) | (events.dagster_event_type == _OBSERVATION),
+            )
+        )
+    return True

@@ -1,7 +1,7 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
-are stored together, and runs that show that they live from their first moment.
+are stored together, small files, and runs that show that they live from their first moment.
 
-What belongs here: these four. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
+What belongs here: these five. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
 storage; should one of these imports ever fail, `storage: {sqlite: {base_dir: .dagster}}` in dagster.yaml does
 without this module.
 
@@ -13,6 +13,7 @@ partitions, for minutes where the range is long, and all that while it only reme
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from filelock import FileLock
+from sqlalchemy import Connection
 
 from wolkvox_assets.orchestration.instance import dead_runs
 
@@ -37,6 +39,10 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _TOGETHER = {_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
+
+
+# A run's file has 28 tables and indexes, each with a page of its own: 115 KB with SQLite's usual 4,096 bytes.
+_PAGE_BYTES = 1024
 
 
 class _EventLog(SqliteEventLogStorage):
@@ -74,6 +80,17 @@ class _EventLog(SqliteEventLogStorage):
         super().store_event(event)
         self._hold_open(event.run_id)
 
+    def run_connection(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
+        file = Path(self.path_for_shard(run_id or ""))
+        if not file.exists():
+            # Another process may be making it as well: then it has this size already.
+            with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file)) as connection:
+                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+                connection.execute("VACUUM")
+            self._initialized_dbs.discard(run_id or "")  # it may be one that was deleted
+        connected: AbstractContextManager[Connection] = super().run_connection(run_id)
+        return connected
+
     def _end_if_unwanted(self, event: dg.EventLogEntry) -> None:
         """Raises `DagsterExecutionInterruptedError` where the run that is being prepared is not wanted any more.
 
@@ -95,9 +112,18 @@ class _EventLog(SqliteEventLogStorage):
             ]
             for connection in held:
                 connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            for connection in self._held[1] if self._held else ():
-                connection.close()
+            self._let_go()
             self._held = run_id, held
+
+    def _let_go(self) -> None:
+        for connection in self._held[1] if self._held else ():
+            connection.close()
+        self._held = None
+
+    def dispose(self) -> None:
+        # Whoever closes last writes SQLite's log into the file; without that both would be kept, and the log is larger.
+        self._let_go()
+        super().dispose()
 
     _held: tuple[str, list[sqlite3.Connection]] | None = None
 
