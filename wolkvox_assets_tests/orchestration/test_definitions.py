@@ -47,10 +47,13 @@ def test_names_of_assets_jobs_schedules_and_sensors_are_fixed(monkeypatch: pytes
         "main/operation_hold_mute_daily",
     ]
     repository = definitions.get_repository_def()
-    assert [schedule.name for schedule in repository.schedule_defs] == ["live_schedule"]
+    assert sorted(s.name for s in repository.schedule_defs) == [
+        "live_schedule",
+        "prune_run_history_schedule",
+    ]
     assert sorted(s.name for s in repository.sensor_defs) == ["alerts", "main_gaps"]
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"live"}
+    assert jobs == {"live", "prune_run_history"}
 
 
 def test_each_asset_has_a_table_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

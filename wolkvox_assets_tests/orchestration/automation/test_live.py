@@ -193,7 +193,8 @@ def test_one_setting_turns_everything_off(location: Location, automation: str) -
         **{one.name: one.default_status.value for one in sensors},
     }
     wanted = "RUNNING" if automation == "on" else "STOPPED"
-    assert states == dict.fromkeys(("live_schedule", "main_gaps", "alerts"), wanted)
+    names = ("live_schedule", "prune_run_history_schedule", "main_gaps", "alerts")
+    assert states == dict.fromkeys(names, wanted)
 
 
 @pytest.mark.parametrize(("delay", "minute"), [(0, 0), (60, 1), (61, 2), (240, 4)])
