@@ -42,6 +42,7 @@ class StoredWindows:
         # A month at a time, and the day before the one that is being read.
         self._days = lru_cache(maxsize=2)(self._read_days)
         self._windows = lru_cache(maxsize=2)(self._read_windows)
+        self._busy_hours = lru_cache(maxsize=2)(self._read_busy_hours)
 
     def known(self, r: Range, /) -> int:
         return sum(part.known for part in self._parts(r))
@@ -71,6 +72,28 @@ class StoredWindows:
             ).fetchall()
             agreed = agreed_hours(con, self._operation, r)
         return {window: window.replace(minute=0) in agreed for (window,) in found}
+
+    def busy_hours(self, day: date, /) -> Range | None:
+        """Those of the nearest of its weekdays that is stored, or else of the nearest day."""
+        return self._busy_hours(day)
+
+    def _read_busy_hours(self, day: date) -> Range | None:
+        with self._store.reading() as con:
+            if con is None:
+                return None
+            found = con.execute(
+                # Of nearly all agents: one who works late says nothing about the others' day.
+                "SELECT local_date, date_trunc('hour', quantile_disc(first_window, 0.1)),"
+                " date_trunc('hour', quantile_disc(last_window, 0.9)) + INTERVAL 1 HOUR FROM agent_hold_mute_daily"
+                " WHERE operation = $operation AND local_date <> $day"
+                "  AND local_date BETWEEN $day - INTERVAL 28 DAY AND $day + INTERVAL 28 DAY GROUP BY local_date"
+                " ORDER BY dayofweek(local_date) <> dayofweek($day), abs(local_date - $day) LIMIT 1",
+                {"operation": self._operation, "day": day},
+            ).fetchone()
+        if found is None:
+            return None
+        like, first, last = found
+        return Range(first + (day - like), last + (day - like))
 
     def _parts(self, r: Range) -> list[_Part]:
         """The days and, where a day is not whole, the windows that make up this range."""

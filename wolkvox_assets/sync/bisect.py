@@ -30,6 +30,8 @@ from wolkvox_assets.sync.steps import (
     Verified,
 )
 
+_HOUR = 12  # windows
+
 AUDITS = 3
 """How many derived windows are asked as well, of each day that has any; fewer of a short range."""
 
@@ -109,7 +111,7 @@ class _Month:
         elif not whole:
             yield self._empty(r, source)
         else:
-            earlier, later = halves(r)
+            earlier, later = self._cut(r)
             later_held = self._held(later) if held.known else _NOTHING_HELD
             earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
             # Which of the two is asked makes no difference to the count; the newer one is wanted first.
@@ -130,6 +132,18 @@ class _Month:
             yield from self._settle(earlier, rest, Source.DERIVED, earlier_held)
             if between_days:
                 yield from self._audit(earlier)
+
+    def _cut(self, r: Range) -> tuple[Range, Range]:
+        """In an earlier and a later part: where the day's use is likely to end or to begin, else in the middle.
+
+        A part without use costs one request, however long it is.
+        """
+        if in_one_day(r) and len(r) > _HOUR:
+            busy = self.stored.busy_hours(r.start.date())
+            for boundary in (busy.end, busy.start) if busy else ():
+                if r.start < boundary < r.end:
+                    return Range(r.start, boundary), Range(boundary, r.end)
+        return halves(r)
 
     def _single(self, r: Range, answer: Agents, source: Source, unchanged: bool) -> Step:
         window = r.start

@@ -5,7 +5,7 @@ What belongs here: types without behaviour. What doesn't: deciding anything.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class Stored(Protocol):
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         """The known windows of `r` whose stored source is `asked`, and whether their hour, too, was asked by itself
         and agreed with what is stored of it."""
+
+    def busy_hours(self, day: date, /) -> Range | None:
+        """The whole hours of this day from the first to the last use, if it is like the stored days around it. A guess:
+        what is asked may depend on it, what is true never."""
 
 
 class Source(StrEnum):

@@ -1,6 +1,6 @@
 """What the sync is told of the stored windows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -97,3 +97,22 @@ def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(
     with asked.transaction() as con:
         take_in(con, "main", NINE)
         assert not resting(con, "main", FETCHED + timedelta(days=24))
+
+
+def test_the_hours_of_use_are_those_of_the_nearest_day_of_its_kind(store: Store) -> None:
+    def hours(day: int) -> Range | None:
+        return StoredWindows(store, "main").busy_hours(date(2026, 11, day))
+
+    assert hours(18) is None
+    used = {9: ("08:10", "17:20"), 11: ("07:00", "18:55"), 17: ("09:00", "09:00"), 18: ("00:00", "23:55")}
+    with store.transaction() as con:
+        for day, (first, last) in used.items():
+            con.execute(
+                "INSERT INTO agent_hold_mute_daily"
+                " VALUES ('main', $day, 'Ana', 1, 1, 0, 1, 1, $day || ' ' || $first, $day || ' ' || $last)",
+                {"day": f"2026-11-{day:02}", "first": first, "last": last},
+            )
+    at = datetime(2026, 11, 18)
+    assert hours(18) == Range(at + timedelta(hours=7), at + timedelta(hours=19))  # a week before
+    assert hours(19) == Range(at + timedelta(days=1), at + timedelta(days=2))  # the day before
+    assert StoredWindows(store, "other").busy_hours(date(2026, 11, 19)) is None

@@ -6,7 +6,7 @@ What belongs here: models with a truth that can be looked up. What doesn't: the 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from random import Random
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
@@ -18,6 +18,7 @@ SUNDAY = datetime(2026, 11, 15)
 DAY = Range(MONDAY, MONDAY + timedelta(days=1))
 MONTH = Range(datetime(2026, 10, 1), datetime(2026, 11, 1))
 LATER = datetime(2028, 1, 1)
+HOUR = timedelta(hours=1)
 
 Truth = Mapping[datetime, Agents]
 
@@ -151,6 +152,7 @@ class Store:
         self.discarded: list[datetime] = []
         self.audited: list[datetime] = []
         self.notes: list[Note] = []
+        self.busy: tuple[int, int] | None = None  # what is taken for the hours of use of every day
 
     def fill(self, truth: Truth, r: Range, source: str = "asked") -> None:
         for window in r.windows():
@@ -173,6 +175,10 @@ class Store:
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         kept = {w: self.kept[w] for w in r.windows() if w in self.kept}
         return {w: one.verified for w, one in kept.items() if one.source == "asked"}
+
+    def busy_hours(self, day: date, /) -> Range | None:
+        midnight = datetime.combine(day, time())
+        return self.busy and Range(midnight + self.busy[0] * HOUR, midnight + self.busy[1] * HOUR)
 
     def apply(self, step: Step) -> None:
         match step:

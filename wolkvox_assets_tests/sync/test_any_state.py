@@ -50,6 +50,7 @@ def some_truth(windows: set[datetime], random: Random) -> dict[datetime, Agents]
 def some_store(truth: Truth, windows: set[datetime], random: Random) -> Store:
     """Stored before: as it is now, without late uses, with made-up ones, or not at all."""
     store = Store()
+    store.busy = random.choice([None, (7, 19), (0, 24), (23, 24), (3, 4)])
     untrue = random.choice([0.0, 0.001, 0.05, 0.5])
     missing = random.choice([0.0, 0.001, 0.5, 1.0])
     for w in sorted(windows):

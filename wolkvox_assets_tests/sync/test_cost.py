@@ -2,7 +2,7 @@
 
 import tracemalloc
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from time import process_time
 
 from wolkvox_assets.report.measures import Agents, Usage
@@ -43,6 +43,9 @@ class Outdated:
 
     def asked(self, _: Range, /) -> Mapping[datetime, bool]:
         return {}
+
+    def busy_hours(self, _: date, /) -> Range | None:
+        return None
 
 
 class Nothing(Outdated):

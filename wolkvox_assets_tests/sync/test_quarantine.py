@@ -1,7 +1,7 @@
 """One window whose answer can't be read keeps no other out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +41,9 @@ class NothingStored:
 
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         return {}
+
+    def busy_hours(self, day: date, /) -> Range | None:
+        return None
 
 
 def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -> None:

@@ -42,6 +42,12 @@ def test_a_busy_office_day() -> None:
     assert store.sources(DAY) == {"asked", "derived", "empty_range"}
 
 
+def test_a_busy_office_day_with_others_like_it_stored() -> None:
+    store = Store()
+    store.busy = (7, 19)
+    assert told("busy office day after others", run([DAY], Server(busy(DAY)), store)) <= 149
+
+
 @pytest.mark.parametrize("uses", range(1, 9))
 def test_a_quiet_sunday(uses: int) -> None:
     r = day_of(SUNDAY)
