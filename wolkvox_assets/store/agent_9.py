@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import duckdb
+import pandas as pd
 
 from wolkvox_assets.report.clocks import FUTURE_AFTER, boot, uptime_ns
 from wolkvox_assets.report.measures import Agents
@@ -145,8 +146,6 @@ def _take_in(
     con: duckdb.DuckDBPyConnection, operation: str, windows: Sequence[WindowContent], run_id: str
 ) -> None:
     """Put the new content into temporary tables of the same shape: an empty frame has no types of its own."""
-    import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
-
     log = pd.DataFrame(
         {
             "operation": operation,

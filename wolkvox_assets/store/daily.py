@@ -10,6 +10,7 @@ from importlib import resources
 from typing import NamedTuple
 
 import duckdb
+import pandas as pd
 
 from wolkvox_assets.store.agent_9 import credible_until
 
@@ -36,8 +37,6 @@ def rebuild_operation_days(
     which no window is known has no row; what was fetched after `now` (aware) is not known. Returns how many rows
     these days have now.
     """
-    import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
-
     expected = pd.DataFrame(
         {"local_date": list(windows_expected), "windows_expected": list(windows_expected.values())}
     )

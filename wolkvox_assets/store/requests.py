@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import duckdb
+import pandas as pd
 
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store.agent_9 import naive_utc
@@ -26,8 +27,6 @@ def record_requests(
     """Add these requests, and forget those that are older than `KEPT` at `now` (aware)."""
     if not requests:
         return
-    import pandas as pd  # here: 0.4 s that each process which loads the definitions would pay
-
     frame = pd.DataFrame(
         {
             "operation": operation,
