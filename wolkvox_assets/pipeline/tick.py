@@ -1,6 +1,6 @@
 """A tick: for each operation the windows that have just closed, then what is due to be verified, then recent gaps.
 
-What belongs here: the order, and when it stops. What doesn't: what is due (`due_work.py`), how windows are made true
+What belongs here: the order, and when it stops. What doesn't: what is due (`to_do.py`), how windows are made true
 (`reconcile.py`), Dagster.
 
 Requests with one token take turns, so each token has a thread, which serves its operations. All that arrives is
@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from wolkvox_assets.api import QuotaUsedUp
-from wolkvox_assets.pipeline import due_work, gaps
+from wolkvox_assets.pipeline import due_work, to_do
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.fetching import TimeIsUp
 from wolkvox_assets.pipeline.loading import Handover, load
@@ -22,12 +22,8 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
-from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store import StoreError
-from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.evidence import resting
-from wolkvox_assets.store.gaps import days_known, verified
 from wolkvox_assets.sync import BadAnswers
 
 
@@ -153,40 +149,14 @@ class Tick:
             outcome.succeeded |= {work} if windows else set()
 
     def _live(self, site: Site, now: datetime) -> list[datetime]:
-        windows = due_work.live_windows(site.operation, _known(site, now), now, self._delay)
-        return _but_resting(site, windows, now)
+        return to_do.live_windows(site.store, site.operation, now, self._delay)
 
     def _to_verify(self, site: Site, now: datetime) -> list[datetime]:
-        name = site.operation.name
-        with site.store.reading() as con:
-            verdict = latest_verdict(con, name) if con else None
-            days = days_known(con, name, site.operation.start, now) if con else {}
-        additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
-        return _but_resting(
-            site, due_work.to_verify(site.operation, _known(site, now), days, additivity, now), now
-        )
+        return to_do.to_verify(site.store, site.operation, now)
 
     def _gaps(self, site: Site, now: datetime) -> list[datetime]:
-        found = gaps.recent(site.store, site.operation, now)
+        found = to_do.recent_gaps(site.store, site.operation, now)
         return [window for range_ in found for window in range_.windows()]
-
-
-def _known(site: Site, now: datetime) -> Callable[[Range], dict[datetime, datetime]]:
-    """The known windows of a range, and when each was verified (UTC, naive)."""
-
-    def known(asked: Range) -> dict[datetime, datetime]:
-        with site.store.reading() as con:
-            return verified(con, site.operation.name, asked.start, asked.end, now) if con else {}
-
-    return known
-
-
-def _but_resting(site: Site, windows: list[datetime], now: datetime) -> list[datetime]:
-    if not windows:
-        return []
-    with site.store.reading() as con:
-        left_out = resting(con, site.operation.name, now) if con else set()
-    return [window for window in windows if window not in left_out]
 
 
 def next_tick(now: datetime, delay: timedelta) -> datetime:

@@ -1,6 +1,6 @@
 """History: windows that are not known, or not marked, found and asked for as ranges, newest first.
 
-What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`pipeline/gaps.py`),
+What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`pipeline/to_do.py`),
 the gaps of the last days (the tick fills them).
 
 History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
@@ -18,7 +18,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import died_silently
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
-from wolkvox_assets.pipeline import gaps, pauses
+from wolkvox_assets.pipeline import pauses, to_do
 from wolkvox_assets.pipeline.attempts import lately
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
@@ -62,14 +62,14 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
         "them.",
     )
-    def history_gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = location.now()
         dead_runs.end_dead_runs(context.instance, location.now())
         _make_pool_known(context.instance, location.pool(operation))
         reason = _reason_to_wait(context.instance, location, operation, now)
         if reason is not None:
             return dg.SkipReason(reason)
-        missing = gaps.of_history(store, operation, now)
+        missing = to_do.history(store, operation, now)
         if not missing and _marks_are_due(context.cursor, now):
             missing = _unmarked(context.instance, store, operation, now)
             if not missing:
@@ -77,7 +77,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         if not missing:
             return dg.SkipReason(
                 f"every window of {operation.name} is known from the first day of its history up to the last "
-                f"{gaps.RECENT_DAYS} days, which the live schedule keeps"
+                f"{to_do.RECENT_DAYS} days, which the live schedule keeps"
             )
         config = _config(asset, missing)
         last = _last_run(context.instance, operation)
@@ -93,7 +93,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
             tags={OPERATION: operation.name, WORK: str(Work.HISTORY), "dagster/max_retries": "0"},
         )
 
-    return history_gaps
+    return gaps
 
 
 def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
@@ -174,4 +174,4 @@ def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, 
     yesterday = operation.clock.now(now).date() - timedelta(days=1)
     days = (yesterday - timedelta(days=n) for n in range((yesterday - operation.start).days + 1))
     unmarked = (day for day in days if marked[f"{day}"] < operation.clock.passes_of_day(day))
-    return gaps.whole_days(store, operation, unmarked, now, _MOST_DAYS)
+    return to_do.whole_days(store, operation, unmarked, now, _MOST_DAYS)

@@ -1,0 +1,111 @@
+"""What there is to do for an operation now: the rules of `due_work.py`, with what is stored.
+
+What belongs here: who does which of it (the tick, or runs of the asset), and how much at a time. What doesn't: the
+rules, and doing it. A window that cannot be had rests: nothing else waits for it.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+
+from wolkvox_assets.pipeline import due_work
+from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.additivity import latest_verdict
+from wolkvox_assets.store.evidence import resting
+from wolkvox_assets.store.gaps import days_known, holes, verified
+
+RECENT_DAYS = 3
+"""Gaps of so many days are the tick's, and come before all other history."""
+
+# More than a tick gets done at the pace of a slow server.
+_MOST_OF_A_TICK = 3 * 288
+# Long enough to ask little, short enough that what is newer by then comes first.
+_MOST_OF_A_RUN = 31 * 288
+
+
+def live_windows(store: Store, operation: Operation, now: datetime, delay: timedelta) -> list[datetime]:
+    """Those that have closed lately. `delay`: how long after its end a window is first asked."""
+    windows = due_work.live_windows(operation, _known(store, operation, now), now, delay)
+    return _but_resting(store, operation, windows, now)
+
+
+def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetime]:
+    """Known windows that are to be asked about again."""
+    with store.reading() as con:
+        verdict = latest_verdict(con, operation.name) if con else None
+        days = days_known(con, operation.name, operation.start, now) if con else {}
+    additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
+    windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
+    return _but_resting(store, operation, windows, now)
+
+
+def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Windows of the last days that are not known, newest first: a tick's worth of them."""
+    return _gaps(store, operation, now, since=_first_recent_day(operation, now), most=_MOST_OF_A_TICK)
+
+
+def history(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """Windows before the last days that are not known, newest first: a run's worth of them."""
+    return _gaps(store, operation, now, before=_first_recent_day(operation, now), most=_MOST_OF_A_RUN)
+
+
+def whole_days(
+    store: Store, operation: Operation, days: Iterable[date], now: datetime, most: int
+) -> list[Range]:
+    """The first of these days (wall clock) of which every window is known, `most` of them."""
+    found: list[Range] = []
+    known = _known(store, operation, now)
+    for day in days:
+        windows = operation.clock.windows_of_day(day)
+        whole = Range(windows[0], windows[-1] + WINDOW)
+        if len(known(whole)) == len(windows):
+            found.append(whole)
+        if len(found) == most:
+            break
+    return found
+
+
+def _known(store: Store, operation: Operation, now: datetime) -> Callable[[Range], dict[datetime, datetime]]:
+    """The known windows of a range, and when each was verified (UTC, naive)."""
+
+    def known(asked: Range) -> dict[datetime, datetime]:
+        with store.reading() as con:
+            return verified(con, operation.name, asked.start, asked.end, now) if con else {}
+
+    return known
+
+
+def _but_resting(
+    store: Store, operation: Operation, windows: list[datetime], now: datetime
+) -> list[datetime]:
+    if not windows:
+        return []
+    with store.reading() as con:
+        left_out = resting(con, operation.name, now) if con else set()
+    return [window for window in windows if window not in left_out]
+
+
+def _first_recent_day(operation: Operation, now: datetime) -> date:
+    return operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
+
+
+def _gaps(
+    store: Store,
+    operation: Operation,
+    now: datetime,
+    *,
+    most: int,
+    since: date = date.min,
+    before: date = date.max,
+) -> list[Range]:
+    with store.reading() as con:
+        left_out = resting(con, operation.name, now) if con else set()
+        return due_work.gaps(
+            operation,
+            lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
+            now,
+            most=most,
+            since=since,
+            before=before,
+        )
