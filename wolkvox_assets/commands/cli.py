@@ -1,6 +1,6 @@
-"""The command line: `wolkvox-assets demo | simulate | doctor | source`.
+"""The command line: `wolkvox-assets demo | simulate | status | doctor | source`.
 
-What belongs here: arguments and exit codes. What doesn't: what the commands do (`demo.py`, `doctor.py`,
+What belongs here: arguments and exit codes. What doesn't: what the commands do (`demo.py`, `status.py`, `doctor.py`,
 `source.py`, `simulator/`).
 """
 
@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from wolkvox_assets.commands import demo, doctor, source
+from wolkvox_assets.commands import demo, doctor, source, status
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.simulator import serve
 from wolkvox_assets.store import StoreError
@@ -22,6 +22,10 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="load a finished day from the simulator and print its totals")
     serve.add_arguments(commands.add_parser("simulate", help="run the simulator by itself, until Ctrl-C"))
+    tell = commands.add_parser(
+        "status", help="show what is known, verified, missing, due and waiting; makes no request"
+    )
+    tell.add_argument("--json", action="store_true", help="the same for programs")
     commands.add_parser("doctor", help="check settings, address, token, quota, clock and files")
     _add_source(
         commands.add_parser(
@@ -34,6 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(demo.run())
         case "simulate":
             serve.run(parsed)
+        case "status":
+            _exit_with(lambda: status.run(as_json=parsed.json))
         case "doctor":
             _exit_with(doctor.run)
         case "source":

@@ -1,108 +1,136 @@
 """`wolkvox-assets status`: what is known, verified, missing, due and waiting, for each operation.
 
-What belongs here: telling what is stored and what the next tick and run will do. What doesn't: whether anything is
-wrong (`doctor.py`). It makes no request and changes nothing.
+What belongs here: telling what is stored, and what the next tick and run will do. What doesn't: whether anything is
+wrong (`doctor.py`). It makes no request.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
-
-import duckdb
+from datetime import UTC, date, datetime
 
 from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.report.plain_text import visible
-from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, Settings, load_settings
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.gaps import holes
+from wolkvox_assets.store.overview import Overview, overview
 
-_PLACES_SHOWN = 5
+_PLACES_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Status:
-    """Of one operation. Windows are counted; days and `newest_window` are its wall clock's, `*_at` are UTC.
+    """Of one operation, in windows of its wall clock.
 
-    `missing`: windows that are over and not known. `new`, `to_verify`: what is due now. `waits`: why nothing is asked
-    at the moment, by kind of work.
+    `missing`: over for more than an hour, and not known; `missing_in`: where, newest first. `due`: closed lately and
+    not known yet. `due_to_verify`: known, and to be asked about again. `waits`: why nothing is asked at the moment, by
+    kind of work.
     """
 
     operation: str
     history_from: date
-    newest_window: datetime | None
-    known: int
+    stored: Overview
     missing: int
     missing_in: list[str]
-    new: int
-    to_verify: int
-    days_complete: int
-    days_not_complete: int
-    verified_at: datetime | None
-    corrections: int
-    left_out: int
-    requests_last_day: int
-    quota_used: int | None
-    quota_limit: int | None
-    quota_read_at: datetime | None
+    due: int
+    due_to_verify: int
     waits: dict[str, str]
 
 
 def run(*, as_json: bool) -> int:
-    """Print it. Returns the exit code: 0, or 1 where no operation can work."""
+    """Print it. Returns the exit code: 1 where no operation can work."""
     settings = load_settings()
     now = datetime.now(UTC)
     found = [_status(operation, settings, now) for operation in settings.operations]
     if as_json:
-        content = {"problems": settings.problems, "operations": [asdict(status) for status in found]}
-        print(json.dumps(content, default=str, ensure_ascii=False, indent=2))
+        print(_as_json(settings, found))
     else:
-        for problem in settings.problems:
-            print(f"invalid settings: {problem}")
-        print("\n\n".join(_as_text(status) for status in found))
+        for line in _lines(settings, found):
+            print(line)
     return 0 if found else 1
 
 
 def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
-    store, name = Store(settings.data_dir), operation.name
-    new = to_do.live_windows(store, operation, now, settings.live_delay)
+    store = Store(settings.data_dir)
     live_first = len(quota_group(operation, settings.operations)) if settings.automation else 0
-    waits = {
-        str(work): reason
+    reasons = {
+        str(work): reason_to_wait(store, operation, work, now, live_first)
         for work in (Work.LIVE, Work.RECENT, Work.HISTORY)
-        if (reason := reason_to_wait(store, operation, work, now, live_first))
     }
-    with store.looking() as con:
-        missing = _missing(con, operation, now)
-        return Status(
-            operation=name,
-            history_from=operation.start,
-            missing=sum(len(range_) for range_ in missing),
-            missing_in=[f"{range_}" for range_ in missing],
-            new=len(new),
-            to_verify=len(to_do.to_verify(store, operation, now)),
-            waits={work: visible(reason) for work, reason in waits.items()},
-            **_stored(con, name, now),
+    with store.reading() as con:
+        stored = overview(con, operation.name) if con else Overview()
+    missing = to_do.missing(store, operation, now)
+    return Status(
+        operation=operation.name,
+        history_from=operation.start,
+        stored=stored,
+        missing=sum(map(len, missing)),
+        missing_in=[f"{range_}" for range_ in missing],
+        due=len(to_do.live_windows(store, operation, now, settings.live_delay)),
+        due_to_verify=len(to_do.to_verify(store, operation, now)),
+        waits={work: visible(reason) for work, reason in reasons.items() if reason},
+    )
+
+
+def _as_json(settings: Settings, found: Sequence[Status]) -> str:
+    operations = [{**asdict(status), "stored": status.stored._asdict()} for status in found]
+    content = {"problems": settings.problems, "operations": operations}
+    return json.dumps(content, default=str, ensure_ascii=False, indent=2)
+
+
+def _lines(settings: Settings, found: Sequence[Status]) -> Iterator[str]:
+    for problem in settings.problems:
+        yield f"invalid settings: {problem}"
+    rows = [_TITLES, *map(_row, found)] if found else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
+    for status in found:
+        yield from _details(status)
 
 
-def _missing(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> list[Range]:
-    """Newest first; what is `new` is not in it."""
-    start = datetime.combine(operation.start, datetime.min.time())
-    end = to_do.live_from(operation, now)
-    if start >= end:
-        return []
-    found = holes(con, operation.name, start, end, now) if con else [Range(start, end)]
-    return [piece for hole in found for piece in operation.clock.shown(hole)]
+_TITLES = (
+    "operation",
+    "newest window",
+    "known",
+    "missing",
+    "due",
+    "to verify",
+    "days complete",
+    "quota used",
+)
 
 
-def _stored(con: duckdb.DuckDBPyConnection | None, name: str, now: datetime) -> dict[str, object]:
-    raise NotImplementedError
+def _row(status: Status) -> tuple[str, ...]:
+    stored = status.stored
+    days = stored.days_complete + stored.days_not_complete
+    return (
+        status.operation,
+        f"{stored.newest_window:%Y-%m-%d %H:%M}" if stored.newest_window else "none",
+        f"{stored.known}",
+        f"{status.missing}",
+        f"{status.due}",
+        f"{status.due_to_verify}",
+        f"{stored.days_complete} of {days}",
+        f"{stored.quota_used} of {stored.quota_limit}" if stored.quota_read_at else "never read",
+    )
 
 
-def _as_text(status: Status) -> str:
-    raise NotImplementedError
+def _details(status: Status) -> Iterator[str]:
+    name, stored = status.operation, status.stored
+    if stored.verified_at is not None:
+        yield f"{name}: every complete day was verified since {stored.verified_at:%Y-%m-%d %H:%M} UTC"
+    if status.missing:
+        more = len(status.missing_in) - _PLACES_SHOWN
+        yield (
+            f"{name}: missing from {status.history_from} on: {', '.join(status.missing_in[:_PLACES_SHOWN])}"
+            f"{f', and {more} more' if more > 0 else ''}"
+        )
+    for work, reason in status.waits.items():
+        yield f"{name}: waits ({work}): {reason}"

@@ -146,7 +146,7 @@ def gaps(
     left = most
     for hole in holes(Range(start, end)) if start < end else []:
         # Newest first, also within a hole that is longer than what is left to take.
-        newest = Range(max(hole.start, hole.end - left * WINDOW), hole.end)
+        newest = Range(hole.start if left >= len(hole) else hole.end - left * WINDOW, hole.end)
         there = _shown_and_settled(clock, newest, now)
         found += there[::-1]
         left -= sum(map(len, there))

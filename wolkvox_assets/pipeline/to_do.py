@@ -4,6 +4,7 @@ What belongs here: who does which of it (the tick, or runs of the asset), and ho
 rules, and doing it. A window that cannot be had rests: nothing else waits for it.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 
@@ -48,6 +49,11 @@ def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[Range
 def history(store: Store, operation: Operation, now: datetime) -> list[Range]:
     """Windows before the last days that are not known, newest first: a run's worth of them."""
     return _gaps(store, operation, now, before=_first_recent_day(operation, now), most=_MOST_OF_A_RUN)
+
+
+def missing(store: Store, operation: Operation, now: datetime) -> list[Range]:
+    """All windows that are over and not known, newest first, but for those of the last hour. Also such as rest."""
+    return _gaps(store, operation, now, most=sys.maxsize, resting_too=True)
 
 
 def whole_days(
@@ -98,9 +104,10 @@ def _gaps(
     most: int,
     since: date = date.min,
     before: date = date.max,
+    resting_too: bool = False,
 ) -> list[Range]:
     with store.reading() as con:
-        left_out = resting(con, operation.name, now) if con else set()
+        left_out = resting(con, operation.name, now) if con and not resting_too else set()
         return due_work.gaps(
             operation,
             lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],

@@ -1,0 +1,42 @@
+"""How much is stored of an operation, in numbers: for people who want to know where it stands.
+
+What belongs here: counting. What doesn't: what is missing or due (`gaps.py`, `pipeline/to_do.py`).
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import duckdb
+
+
+class Overview(NamedTuple):
+    """`newest_window`: wall clock. `verified_at`, `quota_read_at`: UTC, naive.
+
+    `verified_at`: of the windows of complete days, when the one was verified that was verified longest ago.
+    """
+
+    newest_window: datetime | None = None
+    known: int = 0
+    days_complete: int = 0
+    days_not_complete: int = 0
+    verified_at: datetime | None = None
+    corrections: int = 0
+    quota_used: int | None = None
+    quota_limit: int | None = None
+    quota_read_at: datetime | None = None
+
+
+def overview(con: duckdb.DuckDBPyConnection, operation: str) -> Overview:
+    """Of this operation."""
+    found = con.execute(
+        "WITH"
+        " windows AS (SELECT MAX(window_start), COUNT(*) FROM agent_9_window_log WHERE operation = $operation),"
+        " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
+        "  MIN(verified_at) FILTER (complete) FROM operation_hold_mute_daily WHERE operation = $operation),"
+        " changed AS (SELECT COUNT(*) FROM agent_9_corrections WHERE operation = $operation),"
+        " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
+        "  FROM quota_readings WHERE operation = $operation)"
+        " FROM windows, days, changed, quota",
+        {"operation": operation},
+    ).fetchone()
+    return Overview(*found) if found else Overview()

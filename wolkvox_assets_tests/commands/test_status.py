@@ -1,0 +1,93 @@
+"""What `wolkvox-assets status` says, without a request."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from wolkvox_assets.commands.cli import main
+from wolkvox_assets.report.windows import WallClock
+from wolkvox_assets.settings import load_settings
+from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
+from wolkvox_assets_tests.project import Project
+
+TODAY = WallClock("America/Bogota").now(datetime.now(UTC)).date()
+TOKEN = "a-token-that-nobody-must-see-7391"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """History begins the day before yesterday."""
+    with Simulator(Centre(12, profile="around_the_clock"), token=TOKEN) as simulator:
+        project = Project(tmp_path, simulator, TODAY - timedelta(days=2))
+        for name, value in project.settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        yield project
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(["status", *arguments])
+    output = capsys.readouterr().out
+    assert TOKEN not in output
+    return end.value.code, output
+
+
+def test_nothing_is_stored_yet(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    code, output = said(capsys)
+    assert code == 0
+    title, row, missing = output.splitlines()
+    assert title.split()[:4] == ["operation", "newest", "window", "known"]
+    assert row.split()[:3] == ["main", "none", "0"]
+    assert missing.startswith(f"main: missing from {project.start} on: {project.start} 00:00:00 to ")
+    assert project.simulator.counters.requests == 0
+    assert not Store(project.folder / "data").own.exists()
+
+
+def test_a_day_is_stored_and_the_token_is_refused(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = project.start + timedelta(days=1)
+    result = project.materialize(
+        "agent_9_windows", monkeypatch, partition_range=(f"{day}T00:00", f"{day}T23:55")
+    )
+    assert result.success
+    with project.store.transaction() as con:
+        failed = FailedAttempt(
+            Work.LIVE, datetime.now(UTC), FailureScope.TEMPORARY, "TimedOut", "No answer.", "", "a-run"
+        )
+        record_attempt(con, "main", failed)
+    project.simulator.reset_counters()
+    code, output = said(capsys, "--json")
+    assert code == 0
+    content = json.loads(output)
+    assert content["problems"] == []
+    (status,) = content["operations"]
+    assert status["operation"] == "main"
+    stored = status["stored"]
+    assert stored["newest_window"] == f"{day} 23:55:00"
+    assert (stored["known"], stored["days_complete"], stored["days_not_complete"]) == (288, 1, 0)
+    assert stored["quota_limit"] == 12_000
+    assert status["missing"] >= 288
+    assert status["missing_in"][-1] == f"{project.start} 00:00:00 to {project.start} 23:59:59"
+    assert "TimedOut" in status["waits"]["live"]
+    assert project.simulator.counters.requests == 0
+    _, output = said(capsys)
+    assert "288" in output.splitlines()[1]
+    assert "main: waits (live): operation main: 1 attempts in a row failed" in output
+
+
+def test_without_an_operation_it_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().operations == ()
+    code, output = said(capsys)
+    assert code == 1
+    assert output.startswith("invalid settings: no operation is configured.")
