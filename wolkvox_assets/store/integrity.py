@@ -32,8 +32,8 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-VERSION = 2
-"""Of the tables, and of how the files are written. 1: files without a `schema_version`."""
+VERSION = 3
+"""Of the tables, and of how the files are written. 1: files without a `schema_version`. 2: bodies not compressed."""
 
 _ONE_AT_A_TIME = threading.Lock()
 

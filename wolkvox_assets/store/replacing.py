@@ -54,7 +54,9 @@ _SPARE_FROM_BYTES = 16_000_000
 # What leads to each version from the one before, beyond tables that `schema.sql` adds by itself. All steps that
 # are due run in one transaction, in the new file.
 _STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
-    2: lambda _: None  # no table is another; the whole file is written anew in the format of DuckDB 1.2
+    # No table is another; the whole file is written anew, in the format of DuckDB 1.2
+    2: lambda _: None,
+    3: lambda _: None,  # and with compressed bodies: of an existing column that can't be changed
 }
 
 
@@ -159,11 +161,7 @@ def upgrade(own: Path, old_version: int) -> None:
     """Writes `own`, which must be closed and without a log, anew as `VERSION`, and keeps the old one."""
     new = new_name(own)
     try:
-        con = _new_database(new)
-        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
-        con.execute(f"COPY FROM DATABASE old TO {_database_of(con)}")
-        con.execute("DETACH old")
-        with_schema(con, old_version)
+        with_schema(_rewritten(own, new), old_version)
         inspect(new)
         _same_rows(own, new)
         same_access(new, own)
@@ -175,8 +173,7 @@ def upgrade(own: Path, old_version: int) -> None:
     finally:
         _remove(new)
     logger.warning(
-        "%s was upgraded from version %d to %d: DuckDB 1.2 and newer can read it now. The old one is kept as %s: "
-        "delete it when you no longer want it.",
+        "%s was upgraded from version %d to %d. The old one is kept as %s: delete it when you no longer want it.",
         own,
         old_version,
         VERSION,
@@ -285,6 +282,26 @@ def _same_time(new: Path, source: Path) -> None:
     os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
+def _rewritten(own: Path, new: Path) -> duckdb.DuckDBPyConnection:
+    """A new database with all rows of `own`. Table by table: to copy the database would keep how its columns are
+    packed, and `schema.sql` says how they are now."""
+    con = _new_database(new)
+    try:
+        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
+        con.execute(schema())
+        for (name,) in con.execute(
+            "SELECT '\"' || replace(table_name, '\"', '\"\"') || '\"' FROM duckdb_tables()"
+            " WHERE database_name = 'old' AND schema_name = 'main'"
+        ).fetchall():
+            con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM old.{name} LIMIT 0")
+            con.execute(f"INSERT INTO {name} BY NAME FROM old.{name}")
+        con.execute("DETACH old")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
 def _new_database(new: Path) -> duckdb.DuckDBPyConnection:
     _remove(new)
     con = duckdb.connect(new, config=CONFIG)
@@ -353,8 +370,3 @@ def _counts(file: Path) -> dict[str, int]:
             " AND schema_name = 'main'"
         ).fetchall()
         return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}
-
-
-def _database_of(con: duckdb.DuckDBPyConnection) -> str:
-    ((name,),) = con.execute("SELECT current_database()").fetchall()
-    return '"' + str(name).replace('"', '""') + '"'
