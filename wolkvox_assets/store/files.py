@@ -6,8 +6,8 @@ in the tables (`agent_9.py`, `requests.py`, `daily.py`).
 
 `store.duckdb` is the pipeline's own. Writers take turns with a lock file, because DuckDB lets one
 process in and turns the others away at once. After each transaction the file is closed (which
-checkpoints it) and copied whole to `wolkvox.duckdb`: readers keep the copy they opened for as long as
-they like, hold nobody up, and never see half a change. Neither file is used or copied unless every byte of it
+checkpoints it) and a whole copy of it put in the place of `wolkvox.duckdb`: readers keep the copy they opened for as
+long as they like, hold nobody up, and never see half a change. Neither file is used or copied unless every byte of it
 was looked at: a damaged store is restored from the published file, an altered published file from the store.
 """
 
@@ -23,9 +23,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from wolkvox_assets.store import replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
-from wolkvox_assets.store.errors import StoreBusy, StoreError, explained, in_use, stoppable
+from wolkvox_assets.store.errors import StoreBusy, StoreError, StoreFull, explained, in_use, stoppable
 from wolkvox_assets.store.integrity import (
     VERSION,
+    Checkpoint,
     Contents,
     Damaged,
     Refused,
@@ -41,7 +42,7 @@ from wolkvox_assets.store.integrity import (
     state_of,
 )
 
-# A writer holds the lock for a fraction of a second (a copy of 321 MB takes 0.4 s); minutes of waiting
+# A writer holds the lock for a fraction of a second (a whole copy of 321 MB takes 0.4 s); minutes of waiting
 # mean that something is wrong with the machine, and a person should hear of it.
 _LOCK_PATIENCE_SECONDS = 600.0
 # For a program of somebody's that has opened store.duckdb itself for a moment.
@@ -75,18 +76,22 @@ class Store:
         """
         with self.turn():
             with self._explained("looking at the files"):
-                self._make_sound()
-            with self._explained("storing a change"):
-                con = self._open()
-                try:
-                    con.execute("BEGIN")
-                    yield con
-                    con.execute("COMMIT")
-                finally:
-                    # Without COMMIT this rolls back; with it, it checkpoints. Always, or the file stays locked.
-                    con.close()
+                before = self._make_sound()
+            try:
+                with self._explained("storing a change"):
+                    con = self._open()
+                    try:
+                        con.execute("BEGIN")
+                        yield con
+                        con.execute("COMMIT")
+                    finally:
+                        # Without COMMIT this rolls back; with it, it checkpoints. Always, or the file stays locked.
+                        con.close()
+            except StoreFull:
+                replacing.drop_spare(self.published)
+                raise
             with self._explained("publishing a change that is committed in store.duckdb"):
-                self._publish()
+                self._publish(before)
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -162,25 +167,31 @@ class Store:
     # Below: only with the turn, and with the store closed. Reading the file of an open DuckDB database in the
     # same process drops its lock without a word when the descriptor is closed.
 
-    def _make_sound(self) -> None:
-        """Leaves a store that can be trusted, of this release's version, or raises and leaves all as it is."""
+    def _make_sound(self) -> Checkpoint | None:
+        """Leaves a store that can be trusted, of this release's version, or raises and leaves all as it is.
+
+        Returns where it stands, if all of it was looked at as it is now.
+        """
         if not self.in_step():
             self._refuse_newer()
-        if recall(self.own):
-            return  # all of it was looked at when it was published, and nobody wrote in it since
+        known, checkpoint = recall(self.own)
+        if known:
+            return checkpoint  # all of it was looked at when it was published, and nobody wrote in it since
         replacing.clear(self.own)
         found = self._look()
         if found is None:
             replacing.create(self.own)
-            return
+            return None
         keep_private(self.own)
         keep_private(log_of(self.own))
-        if not found.current:
-            self._checkpoint()
-            if found.version < VERSION:
-                replacing.upgrade(self.own, found.version)
-            else:
-                replacing.with_schema(self._open(), found.version)
+        if found.current:
+            return found.checkpoint
+        self._checkpoint()
+        if found.version < VERSION:
+            replacing.upgrade(self.own, found.version)
+        else:
+            replacing.with_schema(self._open(), found.version)
+        return None
 
     def _look(self) -> Contents | None:
         """What the store holds, restored from the published file where it must be; None where neither exists."""
@@ -230,11 +241,13 @@ class Store:
         finally:
             con.close()
 
-    def _publish(self) -> None:
+    def _publish(self, before: Checkpoint | None) -> None:
+        """`before`: where the store stood when it was looked at."""
         self._checkpoint()
         state = state_of(self.own)
-        if replacing.publish(self.own, self.published).current:
-            remember(self.own, state)
+        found = replacing.publish(self.own, self.published, before)
+        if found.current:
+            remember(self.own, state, found.checkpoint)
 
     def _checkpoint(self) -> None:
         if log_of(self.own).exists():
@@ -285,8 +298,7 @@ class Store:
         with self.turn(), self._explained("publishing the store anew"):
             con = self._open_current()  # another process may have done it meanwhile
             if con is None:
-                self._make_sound()
-                self._publish()
+                self._publish(self._make_sound())
                 con = self._open_readable()
             if con is None:
                 inspect(self.published)  # says why
@@ -301,8 +313,7 @@ class Store:
             return  # not what the reader's error is about
         except Damaged as fault:
             with self.turn(), self._explained("publishing the store anew"):
-                self._make_sound()
-                self._publish()
+                self._publish(self._make_sound())
             raise StoreError(f"{fault}: it was replaced from {self.own.name}. Repeat the run.") from error
 
     def _explained(self, doing: str) -> AbstractContextManager[None]:

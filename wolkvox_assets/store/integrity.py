@@ -9,25 +9,31 @@ with a checksum of 8 bytes; all of them are checked here, at 10 GB/s (copying ta
 Format: https://duckdb.org/docs/stable/internals/storage and DuckDB's `checksum.cpp`: the exclusive or of all
 8-byte words, each times a constant. Should another DuckDB compute it differently, nothing breaks: what is not
 proved whole in this way is read by DuckDB itself, to the last value, which only takes longer.
+
+What a file became with one more checkpoint is looked at alone: DuckDB never writes to a block that the checkpoint
+before still needs, or a crash would cost it both. It writes to free blocks, to new ones at the end, and to those of
+its metadata, which it shares out in smaller parts. The tests hold that; and a slice of all the others, another one
+each time, is looked at as well.
 """
 
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from io import SEEK_END, RawIOBase
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
-VERSION = 2
-"""Of the tables, and of how the files are written. 1: files without a `schema_version`."""
+VERSION = 3
+"""Of the tables, and of how the files are written. 1: files without a `schema_version`. 2: bodies not compressed."""
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -45,8 +51,8 @@ _TICK_NS = 20_000_000
 State = tuple[int, ...]
 """What every write changes, whoever writes: device, inode, size, times of change of content and of inode."""
 
-# Files that were whole and current when this process, which wrote them last, was done with them.
-_left: dict[Path, State] = {}
+# A 64th of all blocks is looked at each time, whatever may have been written to.
+_SLICES = 64
 
 
 class Damaged(Exception):
@@ -57,30 +63,66 @@ class Refused(Exception):
     """The file may be fine, but is not for this release to touch. Says why and what to do."""
 
 
+class Layout(NamedTuple):
+    """Of a file: the number of its last checkpoint, the first free block's place in a list, and where blocks lie."""
+
+    checkpoint: int
+    free_list: int
+    blocks: int
+    block_size: int
+    start: int = 3 * _HEADER
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state in which all of a file was looked at. `number`: each checkpoint adds one. `blocks`: how many it has.
+    `open`: those of them to which the next checkpoint may write."""
+
+    number: int
+    blocks: int
+    open: frozenset[int]
+
+    def leads_to(self, later: int) -> bool:
+        """Whether a file with this number is the same one, after one more checkpoint at most."""
+        return self.number <= later <= self.number + 1
+
+    def may_have_changed(self, number: int) -> bool:
+        """Whether the next checkpoint can have written to this block, or its slice's turn has come."""
+        return number in self.open or number >= self.blocks or number % _SLICES == self.number % _SLICES
+
+
+# Files that were whole and current when this process, which wrote them last, was done with them.
+_left: dict[Path, tuple[State, Checkpoint | None]] = {}
+
+
 @dataclass(frozen=True)
 class Contents:
-    """What a file that can be trusted holds. `missing`: tables of `schema.sql` that it lacks."""
+    """What a file that can be trusted holds. `missing`: tables of `schema.sql` that it lacks. `checkpoint`: where it
+    stood when it was looked at, if that could be told."""
 
     version: int
     missing: frozenset[str]
+    checkpoint: Checkpoint | None = field(default=None, compare=False)
 
     @property
     def current(self) -> bool:
         return self.version == VERSION and not self.missing
 
 
-def inspect(file: Path) -> Contents:
-    """Looks at every byte of `file`, which nobody may have open for writing.
+def inspect(file: Path, before: Checkpoint | None = None, written: Collection[int] = frozenset()) -> Contents:
+    """Looks at every byte of `file`, which nobody may have open for writing. Where all of it was looked at when it
+    stood at `before`, only at what can have changed since, and at the blocks `written`.
 
     Raises `Damaged` or `Refused`; DuckDB's own error where another program has it open.
     """
-    fault = _fault(file)
+    fault = found = _fault(file, before, written)
     if fault.startswith(_BLOCK):
         fault = _read_all(file, fault)
     if fault:
         raise Damaged(f"{file.name} {fault}")
     with opened(file) as con:
-        return contents(con, file)
+        held = contents(con, file)
+        return held if found or log_of(file).exists() else replace(held, checkpoint=_checkpoint(con, file))
 
 
 def state_of(file: Path) -> State:
@@ -88,19 +130,23 @@ def state_of(file: Path) -> State:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def remember(file: Path, state: State) -> None:
+def remember(file: Path, state: State, checkpoint: Checkpoint | None, *, renamed: bool = False) -> None:
     """`file` is whole and current as long as it is in this state: this process wrote it, and looked at every byte.
 
-    Not where it has changed meanwhile, or so lately that another write might not show.
+    Not where it has changed meanwhile, or so lately that another write might not show. `renamed`: it was, just now,
+    which says nothing about its content.
     """
-    if state == state_of(file) and max(state[-2:]) + _TICK_NS < time.time_ns():
-        _left[file.absolute()] = state
+    changed = state[-2] if renamed else max(state[-2:])
+    if state == state_of(file) and changed + _TICK_NS < time.time_ns():
+        _left[file.absolute()] = state, checkpoint
 
 
-def recall(file: Path) -> bool:
-    """Whether `file` is as it was when it was remembered. It is forgotten by this: what comes next may fail."""
-    state = _left.pop(file.absolute(), None)
-    return state is not None and file.exists() and state == state_of(file) and not log_of(file).exists()
+def recall(file: Path) -> tuple[bool, Checkpoint | None]:
+    """Whether `file` is as it was when it was remembered, and where it stood. It is forgotten by this: what comes next
+    may fail."""
+    state, checkpoint = _left.pop(file.absolute(), (None, None))
+    known = state is not None and file.exists() and state == state_of(file) and not log_of(file).exists()
+    return known, checkpoint if known else None
 
 
 def inspect_once(file: Path) -> None:
@@ -237,13 +283,13 @@ def log_of(file: Path) -> Path:
     return file.with_name(file.name + ".wal")
 
 
-def _fault(file: Path) -> str:
+def _fault(file: Path, before: Checkpoint | None, written: Collection[int]) -> str:
     """What is wrong with the bytes of a file; an empty string where nothing is."""
     if file.exists() and not file.is_file():
         return "is no file, but a folder or the like"
     try:
         with file.open("rb", buffering=0) as raw:
-            return _fault_of(raw)
+            return _fault_of(raw, before, written)
     except FileNotFoundError:
         return "is missing"
     except PermissionError as error:
@@ -255,7 +301,7 @@ def _fault(file: Path) -> str:
         return f"can't be read ({error})"
 
 
-def _fault_of(raw: RawIOBase) -> str:
+def _fault_of(raw: RawIOBase, before: Checkpoint | None, written: Collection[int]) -> str:
     # Read, not mapped: a disk's error in a mapped file would kill the process.
     start = _words(raw, 3 * _HEADER)
     if start is None or start[1].tobytes()[:4] != b"DUCK":
@@ -263,10 +309,13 @@ def _fault_of(raw: RawIOBase) -> str:
     headers = np.split(start, 3)
     if not all(_intact(header) for header in headers):
         return "has a damaged header"
-    newest = max(headers[1:], key=lambda header: int(header[1]))
-    free_list, blocks, size = int(newest[3]), int(newest[4]), int(newest[5])
-    unused = _unused(raw, free_list, size)
+    layout = _layout(headers)
+    unused, blocks, size = _unused(raw, layout), layout.blocks, layout.block_size
+    if before is not None and not before.leads_to(layout.checkpoint):
+        before = None
     for number in range(blocks):
+        if before is not None and number not in written and not before.may_have_changed(number):
+            continue
         if number not in unused:
             raw.seek(3 * _HEADER + number * size)
             block = _words(raw, size)
@@ -275,12 +324,36 @@ def _fault_of(raw: RawIOBase) -> str:
     return ""
 
 
-def _unused(raw: RawIOBase, pointer: int, block_size: int) -> frozenset[int]:
+def layout_of(file: Path) -> Layout | None:
+    """By its headers; None where they are cut off."""
+    with file.open("rb", buffering=0) as raw:
+        start = _words(raw, 3 * _HEADER)
+    return None if start is None else _layout(np.split(start, 3))
+
+
+def _layout(headers: Sequence[Words]) -> Layout:
+    newest = max(headers[1:], key=lambda header: int(header[1]))
+    return Layout(int(newest[1]), int(newest[3]), int(newest[4]), int(newest[5]))
+
+
+def _checkpoint(con: duckdb.DuckDBPyConnection, file: Path) -> Checkpoint | None:
+    """Where a whole file stands that is open as `con`."""
+    layout = layout_of(file)
+    if layout is None:
+        return None
+    with file.open("rb", buffering=0) as raw:
+        unused = _unused(raw, layout)
+    metadata = con.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
+    return Checkpoint(layout.checkpoint, layout.blocks, unused | {block for (block,) in metadata})
+
+
+def _unused(raw: RawIOBase, layout: Layout) -> frozenset[int]:
     """The blocks that nothing uses: half written when a process was killed, or cut off at the file's end.
 
     A list of words, their count first, in a chain of parts (64 to a block) that begin with where the next one
     lies. A list that can't be read makes no block unused.
     """
+    pointer, block_size = layout.free_list, layout.block_size
     part_size = block_size // 64 // 8 - 1  # words
     words: list[int] = []
     while pointer != _NOWHERE and (not words or len(words) <= words[0]):

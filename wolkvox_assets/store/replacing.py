@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from wolkvox_assets.store.copying import bring_up_to_date, readers_show, share
 from wolkvox_assets.store.disk import (
     NotReplaceable,
     flush,
@@ -26,17 +27,36 @@ from wolkvox_assets.store.disk import (
     same_access,
     target_of,
 )
-from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, inspect, log_of, opened, quoted, schema
+from wolkvox_assets.store.integrity import (
+    VERSION,
+    Checkpoint,
+    Contents,
+    Damaged,
+    inspect,
+    layout_of,
+    log_of,
+    opened,
+    quoted,
+    recall,
+    remember,
+    schema,
+    state_of,
+)
 
 logger = logging.getLogger(__name__)
 
 # Files that DuckDB 1.2 to 2.0 read. It counts when a file is made: an older file has to be written anew.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.2.0"}
 
+# Smaller files are copied whole as quickly, and need no room for a third one.
+_SPARE_FROM_BYTES = 16_000_000
+
 # What leads to each version from the one before, beyond tables that `schema.sql` adds by itself. All steps that
 # are due run in one transaction, in the new file.
 _STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
-    2: lambda _: None  # no table is another; the whole file is written anew in the format of DuckDB 1.2
+    # No table is another; the whole file is written anew, in the format of DuckDB 1.2
+    2: lambda _: None,
+    3: lambda _: None,  # and with compressed bodies: of an existing column that can't be changed
 }
 
 
@@ -45,23 +65,36 @@ def new_name(file: Path) -> Path:
     return file.with_name(f".{file.name}.new")
 
 
-def publish(own: Path, published: Path) -> Contents:
+def spare_name(target: Path) -> Path:
+    """Where the published file before the last lies, to become the next: most of it is as it should be."""
+    return target.with_name(f".{target.name}.spare")
+
+
+def publish(own: Path, published: Path, before: Checkpoint | None) -> Contents:
     """Copies `own`, which must be closed, to `published`, or to where that name points. Returns what it holds.
 
-    Raises `Damaged` where the copy can't be trusted, `NotReplaceable` where it can't be put there: then nothing was
-    published.
+    `before`: where `own` stood when all of it was looked at. Raises `Damaged` where the copy can't be trusted,
+    `NotReplaceable` where it can't be put there: then nothing was published.
     """
     target = target_of(published)
-    new = new_name(target)
+    new, spare = new_name(target), spare_name(target)
     try:
-        found = _copy(own, new)
+        # What the published file is a copy of is known where this process made it, and nobody touched it since.
+        last = before if before is not None and recall(target) == (True, before) else None
+        found, shared = _next(own, new, spare, before, last)
         same_access(new, target, mode=0o640)
         _same_time(new, own)
         # A reader who opened the published file for writing may have left a log that belongs to the old
         # content; DuckDB would refuse the new one beside it.
         for file in {published, target}:
             log_of(file).unlink(missing_ok=True)
+        if not shared:
+            _keep_spare(target, spare)
         new.replace(target)
+        remember(target, state_of(target), found.checkpoint, renamed=True)
+        keep_private(spare)  # after the renaming: until then it is the published file
+        if spare.exists():
+            remember(spare, state_of(spare), last, renamed=True)
     except OSError as error:
         if why := obstacle(published):
             raise NotReplaceable(why) from error
@@ -70,6 +103,12 @@ def publish(own: Path, published: Path) -> Contents:
         with suppress(OSError):  # where it could not even be made, it can't be looked for
             new.unlink(missing_ok=True)
     return found
+
+
+def drop_spare(published: Path) -> None:
+    """Makes room: what it is for can be had by copying."""
+    with suppress(OSError, NotReplaceable):
+        spare_name(target_of(published)).unlink(missing_ok=True)
 
 
 def clear(own: Path) -> None:
@@ -122,11 +161,7 @@ def upgrade(own: Path, old_version: int) -> None:
     """Writes `own`, which must be closed and without a log, anew as `VERSION`, and keeps the old one."""
     new = new_name(own)
     try:
-        con = _new_database(new)
-        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
-        con.execute(f"COPY FROM DATABASE old TO {_database_of(con)}")
-        con.execute("DETACH old")
-        with_schema(con, old_version)
+        with_schema(_rewritten(own, new), old_version)
         inspect(new)
         _same_rows(own, new)
         same_access(new, own)
@@ -138,8 +173,7 @@ def upgrade(own: Path, old_version: int) -> None:
     finally:
         _remove(new)
     logger.warning(
-        "%s was upgraded from version %d to %d: DuckDB 1.2 and newer can read it now. The old one is kept as %s: "
-        "delete it when you no longer want it.",
+        "%s was upgraded from version %d to %d. The old one is kept as %s: delete it when you no longer want it.",
         own,
         old_version,
         VERSION,
@@ -167,19 +201,105 @@ def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
         con.close()
 
 
+def _next(
+    own: Path, new: Path, spare: Path, before: Checkpoint | None, last: Checkpoint | None
+) -> tuple[Contents, bool]:
+    """Makes `new` a copy of `own` by the cheapest way there is. Returns what it holds, and whether they share blocks.
+
+    Whatever way it is, each block of `new` was looked at: just now; or when `own` was, or the spare, and is as it was.
+    """
+    _require_file(own)
+    make_empty(new)
+    if share(own, new):
+        spare.unlink(missing_ok=True)
+        flush(new)
+        return inspect(new, before), True
+    written = _from_spare(own, new, spare, before, last)
+    if written is None:
+        return _copy(own, new), False
+    flush(new)
+    return inspect(new, before, written), False
+
+
+def _from_spare(
+    own: Path, new: Path, spare: Path, before: Checkpoint | None, last: Checkpoint | None
+) -> set[int] | None:
+    """Makes `new` out of the spare, if there is one that nobody has open. Returns the blocks that were written."""
+    if spare.is_symlink() or not spare.is_file():
+        return None
+    _, earlier = recall(spare)
+    # From now on nobody can open it by a name they know; and whoever finds it half done will not trust it.
+    spare.replace(new)
+    if not (_worth_it(own) and _ours(new) and readers_show(new.parent)):
+        return None
+    keep_private(new)
+    with suppress(OSError, AttributeError):  # who might read the file that it was may not be let in any more
+        os.removexattr(new, "system.posix_acl_access")
+    layout = layout_of(own)
+    if layout is None:
+        return None
+    since = [at for at in (earlier, last) if at is not None]
+    known = len(since) == 2 and all(
+        at.leads_to(number) for at, number in zip(since, (since[1].number, layout.checkpoint), strict=True)
+    )
+    return bring_up_to_date(
+        new, own, layout, lambda number: not known or any(at.may_have_changed(number) for at in since)
+    )
+
+
+def _keep_spare(target: Path, spare: Path) -> None:
+    """Gives the published file a second name just before it loses its own."""
+    with suppress(OSError):  # a file system without hard links
+        spare.unlink(missing_ok=True)
+        if target.is_file() and _worth_it(target) and _ours(target) and readers_show(target.parent):
+            spare.hardlink_to(target)
+
+
+def _worth_it(file: Path) -> bool:
+    return file.stat().st_size >= _SPARE_FROM_BYTES
+
+
+def _ours(file: Path) -> bool:
+    return os.geteuid() in {0, file.stat().st_uid}
+
+
 def _copy(source: Path, new: Path) -> Contents:
-    if not source.is_file():
-        raise Damaged(f"{source.name} is {'no file' if source.exists() else 'missing'}")
+    _require_file(source)
     make_empty(new)
     shutil.copyfile(source, new)
     flush(new)  # the name must never point to a copy that a power cut emptied
     return inspect(new)
 
 
+def _require_file(source: Path) -> None:
+    if not source.is_file():
+        raise Damaged(f"{source.name} is {'no file' if source.exists() else 'missing'}")
+
+
 def _same_time(new: Path, source: Path) -> None:
     """The two files are in step as long as they have one size and one time of change."""
     found = source.stat()
     os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _rewritten(own: Path, new: Path) -> duckdb.DuckDBPyConnection:
+    """A new database with all rows of `own`. Table by table: to copy the database would keep how its columns are
+    packed, and `schema.sql` says how they are now."""
+    con = _new_database(new)
+    try:
+        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
+        con.execute(schema())
+        for (name,) in con.execute(
+            "SELECT '\"' || replace(table_name, '\"', '\"\"') || '\"' FROM duckdb_tables()"
+            " WHERE database_name = 'old' AND schema_name = 'main'"
+        ).fetchall():
+            con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM old.{name} LIMIT 0")
+            con.execute(f"INSERT INTO {name} BY NAME FROM old.{name}")
+        con.execute("DETACH old")
+    except BaseException:
+        con.close()
+        raise
+    return con
 
 
 def _new_database(new: Path) -> duckdb.DuckDBPyConnection:
@@ -250,8 +370,3 @@ def _counts(file: Path) -> dict[str, int]:
             " AND schema_name = 'main'"
         ).fetchall()
         return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}
-
-
-def _database_of(con: duckdb.DuckDBPyConnection) -> str:
-    ((name,),) = con.execute("SELECT current_database()").fetchall()
-    return '"' + str(name).replace('"', '""') + '"'

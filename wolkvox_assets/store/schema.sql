@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS api_requests (
     records INTEGER,
     seconds DOUBLE NOT NULL,
     run_id VARCHAR NOT NULL,
-    body VARCHAR
+    body VARCHAR USING COMPRESSION zstd
 );
 
 -- One row for each number of a known window that turned out to be another: a late record, or a repair.

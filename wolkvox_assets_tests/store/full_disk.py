@@ -2,6 +2,7 @@
 
 `python -m wolkvox_assets_tests.store.full_disk disk FOLDER`: a small tmpfs on FOLDER (in a mount namespace of
 its own: it goes with the process), filled up but for some room. `… file FOLDER`: no file may grow beyond a limit.
+A third word is the way it publishes (`processes.publish_by`).
 For each room, a line of JSON: what a change led to, what readers saw, and how it was after room was made.
 """
 
@@ -22,6 +23,7 @@ import duckdb
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, StoreError, StoreFull
 from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets_tests.store.processes import publish_by
 from wolkvox_assets_tests.store.tables import content, window
 
 WINDOWS, AGENTS = 40, 60
@@ -83,7 +85,8 @@ def room_in_files(_: Path, room: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def main(kind: str, folder: Path) -> None:
+def main(kind: str, folder: Path, way: str) -> None:
+    publish_by(way)
     limited: Callable[[Path, int], AbstractContextManager[None]]
     rooms: tuple[int, ...]
     if kind == "disk":
@@ -94,7 +97,8 @@ def main(kind: str, folder: Path) -> None:
         limited, rooms = room_in_files, (100_000, 700_000, 1_200_000, 4_000_000)
     for room in rooms:
         store = Store(folder / "data")
-        store_round(store, 1, windows=1)
+        for _ in range(3 if way == "spare" else 1):
+            store_round(store, 1, windows=1)
         told = {"room": room, "error": "", "message": "", "full": False}
         with limited(folder, room):
             try:
@@ -115,4 +119,4 @@ def main(kind: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -7,6 +7,7 @@ agents with `hold_mute_count` r, and the log has run_id `<writer>-<r>`. So a tor
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from filelock import FileLock
 
 from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, files, replacing
+from wolkvox_assets.store import Store, disk, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets_tests.store.tables import content, window
 
@@ -91,31 +92,58 @@ def write_again_and_again(data_dir: Path, times: int, rounds: int) -> None:
         say("ended")
 
 
-def die(data_dir: Path, moment: str) -> None:
+def publish_by(way: str) -> None:
+    """From now on this process publishes by this way: `whole`, `spare` or `shared`."""
+    if way != "shared":
+        setattr(replacing, "share", lambda *_: False)  # noqa: B010  # a process of its own, as below
+    replacing._SPARE_FROM_BYTES = 0 if way == "spare" else 2**63
+
+
+def die(data_dir: Path, moment: str, way: str = "whole") -> None:
     """Store round 1 and be killed at this moment of it."""
-
-    def killed(*_: object, **__: object) -> NoReturn:
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("unreachable")
-
-    def half_a_copy(source: Path, target: Path) -> None:
-        target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-        killed()
-
-    if moment == "before the copy":
-        files.Store._publish = killed  # type: ignore[method-assign]  # a process of its own, as below
-    elif moment == "in the copy":
-        replacing.shutil.copyfile = half_a_copy  # type: ignore[attr-defined]
-    elif moment == "after the copy":
-        Path.replace = killed  # type: ignore[method-assign]
+    publish_by(way)
     store = Store(data_dir)
+    if moment in (moments := _moments(store)):
+        setattr(*moments[moment])
     with store.transaction() as con:
         replace_windows(con, "main", batch_of(1), run_id="dying-1")
         if moment == "before the commit":
-            killed()
+            _killed()
         if moment == "right after the commit":
             con.execute("COMMIT")
-            killed()
+            _killed()
+
+
+def _killed(*_: object, **__: object) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def _moments(store: Store) -> dict[str, tuple[object, str, Callable[..., object]]]:
+    """What to put in whose place, so that it comes to an end just there."""
+    pwrite, replace, keep_private = os.pwrite, Path.replace, disk.keep_private
+
+    def half_a_copy(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        _killed()
+
+    def half_a_block(descriptor: int, block: bytes, at: int) -> None:
+        pwrite(descriptor, block[: len(block) // 2], at)
+        _killed()
+
+    def replace_or_die(new: Path, target: Path) -> Path:
+        return _killed() if target == store.published else replace(new, target)
+
+    def keep_private_or_die(file: Path) -> None:
+        return _killed() if file == replacing.spare_name(store.published) else keep_private(file)
+
+    return {
+        "before the copy": (files.Store, "_publish", _killed),
+        "in the copy": (shutil, "copyfile", half_a_copy),
+        "in a block": (os, "pwrite", half_a_block),
+        "after the copy": (Path, "replace", replace_or_die),
+        "before the spare is private": (replacing, "keep_private", keep_private_or_die),
+    }
 
 
 def start_and_be_killed() -> None:
@@ -153,6 +181,17 @@ def start_and_be_killed() -> None:
 
 # What Python tells before it does it.
 _STEPS = {"open", "os.rename", "os.remove", "os.link", "os.chmod", "os.utime", "shutil.copyfile"}
+
+
+def copy_slowly(file: Path) -> None:
+    """Read a file as `cp` does: the first byte now, and the rest after a line of stdin. Tells how often its content is
+    what it was at first, and of how many bytes."""
+    with file.open("rb") as opened:
+        whole = file.read_bytes()
+        first = opened.read(1)
+        say("open")
+        sys.stdin.readline()
+        say(f"{first + opened.read() == whole} {len(whole)}")
 
 
 def keep_open(file: Path, read_only: bool, statement: str) -> None:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, StoreError, examine, files, integrity
+from wolkvox_assets.store import Store, StoreError, examine, files, integrity, replacing
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.integrity import VERSION, Contents, inspect
 from wolkvox_assets_tests.store import version_1
@@ -183,13 +183,39 @@ def test_a_store_of_before_is_upgraded_with_its_data(
         assert isinstance(tags, dict)
         assert tags["storage_version"].startswith("v1.2.0")
     assert (store.folder / "store.duckdb.v1-backup").read_bytes() == old
-    assert caplog.text.count("was upgraded from version 1 to 2") == 1
+    assert caplog.text.count(f"was upgraded from version 1 to {VERSION}") == 1
     with store.transaction():
         pass
     assert caplog.text.count("was upgraded") == 1
     assert {path.name for path in store.folder.iterdir()} == {
         *("store.duckdb", "store.duckdb.lock", "wolkvox.duckdb", "store.duckdb.v1-backup")
     }
+
+
+def test_bodies_of_before_are_compressed_once(store: Store) -> None:
+    store.folder.mkdir(parents=True)
+    with duckdb.connect(store.own, config=replacing.CONFIG) as con:
+        con.execute(integrity.schema().replace(" USING COMPRESSION zstd", ""))
+        con.execute("INSERT INTO schema_version VALUES (2, now()::TIMESTAMP, 'before')")
+        con.execute(
+            "INSERT INTO api_requests BY NAME SELECT 'main' AS operation, now()::TIMESTAMP AS requested_at,"
+            " 'agent_9' AS api, 0.1 AS seconds, 'r' AS run_id,"
+            " repeat('{\"agent_name\": \"' || i || sha256(i::VARCHAR) || '\"}', 9) AS body FROM range(20000) r(i)"
+        )
+    before, size = tables(store.own), store.own.stat().st_size
+    for _ in range(2):
+        with store.transaction():
+            pass
+    for file in (store.own, store.published):
+        assert tables(file) == before
+        assert file.stat().st_size < 0.7 * size
+        assert query(
+            file,
+            "SELECT DISTINCT compression FROM pragma_storage_info('api_requests') WHERE column_name = 'body'"
+            " AND segment_type = 'VARCHAR'",
+        ) == [("ZSTD",)]
+    assert [path.name for path in store.folder.glob("*backup*")] == ["store.duckdb.v2-backup"]
+    assert query(store.own, "SELECT version FROM schema_version ORDER BY ALL") == [(2,), (VERSION,)]
 
 
 # What this process has looked at and left is not looked at again, unless anybody else may have been there.

@@ -15,7 +15,7 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets_tests.store.tables import content, window
+from wolkvox_assets_tests.store.tables import content, query, window
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("duckdb-") for path in Path(__file__).parent.glob("duckdb-*.txt"))
@@ -42,8 +42,12 @@ def test_every_table_is_read(version: str, store: Store) -> None:
         )
         con.execute(
             "INSERT INTO api_requests (operation, requested_at, api, seconds, run_id, body)"
-            " SELECT 'main', now()::TIMESTAMP, 'agent_9', 0.5, 'r', repeat('ñ', 5000) FROM range(50)"
+            " SELECT 'main', now()::TIMESTAMP, 'agent_9', 0.5, 'r', repeat('ñ', 5000) || i FROM range(50) r(i)"
         )
+    assert ("ZSTD",) in query(
+        store.published,
+        "SELECT compression FROM pragma_storage_info('api_requests') WHERE column_name = 'body'",
+    )
     place = ROOT / ".duckdb" / version
     if version != duckdb.__version__:
         assert (place / "ready").exists(), f"DuckDB {version} is not installed in {place}: run make test"
