@@ -278,6 +278,10 @@ def schema() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
 
 
+def views() -> str:
+    return resources.files(__package__).joinpath("views.sql").read_text("utf-8")
+
+
 def log_of(file: Path) -> Path:
     """DuckDB's write-ahead log of this file: what is committed and not yet in the file itself."""
     return file.with_name(file.name + ".wal")

@@ -41,7 +41,9 @@ from wolkvox_assets.store.integrity import (
     remember,
     schema,
     state_of,
+    views,
 )
+from wolkvox_assets.store.meanings import write_comments
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +191,8 @@ def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
             for step in range(old_version + 1, VERSION + 1):
                 _STEPS[step](con)
         con.execute(schema())
+        con.execute(views())
+        write_comments(con)
         if old_version < VERSION:
             now = datetime.now(UTC).replace(tzinfo=None)
             con.execute(

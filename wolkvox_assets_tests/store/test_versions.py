@@ -15,6 +15,8 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets_tests.project import utc_now
 from wolkvox_assets_tests.store.tables import content, query, window
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +25,9 @@ VERSIONS = sorted(path.stem.removeprefix("duckdb-") for path in Path(__file__).p
 READ = """
 import duckdb, json, sys
 con = duckdb.connect(sys.argv[1], read_only=True)
-tables = [row[0] for row in con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
+tables = [row[0] for row in con.execute(
+    "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal"
+).fetchall()]
 print(json.dumps([duckdb.__version__, {t: sorted(map(repr, con.execute(f"FROM {t}").fetchall())) for t in tables}]))
 """
 
@@ -35,11 +39,12 @@ def test_the_oldest_and_the_newest_are_among_them() -> None:
 
 
 @pytest.mark.parametrize("version", [*VERSIONS, duckdb.__version__])
-def test_every_table_is_read(version: str, store: Store) -> None:
+def test_every_table_and_view_is_read(version: str, store: Store) -> None:
     with store.transaction() as con:
         replace_windows(
             con, "main", [content(window(n), {"Ana Núñez": Usage(n, 1, 2, 3)}) for n in range(20)], run_id="r"
         )
+        rebuild_days(con, "main", {window(0).date(): 288}, utc_now())
         con.execute(
             "INSERT INTO api_requests (operation, requested_at, api, seconds, run_id, body)"
             " SELECT 'main', now()::TIMESTAMP, 'agent_9', 0.5, 'r', repeat('ñ', 5000) || i FROM range(50) r(i)"
@@ -64,7 +69,14 @@ def test_every_table_is_read(version: str, store: Store) -> None:
     used, found = json.loads(done.stdout)
     assert used == version
     with duckdb.connect(store.published, read_only=True) as con:
-        tables = [row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        tables = [
+            row[0]
+            for row in con.execute(
+                "SELECT table_name FROM duckdb_tables()"
+                " UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal"
+            ).fetchall()
+        ]
         expected = {t: sorted(map(repr, con.execute(f"FROM {t}").fetchall())) for t in tables}
     assert found == expected
     assert len(found["agent_9_windows"]) == 20
+    assert len(found["agent_day_share"]) == len(found["days_not_complete"]) == 1

@@ -15,7 +15,7 @@ from datetime import datetime
 import dagster as dg
 import pydantic
 
-from wolkvox_assets.orchestration.assets.tables import AGENT_9_WINDOWS, table_name
+from wolkvox_assets.orchestration.assets.tables import table_metadata
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
 from wolkvox_assets.orchestration.resources import wolkvox_key
@@ -68,10 +68,7 @@ def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.As
         kinds={"duckdb", "wolkvox"},
         code_version="2",
         description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
-        metadata={
-            "dagster/table_name": table_name(location.settings, operation, "agent_9_windows"),
-            "dagster/column_schema": AGENT_9_WINDOWS,
-        },
+        metadata=table_metadata(location.settings, operation, "agent_9_windows"),
     )
     def agent_9_windows(
         context: dg.AssetExecutionContext, config: WindowsConfig

@@ -12,11 +12,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.tables import (
-    AGENT_HOLD_MUTE_DAILY,
-    OPERATION_HOLD_MUTE_DAILY,
-    table_name,
-)
+from wolkvox_assets.orchestration.assets.tables import table_metadata
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
@@ -44,20 +40,12 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.AssetsDefinition]:
     """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
     return [
-        _build(location, operation, "agent_hold_mute_daily", _AGENT_DESCRIPTION, AGENT_HOLD_MUTE_DAILY),
-        _build(
-            location,
-            operation,
-            "operation_hold_mute_daily",
-            _OPERATION_DESCRIPTION,
-            OPERATION_HOLD_MUTE_DAILY,
-        ),
+        _build(location, operation, "agent_hold_mute_daily", _AGENT_DESCRIPTION),
+        _build(location, operation, "operation_hold_mute_daily", _OPERATION_DESCRIPTION),
     ]
 
 
-def _build(
-    location: CodeLocation, operation: Operation, table: str, description: str, columns: dg.TableSchema
-) -> dg.AssetsDefinition:
+def _build(location: CodeLocation, operation: Operation, table: str, description: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey([operation.name, table]),
         deps=[windows_key(operation)],
@@ -69,10 +57,7 @@ def _build(
         kinds={"duckdb", "sql"},
         code_version="1",
         description=description,
-        metadata={
-            "dagster/table_name": table_name(location.settings, operation, table),
-            "dagster/column_schema": columns,
-        },
+        metadata=table_metadata(location.settings, operation, table),
     )
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         days = _days(context)
