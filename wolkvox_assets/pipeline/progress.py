@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.pipeline.commit import Batch
+from wolkvox_assets.pipeline.due_work import LIVE_FOR
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.report.plain_text import markdown, quoted, visible
 from wolkvox_assets.report.total_row import TotalRow
@@ -35,7 +36,7 @@ class Progress:
         self._of = windows
         self._sources: dict[datetime, str] = {}
         self._requests = 0
-        self._rows = 0
+        self._stored: dict[datetime, tuple[int, int, int]] = {}  # rows, hold and mute seconds
         self._notes: Counter[str] = Counter()
         self._verdict: Verdict | None = None
         self._total_row: TotalRow | None = None
@@ -105,13 +106,19 @@ class Progress:
         # By window, since one that is audited comes twice, and one that is forgotten comes again.
         for discard in batch.discarded:
             self._forget(discard.ranges)
-        self._sources.update((window.window_start, window.source) for window in batch.windows)
+        for window in batch.windows:
+            usages = window.agents.values()
+            self._sources[window.window_start] = window.source
+            self._stored[window.window_start] = (
+                len(usages),
+                sum(usage.hold_seconds for usage in usages),
+                sum(usage.mute_seconds for usage in usages),
+            )
         for checked in batch.verified:
             for window_start in checked.range.windows():
                 self._sources.setdefault(window_start, "verified")
         self._forget(batch.forgotten)
         self._requests += len(batch.requests)
-        self._rows += sum(len(window.agents) for window in batch.windows)
         self.corrections += batch.corrections
         self._verdict = batch.verdicts[-1] if batch.verdicts else self._verdict
 
@@ -119,6 +126,7 @@ class Progress:
         for range_ in ranges:
             for window_start in range_.windows():
                 self._sources.pop(window_start, None)
+                self._stored.pop(window_start, None)
 
     def nothing_ever(self, windows: int) -> str:
         """No answer ever had a row, in so many known windows: what that can mean."""
@@ -144,9 +152,19 @@ class Progress:
         )
         self._log.warning(self.left_to_do)
 
+    def seconds_to_publication(self, now: datetime) -> float | None:
+        """From the end of the newest window to `now` (aware); None where no window has just closed."""
+        if not self._sources:
+            return None
+        age = now - self._operation.clock.end_utc(max(self._sources))
+        return round(age.total_seconds(), 1) if age < LIVE_FOR else None
+
     def summary(self) -> dict[str, int | float | str]:
         """Numbers and words by name; all but `corrections` of them."""
         counts = Counter(self._sources.values())
+        rows, hold_seconds, mute_seconds = (
+            map(sum, zip(*self._stored.values(), strict=True)) if self._stored else (0, 0, 0)
+        )
         found: dict[str, int | float | str] = {
             "windows": self._done,
             "requests_made": self._requests,
@@ -156,7 +174,9 @@ class Progress:
             "windows_empty_range": counts["empty_range"],
             "windows_verified": counts["verified"],
             "windows_repaired": len({correction.window_start for correction in self.corrections}),
-            "rows": self._rows,
+            "rows": rows,
+            "hold_seconds": hold_seconds,
+            "mute_seconds": mute_seconds,
             "seconds": round(time.monotonic() - self._began, 1),
             **{f"noted_{kind}": count for kind, count in sorted(self._notes.items())},
         }

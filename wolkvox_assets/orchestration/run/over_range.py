@@ -80,6 +80,9 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
     if without:
         context.log.warning(progress.nothing_ever(without))
     metadata: dict[str, dg.MetadataValue | int | float | str] = {**progress.summary()}
+    seconds = progress.seconds_to_publication(site.now())
+    if seconds is not None:
+        metadata["seconds_to_publication"] = seconds
     if progress.corrections:
         metadata["corrections"] = dg.MetadataValue.md(corrections_table(progress.corrections))
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))

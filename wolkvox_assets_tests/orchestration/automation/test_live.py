@@ -69,6 +69,10 @@ def test_each_window_is_marked_once_it_is_stored_and_the_run_says_what_it_found(
     metadata = observed.asset_observation_data.asset_observation.metadata
     assert metadata["windows"].value == len(marked)
     assert metadata["requests_made"].value == simulator.counters.requests
+    assert metadata["rows"].value == len(lived.project.rows())
+    assert metadata["hold_seconds"].value == sum(row[3] for row in lived.project.rows())
+    assert metadata["mute_seconds"].value == sum(row[4] for row in lived.project.rows())
+    assert metadata["seconds_to_publication"].value == 60  # as the clock of this test shows it
     run = lived.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert [tag for tag in run.tags if tag.startswith("wolkvox/")] == ["wolkvox/work"]
