@@ -7,6 +7,7 @@ Requests with one token take turns, so each token has a thread, which serves its
 committed together, whosever it is. What a tick does not get done the next one finds due again.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ from wolkvox_assets.sync import BadAnswers
 
 # Gaps of a tick: more than it gets done at the pace of a slow server.
 _MOST_GAPS = 3 * 288
+
+# A minute is enough for 700 MB.
+_TIDYING_SECONDS = 60.0
 
 
 class Failed(NamedTuple):
@@ -79,6 +83,7 @@ class Tick:
         }
         self._clocks = {site.operation.name: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
+        self._store = first.store
         self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
         self._error: Exception | None = None
 
@@ -100,8 +105,12 @@ class Tick:
             yield stored
 
     def close(self) -> None:
-        """Stop; what was fetched is committed."""
+        """Stop; what was fetched is committed. Where all is done, and the next tick is some time off, the store is
+        tidied."""
         self._commits.close()
+        all_done = all(outcome.done for outcome in self.outcomes.values())
+        if all_done and time.monotonic() < self._until - _TIDYING_SECONDS:
+            self._store.tidy()
 
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
