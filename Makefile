@@ -53,7 +53,7 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m wolkvox_assets_tests.bench
+	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE))
 
 # Every platform and Python version in one file, with hashes.
 lock: $(READY)

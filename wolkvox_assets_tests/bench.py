@@ -48,6 +48,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
+from wolkvox_assets_tests import bench_commits
 
 ROOT = Path(__file__).parents[1]
 AGENTS = 50
@@ -503,10 +504,22 @@ def print_whole(latency: str, whole: Cost, loop: Cost) -> None:
     )
 
 
+def print_commits(rows: Sequence[Sequence[str]]) -> None:
+    print("\nA live commit: three windows of one operation, stored and published.\n")
+    print(table(*rows))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="What a day and a week cost.")
     parser.add_argument("--quick", action="store_true", help="at 20 ms only, one round: under two minutes")
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--store", metavar="MB,MB", help="live commits in stores of these sizes, and nothing else"
+    )
+    arguments = parser.parse_args()
+    if arguments.store:
+        print_commits(bench_commits.alone([int(size) for size in arguments.store.split(",")]))
+        return 0
+    quick = arguments.quick
     # So that a bench that is stopped ends its servers and removes its folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rounds = 1 if quick else 2
@@ -525,6 +538,7 @@ def main() -> int:
         print_whole("20 ms", fast_whole, fast[busy_loop])
         if slow_whole is not None:
             print_whole("300 ms", slow_whole, slow[busy_loop])
+        print_commits(bench_commits.rows((40,) if quick else bench_commits.SIZES, Path(folder)))
     load = " ".join(f"{average:.1f}" for average in os.getloadavg())
     print(
         f"\nMeasured in {time.perf_counter() - began:.0f} s on {os.cpu_count()} cores, load averages at the end {load}."

@@ -81,7 +81,7 @@ def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[di
 
     What was fetched before an error is committed and yielded first, then the error is raised: what a fetcher raised,
     or `StoreError`. Close the generator (`contextlib.closing`) to stop early. A commit for which a fetcher has waited
-    is yielded also where there was nothing to store.
+    is yielded also where there was nothing to store. At its end, when nothing is left to do, the store is tidied.
     """
     handover = Handover()
     threads = [threading.Thread(target=_run, args=(fetcher, handover), daemon=True) for fetcher in fetchers]
@@ -90,6 +90,7 @@ def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[di
     loading = _Loading(store, run_id, handover)
     try:
         yield from loading.commits(len(threads))
+        store.tidy()
     except StoreError:
         raise  # what could not be stored a moment ago cannot be now: the run is to be repeated
     except BaseException:

@@ -7,6 +7,7 @@ Requests with one token take turns, so each token has a thread, which serves its
 committed together, whosever it is. What a tick does not get done the next one finds due again.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,9 @@ from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.sync import BadAnswers
+
+# A minute is enough for 700 MB.
+_TIDYING_SECONDS = 60.0
 
 
 class Failed(NamedTuple):
@@ -72,6 +76,7 @@ class Tick:
         }
         self._clocks = {site.operation.name: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
+        self._store = first.store
         self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
         self._error: Exception | None = None
 
@@ -93,8 +98,12 @@ class Tick:
             yield stored
 
     def close(self) -> None:
-        """Stop; what was fetched is committed."""
+        """Stop; what was fetched is committed. Where all is done, and the next tick is some time off, the store is
+        tidied."""
         self._commits.close()
+        all_done = all(outcome.done for outcome in self.outcomes.values())
+        if all_done and time.monotonic() < self._until - _TIDYING_SECONDS:
+            self._store.tidy()
 
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:

@@ -11,9 +11,11 @@ long as they like, hold nobody up, and never see half a change. Neither file is 
 was looked at: a damaged store is restored from the published file, an altered published file from the store.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,12 +44,18 @@ from wolkvox_assets.store.integrity import (
     state_of,
 )
 
+logger = logging.getLogger(__name__)
+
 # A writer holds the lock for a fraction of a second (a whole copy of 321 MB takes 0.4 s); minutes of waiting
 # mean that something is wrong with the machine, and a person should hear of it.
 _LOCK_PATIENCE_SECONDS = 600.0
 # For a program of somebody's that has opened store.duckdb itself for a moment.
 _OPEN_PATIENCE_SECONDS = 30.0
 
+
+# When it has swollen: see `Store.tidy`.
+_SWOLLEN = 1.1
+_REST_BETWEEN_REWRITES = timedelta(days=1)
 
 _ONE_READER_A_PROCESS = threading.RLock()
 
@@ -128,6 +136,45 @@ class Store:
             finally:
                 if con is not None:
                     close(con)
+
+    def tidy(self) -> bool:
+        """Writes the store anew where it has swollen: call it when there is nothing else to do. Returns whether.
+
+        Many small changes leave room in a file that nothing uses, and that is published with it. Nothing is done while
+        somebody else writes. What goes wrong is told, and leaves all as it was.
+        """
+        try:
+            if not self._has_swollen():
+                return False
+            with self.turn(0), self._explained("writing the store anew"):
+                self._make_sound()
+                self._checkpoint()
+                replacing.drop_spare(self.published)  # none of its blocks will be as they should
+                replacing.compact(self.own)
+                self._publish(None)
+        except StoreBusy:
+            return False
+        except StoreError as error:
+            logger.warning("%s", error)
+            return False
+        return True
+
+    def _has_swollen(self) -> bool:
+        """Whether it is larger by a tenth than when it was last written anew, a day ago or longer. So it is never
+        larger by much more than it would be if it were written anew now, and each time a tenth is won, or was added.
+        """
+        with self.reading() as con:
+            if con is None:
+                return False
+            last = con.execute(
+                "SELECT rewritten_at, bytes FROM store_rewrites ORDER BY rewritten_at DESC LIMIT 1"
+            ).fetchone()
+        if last is None:
+            return True
+        ago = datetime.now(UTC).replace(tzinfo=None) - last[0]
+        # A time that is still to come was a wrong clock's.
+        lately = timedelta(0) <= ago < _REST_BETWEEN_REWRITES
+        return bool(not lately and self.own.stat().st_size > _SWOLLEN * last[1])
 
     @contextmanager
     def turn(self, patience_seconds: float | None = None) -> Iterator[None]:

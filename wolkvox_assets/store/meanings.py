@@ -167,6 +167,11 @@ MEANINGS = {
             "upgraded_by": "The release that did it.",
         },
     ),
+    "store_rewrites": Meaning(
+        "A time at which the file was written anew, without the room that changes leave in it; the first is when it "
+        "was made.",
+        {"rewritten_at": "UTC.", "bytes": "The file's size then."},
+    ),
     "hold_mute_by_hour": Meaning(
         "An hour of a day in which anybody used hold or mute. The same seconds as in agent_9_windows.",
         {

@@ -159,16 +159,22 @@ def create(own: Path) -> None:
         _remove(new)
 
 
+def compact(own: Path) -> None:
+    """Writes `own`, which must be closed, without a log and of this version, anew: without what changes leave in it."""
+    new = new_name(own)
+    try:
+        _write_anew(own, new, VERSION)
+        new.replace(own)
+        flush(own.parent)
+    finally:
+        _remove(new)
+
+
 def upgrade(own: Path, old_version: int) -> None:
     """Writes `own`, which must be closed and without a log, anew as `VERSION`, and keeps the old one."""
     new = new_name(own)
     try:
-        with_schema(_rewritten(own, new), old_version)
-        inspect(new)
-        _same_rows(own, new)
-        same_access(new, own)
-        new.chmod(0o600)
-        flush(new)
+        _write_anew(own, new, old_version)
         kept = _keep(own, f"v{old_version}-backup")
         new.replace(own)
         flush(own.parent)
@@ -199,6 +205,8 @@ def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
                 "INSERT INTO schema_version VALUES (?, ?, ?)",
                 [VERSION, now, f"wolkvox_assets {version('wolkvox-assets')}"],
             )
+            if not old_version:
+                con.execute("INSERT INTO store_rewrites VALUES (?, 0)", [now])
         con.execute("COMMIT")
         con.execute("CHECKPOINT")
     finally:
@@ -286,6 +294,16 @@ def _same_time(new: Path, source: Path) -> None:
     os.utime(new, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
+def _write_anew(own: Path, new: Path, old_version: int) -> None:
+    """Makes `new` hold what `own` holds, as `VERSION`, and makes sure of it."""
+    with_schema(_rewritten(own, new), old_version)
+    inspect(new)
+    _same_rows(own, new)
+    same_access(new, own)
+    new.chmod(0o600)
+    flush(new)
+
+
 def _rewritten(own: Path, new: Path) -> duckdb.DuckDBPyConnection:
     """A new database with all rows of `own`. Table by table: to copy the database would keep how its columns are
     packed, and `schema.sql` says how they are now."""
@@ -300,6 +318,11 @@ def _rewritten(own: Path, new: Path) -> duckdb.DuckDBPyConnection:
             con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM old.{name} LIMIT 0")
             con.execute(f"INSERT INTO {name} BY NAME FROM old.{name}")
         con.execute("DETACH old")
+        con.execute("CHECKPOINT")
+        con.execute(
+            "INSERT INTO store_rewrites VALUES (?, ?)",
+            [datetime.now(UTC).replace(tzinfo=None), new.stat().st_size],
+        )
     except BaseException:
         con.close()
         raise
@@ -363,7 +386,7 @@ def _free_name(own: Path, suffix: str) -> Path:
 def _same_rows(old: Path, new: Path) -> None:
     counts = [_counts(file) for file in (old, new)]
     for table, rows in counts[0].items():
-        if counts[1].get(table) != rows and table != "schema_version":
+        if counts[1].get(table) != rows and table not in {"schema_version", "store_rewrites"}:
             raise Damaged(f"{new.name} has {counts[1].get(table)} rows in {table}, the old one has {rows}")
 
 

@@ -10,6 +10,13 @@ CREATE TABLE IF NOT EXISTS schema_version (
     upgraded_by VARCHAR NOT NULL
 );
 
+-- One row for each time the file was written anew, without the room that changes leave in it; the first is when it was
+-- made. rewritten_at: UTC. bytes: its size then.
+CREATE TABLE IF NOT EXISTS store_rewrites (
+    rewritten_at TIMESTAMP NOT NULL,
+    bytes BIGINT NOT NULL
+);
+
 -- One row for an operation, a window and an agent.
 -- window_start: wall clock. window_start_utc: the same moment in UTC; of an hour that is passed twice, the first pass.
 CREATE TABLE IF NOT EXISTS agent_9_windows (

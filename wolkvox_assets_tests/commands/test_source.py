@@ -81,7 +81,7 @@ def everything(project: Project) -> dict[str, list[tuple[object, ...]]]:
     return {
         t: sorted(project.query(f"FROM {t}"), key=repr)
         for t in tables
-        if t not in {"schema_version", "failed_attempts"}
+        if t not in {"schema_version", "store_rewrites", "failed_attempts"}
     }
 
 

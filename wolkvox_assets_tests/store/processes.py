@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -146,10 +147,11 @@ def _moments(store: Store) -> dict[str, tuple[object, str, Callable[..., object]
     }
 
 
-def start_and_be_killed() -> None:
+def start_and_be_killed(tidy: bool = False) -> None:
     """For each line of stdin, `folder step N` or `folder after SECONDS`: start a process that makes that folder's files
-    sound; kill it at the Nth step it takes among them, or after that time. Tells what became of it, how many steps it
-    took where it ended by itself, and in what time."""
+    sound, or tidies them; kill it at the Nth step it takes among them, or after that time. Tells what became of it, how
+    many steps it took where it ended by itself, and in what time."""
+    files._REST_BETWEEN_REWRITES = timedelta(0)
     importlib.import_module("pandas")  # DuckDB would, in each of them
     for line in sys.stdin:
         folder, kind, number = line.split()
@@ -167,8 +169,11 @@ def start_and_be_killed() -> None:
 
             sys.addaudithook(count)
             try:
-                with Store(Path(folder)).transaction():
-                    pass
+                if tidy:
+                    assert Store(Path(folder)).tidy()
+                else:
+                    with Store(Path(folder)).transaction():
+                        pass
                 say(f"ended {steps}")
             finally:
                 os._exit(0)

@@ -87,6 +87,7 @@ COLUMNS = {
         ("old_value", "INTEGER"),
         ("new_value", "INTEGER"),
     ],
+    "store_rewrites": [("rewritten_at", "TIMESTAMP"), ("bytes", "BIGINT")],
     "schema_version": [
         ("version", "INTEGER"),
         ("upgraded_at", "TIMESTAMP"),
