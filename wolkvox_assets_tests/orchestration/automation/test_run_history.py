@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +21,8 @@ from wolkvox_assets_tests.project import files_below, utc_now
 POSTGRES = "127.0.0.1:5432"
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+@contextmanager
+def on_postgres(home: Path) -> Iterator[dg.DagsterInstance]:
     """As the README says, in a database of its own."""
     name = f"wolkvox_{uuid.uuid4().hex}"
     try:
@@ -31,7 +32,6 @@ def postgres(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     server.autocommit = True
     server.cursor().execute(f"CREATE DATABASE {name}")
     url = f"postgresql+psycopg2://postgres@{POSTGRES}/{name}"
-    home = tmp_path / "on_postgres"
     home.mkdir()
     try:
         overrides = {"storage": {"postgres": {"postgres_url": url}}}
@@ -47,9 +47,10 @@ def ticked(
     request: pytest.FixtureRequest, tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Location]:
     """A tick has done its work, and a person's run as well."""
-    with located(tmp_path, simulator, noon().date(), monkeypatch) as location:
+    with ExitStack() as stack:
+        location = stack.enter_context(located(tmp_path, simulator, noon().date(), monkeypatch))
         if request.param == "postgres":
-            location = replace(location, instance=request.getfixturevalue("postgres"))
+            location = replace(location, instance=stack.enter_context(on_postgres(tmp_path / "on_postgres")))
             location.reload()
         assert location.live().success
         yield location
