@@ -150,7 +150,7 @@ class Handed(NamedTuple):
 def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
     """All of it, with the totals of its days, or nothing; returns the seconds it took.
 
-    Several operations at once cost hardly more than one: what a commit takes is copying the file.
+    Several operations at once cost hardly more than one: most of what a commit takes is opening and publishing.
     """
     began = time.monotonic()
     with store.transaction() as con:

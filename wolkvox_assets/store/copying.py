@@ -63,14 +63,12 @@ def bring_up_to_date(
     file: Path, source: Path, layout: Layout, may_differ: Callable[[int], bool]
 ) -> set[int] | None:
     """Writes the blocks of `source` to `file` that are others there. Returns their numbers; None where somebody has
-    `file` open, or under another name: nothing was written then.
+    `file` open: nothing was written then.
 
     Blocks that `may_differ` are compared to the last byte, of the others the checksums with which they begin. Those
     alone would not do: a change can leave them as they are.
     """
     start, size = layout.start, layout.block_size
-    if file.lstat().st_nlink != 1:
-        return None
     written = set()
     with (
         source.open("rb", buffering=0) as new,

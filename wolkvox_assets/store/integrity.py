@@ -48,6 +48,9 @@ _FACTOR, _SEED = np.uint64(0xBF58476D1CE4E5B9), np.uint64(5381)
 # A file system's clock ticks every 10 ms at most: of two writes within one tick, `stat` shows one.
 _TICK_NS = 20_000_000
 
+# To look at so many bytes again takes longer than a tick.
+_LONG_TO_READ = 100_000_000
+
 State = tuple[int, ...]
 """What every write changes, whoever writes: device, inode, size, times of change of content and of inode."""
 
@@ -137,6 +140,9 @@ def remember(file: Path, state: State, checkpoint: Checkpoint | None, *, renamed
     which says nothing about its content.
     """
     changed = state[-2] if renamed else max(state[-2:])
+    rest = changed + _TICK_NS - time.time_ns()
+    if 0 <= rest <= _TICK_NS and state[2] >= _LONG_TO_READ:
+        time.sleep((rest + 1_000_000) / 1e9)
     if state == state_of(file) and changed + _TICK_NS < time.time_ns():
         _left[file.absolute()] = state, checkpoint
 

@@ -242,7 +242,8 @@ def _from_spare(
     _, earlier = recall(spare)
     # From now on nobody can open it by a name they know; and whoever finds it half done will not trust it.
     spare.replace(new)
-    if not (_worth_it(own) and _ours(new) and readers_show(new.parent)):
+    # Another name of it can be the published one, where a process was killed before that went to the next file.
+    if not (_worth_it(own) and _ours(new) and new.stat().st_nlink == 1 and readers_show(new.parent)):
         return None
     keep_private(new)
     with suppress(OSError, AttributeError):  # who might read the file that it was may not be let in any more
@@ -263,7 +264,9 @@ def _keep_spare(target: Path, spare: Path) -> None:
     """Gives the published file a second name just before it loses its own."""
     with suppress(OSError):  # a file system without hard links
         spare.unlink(missing_ok=True)
-        if target.is_file() and _worth_it(target) and _ours(target) and readers_show(target.parent):
+        if not (target.is_file() and _worth_it(target) and _ours(target) and readers_show(target.parent)):
+            return
+        if target.stat().st_nlink == 1:  # else somebody keeps it, as it is
             spare.hardlink_to(target)
 
 
