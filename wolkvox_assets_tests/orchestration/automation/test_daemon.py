@@ -272,7 +272,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         for seed, token in enumerate(("token-a-17", "token-b-18"))
     ]
     start = midnight(1)
-    with Simulator(operations=operations, latency=0.05) as simulator:
+    with Simulator(operations=operations, latency=0.02) as simulator:
         tables = [
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
             f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
