@@ -73,7 +73,7 @@ class WindowsPlan:
     def _and_doubts_again(
         self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
     ) -> Iterator[Step]:
-        """What was left out is asked again, once, where it was decided meanwhile whether there is a total row."""
+        """What was in doubt is asked again, once, where it was decided meanwhile whether there is a total row."""
         clock = self.operation.clock
         settled = [w for w in windows if clock.end_utc(w) <= now - due_work.SETTLED_AFTER]
         settled_before = settled[-1] + WINDOW if settled else windows[0]
@@ -81,12 +81,23 @@ class WindowsPlan:
         try:
             yield from self._quarantine(contiguous(windows), settled_before, ask, briefly)
         except BadAnswers as bad:
-            if bad.given_up or self.judge.verdict is before:
+            doubts = [w for w, error in bad.errors.items() if isinstance(error, AnswerInDoubt)]
+            if bad.given_up or self.judge.verdict is before or not doubts:
                 raise
-            left_out = bad.left_out
+            # No verdict mends these: they rest until their time comes.
+            errors = {w: error for w, error in bad.errors.items() if not isinstance(error, AnswerInDoubt)}
         else:
             return
-        yield from self._quarantine(left_out, settled_before, ask, briefly)
+        try:
+            yield from self._quarantine(contiguous(doubts), settled_before, ask, briefly)
+        except BadAnswers as bad:
+            errors |= bad.errors
+            given_up = bad.given_up
+        else:
+            given_up = False
+        if errors:
+            first = next(iter(errors.values()))
+            raise BadAnswers(first, contiguous(errors), given_up=given_up, errors=errors) from first
 
     def _quarantine(
         self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly

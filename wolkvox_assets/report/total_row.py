@@ -81,7 +81,11 @@ def same_row(name: str, other: str) -> bool:
 
 
 def _letters(name: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum())
+    text = unicodedata.normalize("NFKD", name.casefold())
+    # A name of emoji alone is a person's choice, and not blank.
+    return "".join(c for c in text if c.isalnum()) or "".join(
+        c for c in text if unicodedata.category(c) == "So"
+    )
 
 
 @lru_cache(maxsize=10_000)  # each answer brings the same names

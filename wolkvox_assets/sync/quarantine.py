@@ -5,7 +5,7 @@ out; asking in shorter ranges where long ones fail. What doesn't: which errors t
 (the caller's), making windows true (`run.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,10 +40,17 @@ _DAY = timedelta(days=1)
 class BadAnswers(Exception):
     """Some windows could not be had; all others were, or, if `given_up`, it is not the windows.
 
-    `first`: what the first of them raised. `left_out`: the ranges without them.
+    `first`: what the first of them raised. `left_out`: the ranges without them. `errors`: what each window raised.
     """
 
-    def __init__(self, first: Exception, left_out: Sequence[Range], *, given_up: bool) -> None:
+    def __init__(
+        self,
+        first: Exception,
+        left_out: Sequence[Range],
+        *,
+        given_up: bool,
+        errors: Mapping[datetime, Exception] | None = None,
+    ) -> None:
         windows = sum(map(len, left_out))
         shown = "; ".join(map(str, left_out[:10])) + (" …" if len(left_out) > 10 else "")
         more = f" In all {windows} windows could not be had: {shown}." if windows > 1 else ""
@@ -51,6 +58,7 @@ class BadAnswers(Exception):
         super().__init__(f"{first}{more}{why}")
         self.first = first
         self.left_out = left_out
+        self.errors = errors or {}
         self.given_up = given_up
 
 
@@ -113,7 +121,7 @@ class _Around:
     asked: Range | None = None  # the latest
     longest: int | None = None  # windows that an answer is had for, as far as is known
     first: Exception | None = None
-    left_out: set[datetime] = field(default_factory=set)
+    left_out: dict[datetime, Exception] = field(default_factory=dict)
     readable: bool = False
     worked: Range | None = None  # the latest small range that was answered
     suspect: Range | None = None  # fails as a whole while others are answered
@@ -128,7 +136,7 @@ class _Around:
             else:
                 yield from self._make(together)
         if self.first is not None:
-            raise BadAnswers(self.first, contiguous(self.left_out), given_up=False) from self.first
+            raise self._bad_answers(self.first, given_up=False) from self.first
 
     def _make(self, together: list[Range]) -> Iterator[Step]:
         self.asked = None
@@ -223,12 +231,15 @@ class _Around:
             return
         self.first = self.first or error
         gone = set(asked.windows()) if asked else left
-        self.left_out |= gone
+        self.left_out |= dict.fromkeys(gone, error)
         yield LeftOut(tuple(contiguous(gone)), str(error))
         yield Note(f"{error} Left out for now; the others go on.", warning=True)
         if not self.readable and len(self.left_out) >= self.give_up_after:
-            raise BadAnswers(self.first, contiguous(self.left_out), given_up=True) from self.first
+            raise self._bad_answers(self.first, given_up=True) from self.first
         self.waiting.append(contiguous(left - gone))
+
+    def _bad_answers(self, first: Exception, *, given_up: bool) -> BadAnswers:
+        return BadAnswers(first, contiguous(self.left_out), given_up=given_up, errors=self.left_out)
 
 
 def _pieces(r: Range, longest: int) -> list[Range]:

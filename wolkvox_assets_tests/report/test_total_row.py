@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up
-from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row, TotalRow, is_usual
+from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row, TotalRow, is_usual, same_row
 
 USUAL = (
     *("", "-", "Total", "TOTAL", "total:", "Totales", "Total General", "GRAN TOTAL", "Grand total"),
@@ -263,3 +263,11 @@ def test_nothing_is_doubled_or_lost(truth: list[dict[str, Usage]], name: str | N
 def _chance(people: Sequence[Row]) -> bool:
     total = add_up({"": usage} for _, usage in people)[""]
     return len(people) > 1 and any(total.minus(usage) == usage for _, usage in people)
+
+
+@pytest.mark.parametrize(
+    ("name", "usual"), [("🔥", False), ("😀 😀", False), ("---", True), ("🔥 TOTAL", True)]
+)
+def test_a_name_of_emoji_alone_is_no_usual_name_of_a_total(name: str, usual: bool) -> None:
+    assert is_usual(name) is usual
+    assert same_row(name, "TOTAL") is usual

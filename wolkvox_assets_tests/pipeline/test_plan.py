@@ -1,0 +1,46 @@
+"""What a plan asks again within a run, and what not."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from wolkvox_assets.api import AnswerUnreadable
+from wolkvox_assets.pipeline.plan import WindowsPlan
+from wolkvox_assets.report.measures import Agents, Usage
+from wolkvox_assets.report.total_row import Judge
+from wolkvox_assets.report.windows import WINDOW, Range, one
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store
+from wolkvox_assets.sync import Additivity, BadAnswers, Known, LeftOut, Step
+from wolkvox_assets_tests.pipeline.conftest import NOON, START, TODAY
+
+FIRST = TODAY + timedelta(hours=9)
+WINDOWS = [FIRST + n * WINDOW for n in range(6)]
+
+
+def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp_path: Path) -> None:
+    operation = Operation(name="main", server="0013", start=START, token_env="WOLKVOX_MAIN_TOKEN")
+    judge = Judge()
+    broken = WINDOWS[1]
+    asked: list[Range] = []
+
+    def ask(r: Range, requests: int = 0, /) -> Agents:
+        asked.append(r)
+        if r.start <= broken < r.end:
+            raise AnswerUnreadable("nonsense")
+        n = len(asked)  # different numbers each time, or it is the same evidence
+        ana, bea = Usage(1, 5 + n, 0, 5 + n), Usage(1, 90 + n, 0, 90 + n)
+        rows = [("Ana", ana), ("Bea", bea), ("techcon", ana.plus(bea))]
+        return judge.agents_of(f"{r}", rows)[0]
+
+    plan = WindowsPlan(operation, Store(tmp_path), Additivity.FAILED, judge, 0, True, 150)
+    steps: list[Step] = []
+    with pytest.raises(BadAnswers) as bad:
+        steps.extend(plan.reconcile(WINDOWS, NOON, ask, ask))
+    known = {step.window for step in steps if isinstance(step, Known)}
+    assert known == set(WINDOWS) - {broken}
+    assert any(isinstance(step, LeftOut) for step in steps)
+    assert asked.count(one(broken)) == 1
+    assert list(bad.value.left_out) == [one(broken)]
+    assert isinstance(bad.value.first, AnswerUnreadable)
