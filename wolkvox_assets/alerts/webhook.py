@@ -16,6 +16,8 @@ _SECONDS = 10.0
 # Dagster ends a tick after 60 s: what isn't sent by then is sent at the next.
 _SEND_SECONDS = 20.0
 _MOST_UNSENT = 50
+# The message is at fault: bad request, too large, cannot be processed.
+_REFUSED_FOR_GOOD = {400, 413, 422}
 
 
 def send(messages: Sequence[str], log: logging.Logger) -> list[str]:
@@ -38,12 +40,17 @@ def send(messages: Sequence[str], log: logging.Logger) -> list[str]:
                 json={"text": chat(message)},
                 timeout=_SECONDS,
                 allow_redirects=False,
+                stream=True,  # nobody reads the body: it could come a byte at a time, for ever
             )
+            answer.close()
         except requests.RequestException as error:
             # Its text holds the address, which is a secret.
             log.warning(f"the webhook failed ({type(error).__name__}): tried again at the next tick")
             return list(messages[place:][-_MOST_UNSENT:])
-        if not answer.ok:
+        if answer.status_code in _REFUSED_FOR_GOOD:
+            # It would be refused again, and keep all others waiting.
+            log.warning(f"the webhook answered {answer.status_code}: this message was not sent: {message}")
+        elif not answer.ok:
             log.warning(f"the webhook answered {answer.status_code}: tried again at the next tick")
             return list(messages[place:][-_MOST_UNSENT:])
     return []

@@ -98,6 +98,11 @@ class Batch:
             case Discard(ranges=ranges):
                 self.discarded.append(item)
                 self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
+                # What is thrown away is no longer what agreed.
+                self.verified = [
+                    replace(c, agreed=c.agreed and not any(_overlap(c.range, r) for r in ranges))
+                    for c in self.verified
+                ]
             case (Range() as asked, AnswerNote() as note):
                 self.notes.append((asked, note))
             case _:
@@ -133,6 +138,10 @@ class Batch:
         """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
         of which new content may come next."""
         return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
+
+
+def _overlap(one: Range, other: Range) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def _within(window: datetime, ranges: tuple[Range, ...]) -> bool:

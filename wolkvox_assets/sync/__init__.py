@@ -1,8 +1,8 @@
 """Makes stored windows equal the API's answer over a range, with as few requests as it can.
 
-What belongs here: what to ask, what follows from an answer, and whether to additivity that. What doesn't: HTTP
+What belongs here: what to ask, what follows from an answer, and whether to trust that. What doesn't: HTTP
 (`api/`), DuckDB (`store/`), Dagster (`orchestration/`), the time zone (`windows.py`). It imports nothing but
-Python, `usage` and `windows`; it is handed a way to ask and what is stored, and yields steps.
+Python and `report/`; it is handed a way to ask and what is stored, and yields steps.
 
 Start reading at `run.py`; the words are in `steps.py`.
 """

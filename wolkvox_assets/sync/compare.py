@@ -3,7 +3,7 @@
 What belongs here: the checks that show an API not to be additive, and their plain words. What doesn't: what
 is done about it (`bisect.py`, `proof.py`).
 
-All answers in here are without all-zero rows (`usage.in_use`): a sum cannot tell where such a row stood.
+All answers in here are without all-zero rows (`measures.in_use`): a sum cannot tell where such a row stood.
 """
 
 from wolkvox_assets.report.measures import NOTHING, Agents, Usage

@@ -65,3 +65,15 @@ def test_a_slow_webhook_does_not_use_up_the_sensors_time(
     monkeypatch.setattr(module, "_SEND_SECONDS", -1.0)
     assert send(["one", "two"], LOG) == ["one", "two"]
     assert webhook.messages == []
+
+
+def test_a_message_that_is_refused_for_good_keeps_no_other_waiting(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook.answer = 400
+    assert send(["too odd", "fine"], LOG) == []
+    assert webhook.messages == ["too odd", "fine"]
+    assert "this message was not sent: too odd" in caplog.text
+    assert "very-secret-address" not in caplog.text
+    webhook.answer = 429
+    assert send(["later"], LOG) == ["later"]

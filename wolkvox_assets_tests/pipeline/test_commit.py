@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.pipeline.commit import Batch, Handed, commit
+from wolkvox_assets.pipeline.commit import Batch, Checked, Handed, commit
 from wolkvox_assets.report.clocks import Clocks, uptime_ns
 from wolkvox_assets.report.measures import Agents, Usage
-from wolkvox_assets.report.windows import WINDOW
+from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.sync import Discard
 from wolkvox_assets_tests.store.tables import query
 
 BOGOTA = Operation(server="0013", start=date(2026, 11, 1))
@@ -102,3 +103,12 @@ def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> N
     batch = store_them(store, clocks(), YESTERDAY, agents=USES)
     assert [day_of(store, YESTERDAY - timedelta(days=n)) for n in (0, 1, 2)] == [[(288, True)]] * 3
     assert batch.remarks == []
+
+
+def test_what_agreed_and_is_then_thrown_away_agrees_no_more() -> None:
+    hour = Range(YESTERDAY, YESTERDAY + timedelta(hours=1))
+    batch = Batch()
+    for first in (hour, Range(hour.end, hour.end + timedelta(hours=1))):
+        batch.add(Checked(first, NOW))
+    batch.add(Discard((Range(YESTERDAY, YESTERDAY + WINDOW),), "made up"))
+    assert [checked.agreed for checked in batch.verified] == [False, True]
