@@ -312,11 +312,10 @@ def test_a_server_that_never_gave_anything_keeps_no_other_out(
 ) -> None:
     with Simulator(Centre(5), token="another-token") as mistyped:
         project = Project(tmp_path, mistyped, DAY)
-        monkeypatch.setattr(Project, "settings", {**project.settings, "WOLKVOX_TOKEN": real.token})
-        assert not load(project, monkeypatch).success
+        with monkeypatch.context() as mistake:
+            mistake.setattr(Project, "settings", {**project.settings, "WOLKVOX_TOKEN": real.token})
+            assert not load(project, mistake).success
         assert mistyped.counters.requests > 0
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path / "tmp")
     project.simulator = real
     assert load(project, monkeypatch).success
     assert project.query("SELECT address FROM operation_sources") == [(real.url,)]
