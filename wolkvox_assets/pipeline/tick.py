@@ -92,7 +92,7 @@ class Tick:
                 stored = next(self._commits)
             except StopIteration:
                 return
-            except Exception as error:
+            except Exception as error:  # the commits are everybody's: each operation's op is to fail with it
                 self._error = error
                 raise
             yield stored

@@ -134,7 +134,7 @@ class Simulator:
                 self._running = None
                 listening.close()
                 raise RuntimeError("the simulator did not start")
-            time.sleep(0.002)
+            time.sleep(0.002)  # uvicorn has nothing to wait on; it takes some 10 ms
         return self
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
 """What is not as it should be, read from the tables: windows that are not known, or may have changed since.
 
 What belongs here: finding it, in milliseconds for a year. What doesn't: what is done about it
-(`pipeline/due_work.py`, `orchestration/automation/`).
+(`pipeline/to_do.py`, `orchestration/automation/`).
 """
 
 from collections.abc import Collection

@@ -1,7 +1,7 @@
 """What runs by itself: the tick every five minutes, history, telling when something is wrong, and clearing up.
 
 What belongs here: jobs, schedules and sensors: when a run is started, and when it is not. What doesn't: what
-a run does (`run/`, `pipeline/`), what is due (`pipeline/due_work.py`).
+a run does (`run/`, `pipeline/`), what is due (`pipeline/to_do.py`).
 """
 
 import dagster as dg

@@ -47,7 +47,7 @@ def log_together(
         for mark in marks:
             context.log_event(mark)
         return
-    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]  # Dagster's
     step = context.get_step_execution_context()
     for place, mark in enumerate(marks, 1):
         DagsterEvent.asset_materialization(

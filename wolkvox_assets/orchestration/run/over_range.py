@@ -64,7 +64,7 @@ def run_over(
     except (ReserveReached, QuotaUsedUp) as stop:
         stopped = stop
         progress.stopped(stop, goes_on_at(site, stop))
-    except Exception as error:
+    except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
         raise failure_of(context, site, work, error) from error
     finish(context, site, progress)
     if stopped is None:
