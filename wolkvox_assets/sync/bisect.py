@@ -4,7 +4,8 @@ What belongs here: deriving, auditing what was derived, and what happens when th
 What doesn't: proving additivity (`proof.py`).
 
 Requests: one for the range itself and one for each cut; a range of n windows is cut at most n - 1 times. So it
-is never more than one a window, audits and distrust aside, and one for a range that is empty or unchanged.
+is never more than one a window, and one for a range that is empty or unchanged. To these come, for a day with
+derived windows, one at its end and the audits; late records and distrust.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
-from wolkvox_assets.report.measures import NOTHING, Agents, in_use
+from wolkvox_assets.report.measures import NOTHING, Agents, add_up, in_use
 from wolkvox_assets.report.windows import Range, contiguous, one
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets.sync.direct import ask_directly
@@ -32,7 +33,9 @@ from wolkvox_assets.sync.steps import (
 
 _HOUR = 12  # windows
 
-AUDITS = 3
+_TIMES = 3  # that a day is settled anew because records came in meanwhile
+
+AUDITS = 2
 """How many derived windows are asked as well, of each day that has any; fewer of a short range."""
 
 
@@ -78,15 +81,18 @@ class _Month:
     seed: int
     asked: set[datetime] = field(default_factory=set)
     derived: set[datetime] = field(default_factory=set)
-    # Content of the windows derived since the last audit: a day's at most, or a longer range of empty ones.
-    unaudited: dict[datetime, Agents] = field(default_factory=dict)
+    # Of the day that is being settled: the content of the windows that this run replaced, and which of them were
+    # derived and not asked since.
+    content: dict[datetime, Agents] = field(default_factory=dict)
+    unaudited: set[datetime] = field(default_factory=set)
 
     def reconcile(self) -> Generator[Step, None, bool]:
         """Returns whether the API can still be trusted to be additive."""
         try:
-            held = self._held(self.whole)
-            yield from self._settle(self.whole, self.ask(self.whole), Source.ASKED, held)
-            yield from self._audit(self.whole)
+            answer = self.ask(self.whole)
+            total = yield from self._settle(self.whole, answer, Source.ASKED, self._held(self.whole))
+            if total != in_use(answer):
+                self._may_have_grown(answer, total)
         except Disagreement as found:
             evidence = f"{found}."
         else:
@@ -94,44 +100,105 @@ class _Month:
         yield from self._distrust(evidence)
         return False
 
-    def _held(self, r: Range) -> _Held:
-        known = self.stored.known(r)
-        return _Held(known, in_use(self.stored.totals(r))) if known else _NOTHING_HELD
+    def _may_have_grown(self, answer: Agents, total: Agents) -> None:
+        """Its days were settled as they are by now, which need not be what the whole was at first."""
+        if in_use(self.ask(self.whole)) == in_use(answer):
+            raise Disagreement(
+                f"{self.whole} was answered alike before its parts were asked and after, and they add up to something"
+                f" else: {difference(in_use(answer), total)}"
+            )
 
-    def _settle(self, r: Range, answer: Agents, source: Source, held: _Held) -> Iterator[Step]:
+    def _held(self, r: Range) -> _Held:
+        """What is stored, or was settled by this run."""
+        replaced = (
+            [self.content[window] for window in r.windows() if window in self.content] if self.content else []
+        )
+        rest = contiguous(w for w in r.windows() if w not in self.content) if replaced else [r]
+        known = len(replaced) + sum(map(self.stored.known, rest))
+        if not known:
+            return _NOTHING_HELD
+        return _Held(known, in_use(add_up([*replaced, *map(self.stored.totals, rest)])))
+
+    def _settle(self, r: Range, answer: Agents, source: Source, held: _Held) -> Generator[Step, None, Agents]:
         """Makes `r` true, of which the whole is known: `source` says whether it was asked or derived itself.
 
-        `held`: what is stored of it.
+        `held`: what is stored of it. Returns what it adds up to now, without all-zero rows.
         """
+        if in_one_day(r):
+            return (yield from self._day(r, answer, source, held))
+        if source is Source.DERIVED and not answer:
+            # Nothing is left for whole days: asking is cheaper than auditing them, and surer.
+            answer, source = self.ask(r), Source.ASKED
+        return (yield from self._by_parts(r, answer, source, held))
+
+    def _day(self, r: Range, answer: Agents, source: Source, held: _Held) -> Generator[Step, None, Agents]:
+        """Makes a day, or a part of one, true.
+
+        Records come in while its windows are asked, and one that its later part has and the whole did not is missing
+        from what is derived. So the whole is asked once more at the end, and where it has grown, that is settled in
+        turn. Only what contradicts an answer that has not changed meanwhile shows that ranges don't add up.
+        """
+        self.content, self.unaudited = {}, set()
+        for _ in range(_TIMES):
+            contradiction = None
+            try:
+                total = yield from self._by_parts(r, answer, source, held)
+            except Disagreement as found:
+                contradiction = found
+            else:
+                if not self.unaudited:
+                    return total
+            again = in_use(self.ask(r))
+            if contradiction is None and again == total:
+                try:
+                    yield from self._audit(r)
+                except Disagreement as found:
+                    contradiction, answer, source = found, again, Source.ASKED
+                    again = in_use(self.ask(r))
+                else:
+                    return total
+            if source is Source.ASKED and again == in_use(answer):
+                raise contradiction or Disagreement(
+                    f"{r} was answered alike before its windows were asked and after, and they add up to something"
+                    f" else: {difference(again, total)}"
+                )
+            answer, source, held = again, Source.ASKED, self._held(r)
+        # It grows faster than it can be derived.
+        parts = []
+        for step in ask_directly([r], self.ask):
+            self.asked.add(step.window)
+            parts.append(in_use(step.agents))
+            yield step
+        return add_up(parts)
+
+    def _by_parts(
+        self, r: Range, answer: Agents, source: Source, held: _Held
+    ) -> Generator[Step, None, Agents]:
         whole = in_use(answer) if source is Source.ASKED else answer
         if len(r) == 1:
             yield self._single(r, answer, source, held.known == 1 and held.totals == whole)
-        elif held.known == len(r) and held.totals == whole:
+            return whole
+        if held.known == len(r) and held.totals == whole:
             yield Verified(r, asked=source is Source.ASKED)
-        elif not whole:
+            return whole
+        if not whole:
             yield self._empty(r, source)
-        else:
-            earlier, later = self._cut(r)
-            later_held = self._held(later) if held.known else _NOTHING_HELD
-            earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
-            # Which of the two is asked makes no difference to the count; the newer one is wanted first.
-            later_answer = self.ask(later)
-            try:
-                rest = remainder(whole, r, in_use(later_answer), later)
-            except Disagreement:
-                if source is not Source.ASKED:
-                    raise
-                # A record may have come in since the whole was asked: both once more, at one time.
-                whole, later_answer = in_use(self.ask(r)), self.ask(later)
-                rest = remainder(whole, r, in_use(later_answer), later)
-            yield from self._settle(later, later_answer, Source.ASKED, later_held)
-            # Audited day by day, so that what a contradiction spoils stays small.
-            between_days = not in_one_day(r)
-            if between_days:
-                yield from self._audit(later)
-            yield from self._settle(earlier, rest, Source.DERIVED, earlier_held)
-            if between_days:
-                yield from self._audit(earlier)
+            return whole
+        earlier, later = self._cut(r)
+        later_held = self._held(later) if held.known else _NOTHING_HELD
+        earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
+        # Which of the two is asked makes no difference to the count; the newer one is wanted first.
+        later_answer = self.ask(later)
+        try:
+            rest = remainder(whole, r, in_use(later_answer), later)
+        except Disagreement:
+            # A record may have come in since the whole was asked: both once more, at one time.
+            whole, later_answer = in_use(self.ask(r)), self.ask(later)
+            rest = remainder(whole, r, in_use(later_answer), later)
+        settle = self._by_parts if in_one_day(r) else self._settle
+        later_total = yield from settle(later, later_answer, Source.ASKED, later_held)
+        earlier_total = yield from settle(earlier, rest, Source.DERIVED, earlier_held)
+        return add_up([earlier_total, later_total])
 
     def _cut(self, r: Range) -> tuple[Range, Range]:
         """In an earlier and a later part: where the day's use is likely to end or to begin, else in the middle.
@@ -146,54 +213,53 @@ class _Month:
         return halves(r)
 
     def _single(self, r: Range, answer: Agents, source: Source, unchanged: bool) -> Step:
-        window = r.start
         if source is Source.ASKED:
-            self.asked.add(window)
             # Where it was derived until now, the stored word for it becomes 'asked'.
-            unchanged = unchanged and not self.stored.derived(r)
+            unchanged = unchanged and r.start not in self.derived and not self.stored.derived(r)
+            self.asked.add(r.start)
         if unchanged:
             return Verified(r, asked=source is Source.ASKED)
-        if source is Source.DERIVED:
-            self._remember(window, answer)
-        return Known(window, answer, source)
+        self._remember(r.start, answer, source)
+        return Known(r.start, answer, source)
 
     def _empty(self, r: Range, source: Source) -> Step:
-        if source is Source.ASKED:
-            return KnownEmpty(r, Source.EMPTY_RANGE)
-        for window in r.windows():
-            self._remember(window, {})
-        return KnownEmpty(r, Source.DERIVED)
+        for window in r.windows() if in_one_day(r) else ():
+            self._remember(window, {}, source)
+        return KnownEmpty(r, Source.EMPTY_RANGE if source is Source.ASKED else source)
 
-    def _remember(self, window: datetime, content: Agents) -> None:
-        self.derived.add(window)
-        self.unaudited[window] = content
+    def _remember(self, window: datetime, content: Agents, source: Source) -> None:
+        self.content[window] = content
+        if source is Source.DERIVED:
+            self.derived.add(window)
+            self.unaudited.add(window)
+            self.asked.discard(window)
+        else:
+            self.derived.discard(window)
+            self.unaudited.discard(window)
 
     def _audit(self, r: Range) -> Iterator[Step]:
-        """Asks a few of the windows derived since the last audit, all of them in `r`."""
-        if not self.unaudited:
-            return
-        derived, self.unaudited = self.unaudited, {}
+        """Asks a few of the windows of this day that were derived and not asked since."""
         # At most 3 % of the windows, but at least one: what nobody looks at proves nothing.
-        count = min(len(derived), AUDITS, max(1, len(r) * 3 // 100))
+        count = min(len(self.unaudited), AUDITS, max(1, len(r) * 3 // 100))
         # Where most are empty, chance alone would look at empty ones only, which say little.
-        in_use_ones = sorted(window for window, content in derived.items() if content)
+        in_use_ones = sorted(window for window in self.unaudited if self.content[window])
         drawn = self.random.sample(in_use_ones, min(len(in_use_ones), max(1, count - 1)))
-        others = sorted(derived.keys() - set(drawn))
+        others = sorted(self.unaudited.difference(drawn))
         drawn += self.random.sample(others, count - len(drawn))
+        derived = len(self.unaudited)
         for window in drawn:
-            answer = self.ask(one(window))
-            if in_use(answer) != derived[window]:
-                raise Disagreement(
-                    f"{one(window)} was derived and then asked as an audit:"
-                    f" {difference(derived[window], in_use(answer))}"
-                )
+            answer, before = self.ask(one(window)), self.content[window]
             self.asked.add(window)
+            self._remember(window, answer, Source.ASKED)
             yield Known(window, answer, Source.ASKED)
-        yield Audited(r, tuple(sorted(drawn)), len(derived), self.seed)
+            if in_use(answer) != before:
+                raise Disagreement(
+                    f"{one(window)} was derived and then asked as an audit: {difference(before, in_use(answer))}"
+                )
+        yield Audited(r, tuple(sorted(drawn)), derived, self.seed)
 
     def _distrust(self, evidence: str) -> Iterator[Step]:
         """Throws away what was derived in this month, and asks every window that wasn't asked by itself."""
-        self.unaudited = {}
         untrue = (self.derived | set(self.stored.derived(self.whole))) - self.asked
         # Before the verdict: were only the verdict stored, what was derived would stay.
         if untrue:

@@ -189,9 +189,9 @@ def test_each_day_is_audited_when_it_is_finished() -> None:
     server = Server(busy(r, agents=3))
     store = Store()
     run([r], server, store)
-    assert len(store.audited) == 15
+    assert len(store.audited) == 10
     assert [w.day for w in store.audited] == sorted((w.day for w in store.audited), reverse=True)
-    positions = [server.asked.index(one(w)) for w in store.audited[:3]]
+    positions = [server.asked.index(one(w)) for w in store.audited[:2]]
     older = min(
         n
         for n, asked in enumerate(server.asked)
