@@ -33,6 +33,9 @@ from wolkvox_assets.sync.steps import (
 
 _HOUR = 12  # windows
 
+_FEW = (
+    3  # windows of a range that are asked one by one: the check at its end and the audit cost what is saved
+)
 _TIMES = 3  # that a day is settled anew because records came in meanwhile
 
 AUDITS = 2
@@ -57,6 +60,9 @@ class _Held:
 
     known: int
     totals: Agents
+
+    def equals(self, r: Range, whole: Agents) -> bool:
+        return self.known == len(r) and self.totals == whole
 
     def without(self, part: "_Held") -> "_Held":
         totals = dict(self.totals)
@@ -125,6 +131,8 @@ class _Month:
         `held`: what is stored of it. Returns what it adds up to now, without all-zero rows.
         """
         if in_one_day(r):
+            if 1 < len(r) <= _FEW and in_use(answer) and not held.equals(r, in_use(answer)):
+                return (yield from self._directly(r))
             return (yield from self._day(r, answer, source, held))
         if source is Source.DERIVED and not answer:
             # Nothing is left for whole days: asking is cheaper than auditing them, and surer.
@@ -163,10 +171,13 @@ class _Month:
                     f" else: {difference(again, total)}"
                 )
             answer, source, held = again, Source.ASKED, self._held(r)
-        # It grows faster than it can be derived.
+        return (yield from self._directly(r))  # it grows faster than it can be derived
+
+    def _directly(self, r: Range) -> Generator[Step, None, Agents]:
         parts = []
         for step in ask_directly([r], self.ask):
             self.asked.add(step.window)
+            self._remember(step.window, step.agents, Source.ASKED)
             parts.append(in_use(step.agents))
             yield step
         return add_up(parts)
@@ -176,9 +187,9 @@ class _Month:
     ) -> Generator[Step, None, Agents]:
         whole = in_use(answer) if source is Source.ASKED else answer
         if len(r) == 1:
-            yield self._single(r, answer, source, held.known == 1 and held.totals == whole)
+            yield self._single(r, answer, source, held.equals(r, whole))
             return whole
-        if held.known == len(r) and held.totals == whole:
+        if held.equals(r, whole):
             yield Verified(r, asked=source is Source.ASKED)
             return whole
         if not whole:
