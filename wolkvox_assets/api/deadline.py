@@ -95,7 +95,7 @@ class _Watched:
     """Mixed into a kind of connection: directly, or by one of the kinds of proxies."""
 
     def _new_conn(self) -> socket.socket:
-        connection: socket.socket = super()._new_conn()  # type: ignore[misc]
+        connection: socket.socket = super()._new_conn()  # type: ignore[misc]  # a mixin: the kind of connection beside it has this
         deadline: Deadline | None = getattr(_current, "deadline", None)
         if deadline is not None:
             deadline.watch(connection)

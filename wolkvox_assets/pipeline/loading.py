@@ -25,8 +25,9 @@ _LONGEST_PACE_SECONDS = 15.0
 _PACE_PER_COMMIT = 20.0
 _MOST_WAITING = 1000  # fetched and not yet taken over
 
-# A request that is on its way when the run is stopped; the API gives up on one after 60 s. The thread asks
-# nothing after it, so a run that ends earlier leaves nothing behind but that.
+# A request that is on its way when the run is stopped; the API gives up on one after 60 s. One whose answer drips may
+# take 120, for which nobody who stops a run waits: the process ends, and its connection with it. The thread asks
+# nothing after it.
 _REQUEST_PATIENCE_SECONDS = 70.0
 
 

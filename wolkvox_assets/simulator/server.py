@@ -160,7 +160,7 @@ class Simulator:
         class Protocol(H11Protocol):
             """Hands the connection to the application, which can then break it (`faults.py`)."""
 
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # narrower: TCP only
                 super().connection_made(transport)
                 api.counters.connections += 1
                 self.app_state = {**self.app_state, "transport": transport}

@@ -48,7 +48,7 @@ def _nobody_else(descriptor: int) -> Iterator[bool]:
     opens the file waits for the end."""
     try:
         # What comes when somebody waits: a signal that nobody hears, in place of one that ends the process.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # type: ignore[attr-defined,unused-ignore]
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # type: ignore[attr-defined,unused-ignore]  # Linux
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     except OSError:
         yield False

@@ -152,6 +152,22 @@ def test_all_that_share_a_quota_wait_when_one_of_them_is_refused(place: Place) -
     place.ask(far, "token-three")
 
 
+def test_one_token_at_two_servers_is_two_quotas(place: Place) -> None:
+    """Such operations take turns, and wait for nothing else of each other's."""
+    here = place.operation("here")
+    elsewhere = Account(Centre(2, profile="empty"), tokens=("token-one",))
+    with Simulator(operations=[elsewhere], clock=lambda: place.now) as other:
+        there = Operation(name="there", server="0014", start=date(2026, 11, 1), base_url=other.url)
+        place.ask(here, "token-one")
+        place.simulator.api.operations[0].spend(1000, place.now)
+        place.now += 7 * HOUR
+        with pytest.raises(QuotaUsedUp):
+            place.ask(here, "token-one")
+        assert place.waits(here) is not None
+        assert place.waits(there) is None
+        assert place.ask(there, "token-one") == []
+
+
 @pytest.mark.parametrize("quirk", ["numbers", "token_info_object", "null_error", "null_data"])
 def test_the_reserve_is_kept_in_whatever_form_the_quota_comes(place: Place, quirk: Quirk) -> None:
     place.simulator.api.quirks = frozenset({quirk, "numbers"})
