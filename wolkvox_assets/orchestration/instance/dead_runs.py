@@ -52,7 +52,7 @@ def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
     for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
         run_id = record.dagster_run.run_id
         file = _lock_file(instance, run_id)
-        if not file.exists() and not _never_began(record, now):
+        if not file.exists() and not _never_began(instance, record, now):
             continue
         try:
             with FileLock(file, timeout=0):
@@ -67,13 +67,16 @@ def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
     return ended
 
 
-def _never_began(record: dg.RunRecord, now: datetime) -> bool:
+def _never_began(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool:
     """Whether the process that was to do this run of our automation, on this machine, must have died before."""
     run = record.dagster_run
+    # A socket reaches no other machine. Without an address, the daemon died before it asked for the process.
+    here = "socket" in run.tags.get(LAUNCHED_BY, "socket")
     return (
         run.status is dg.DagsterRunStatus.STARTING
         and WORK in run.tags
-        and "socket" in run.tags.get(LAUNCHED_BY, "")  # which reaches no other machine
+        and isinstance(instance.run_launcher, dg.DefaultRunLauncher)
+        and here
         and not lately(record.update_timestamp, now, _STARTS_WITHIN)
     )
 
