@@ -8,7 +8,12 @@ from functools import cache
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets import build_agent_9_windows, build_daily_assets
+from wolkvox_assets.orchestration.assets import (
+    build_agent_9_windows,
+    build_daily_assets,
+    build_surroundings,
+    with_links_to_code,
+)
 from wolkvox_assets.orchestration.automation import build_automation
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.resources import build_resources
@@ -16,28 +21,35 @@ from wolkvox_assets.settings import load_settings
 
 # `backfill_policy` is marked beta in every 1.x so far, and Dagster itself passes `owners` on when it copies a
 # sensor; each process would say so several times an operation.
-warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `(backfill_policy|owners)`")
+warnings.filterwarnings(
+    "ignore",
+    category=dg.BetaWarning,
+    message="Parameter `(backfill_policy|owners)`|Function `.*source_code_references|Function `link_code",
+)
 
 
 def build_definitions(location: CodeLocation) -> dg.Definitions:
     """Fresh definitions: the code location's, and each test's own."""
     settings = location.settings
-    assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    ours: list[dg.AssetsDefinition] = []
     for operation in settings.operations:
-        assets.append(build_agent_9_windows(location, operation))
-        assets.extend(build_daily_assets(location, operation))
+        ours += [build_agent_9_windows(location, operation), *build_daily_assets(location, operation)]
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
+        *with_links_to_code(ours),
+        *(build_surroundings(settings, [a.key for a in ours]) if ours else []),
+    ]
     if settings.problems:
         assets.insert(0, _invalid(settings.problems))
         for problem in settings.problems:
             # For the command line, which else says only that it knows no such asset.
             dg.get_dagster_logger().warning(f"invalid settings: {problem}")
-    ours = dg.Definitions(
+    defined = dg.Definitions(
         assets=assets,
         resources=build_resources(settings),
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(ours, build_automation(location))
+    return dg.Definitions.merge(defined, build_automation(location))
 
 
 # Once a process: the command line asks for them five times, at 130 ms for forty operations.

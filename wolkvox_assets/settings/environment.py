@@ -108,12 +108,42 @@ def _share(value: float) -> float:
     return value
 
 
+def _owners(value: object) -> tuple[str, ...]:
+    owners = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(owners, list) or not all(_is_owner(owner) for owner in owners):
+        raise ValueError("must be addresses or teams, such as ana@example.com, team:reporting")
+    return tuple(owners)
+
+
+def _is_owner(value: object) -> bool:
+    # What Dagster takes for an owner, and no more.
+    return isinstance(value, str) and bool(re.fullmatch(r"team:\S(.*\S)?|[^@\s]+@[^@\s]+\.[^@\s.]+", value))
+
+
+def _tags(value: object) -> tuple[tuple[str, str], ...]:
+    if isinstance(value, str):
+        pairs = (part.partition("=") for part in value.split(","))
+        value = {key.strip(): tag.strip() for key, _, tag in pairs}
+    if not isinstance(value, dict) or not all(_is_tag(*tag) for tag in value.items()):
+        raise ValueError("must be tags such as domain=service, tier=gold, of letters, digits, _, - and .")
+    return tuple(value.items())
+
+
+def _is_tag(key: object, value: object) -> bool:
+    # Dagster's rule for both; what begins with dagster/ is its own.
+    return all(
+        isinstance(one, str) and re.fullmatch(rf"[A-Za-z0-9_.-]{{{least},63}}", one, re.ASCII)
+        for one, least in ((key, 1), (value, 0))
+    )
+
+
 class Operation(BaseModel):
     """One Wolkvox contact centre.
 
     `token_env` names the environment variable its token stands in. `start` is the first day of its
     history, on its own wall clock (`timezone`). `base_url`: a simulator, in place of the real one.
-    `quota_reserve`: the share (0 to 1) of the day's requests that is never touched.
+    `quota_reserve`: the share (0 to 1) of the day's requests that is never touched. `owners` (addresses, or
+    `team:name`) and `tags` (pairs): what Dagster's catalogue shows of its assets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -125,6 +155,8 @@ class Operation(BaseModel):
     start: Annotated[date, BeforeValidator(_start)]
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
+    owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = ()
+    tags: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_tags)] = ()
 
     @property
     def clock(self) -> WallClock:
@@ -236,6 +268,8 @@ class _Environment(BaseSettings):
     start: str | None = None
     base_url: str | None = None
     quota_reserve: str | None = None
+    owners: str | None = None
+    tags: str | None = None
     operations: Path | None = None
     data_dir: Path = Path("data")
     automation: str = "on"
@@ -306,7 +340,7 @@ def _own(
     env: _Environment, token: str | None, tables: dict[str, Any], *, beside_file: bool
 ) -> dict[str, Any] | None:
     """What the environment sets for an operation of its own; `None` if it is not meant to be one."""
-    fields = ("server", "timezone", "start", "base_url", "quota_reserve")
+    fields = ("server", "timezone", "start", "base_url", "quota_reserve", "owners", "tags")
     values = {field: value for field in fields if (value := getattr(env, field)) is not None}
     if env.operation is not None:
         values["name"] = env.operation

@@ -17,6 +17,8 @@ KEYS = {
     "start": "start = 2026-11-01",
     "base_url": 'base_url = "http://127.0.0.1:8807"',
     "quota_reserve": "quota_reserve = 0.2",
+    "owners": 'owners = ["ana@example.com", "team:reporting"]',
+    "tags": 'tags = { domain = "service" }',
 }
 """The keys an operation may have, each with a line as it should look."""
 

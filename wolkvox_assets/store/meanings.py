@@ -197,6 +197,28 @@ MEANINGS = {
     ),
 }
 
+_MEASURES = ("hold_mute_count", "hold_seconds", "mute_seconds", "total_seconds")
+_SAME = {name: (name,) for name in ("operation", "local_date", *_MEASURES)}
+_FROM_WINDOWS: dict[str, dict[str, tuple[str, ...]]] = {
+    "agent_hold_mute_daily": {
+        **_SAME,
+        "agent_name": ("agent_name",),
+        "active_windows": ("window_start",),
+        "first_window": ("window_start",),
+        "last_window": ("window_start",),
+    },
+    "operation_hold_mute_daily": {
+        **_SAME,
+        "agents": ("agent_name",),
+        "busiest_window": ("window_start", "total_seconds"),
+    },
+}
+
+
+def lineage(table: str) -> dict[str, tuple[str, ...]]:
+    """The columns of this table that follow from columns of `agent_9_windows`, and from which."""
+    return _FROM_WINDOWS.get(table, {})
+
 
 def meaning(table: str, column: str) -> str:
     """What this column of this table means. Raises `KeyError` where it has no words."""

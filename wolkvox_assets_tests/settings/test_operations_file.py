@@ -85,11 +85,18 @@ def test_every_key_counts() -> None:
     settings = load(
         NORTH.replace("America/Bogota", "Europe/Madrid")
         + 'quota_reserve = 0.5\n"base_url" = "http://127.0.0.1:8807/"\n'
+        + 'owners = ["team:desk"]\ntags = { domain = "service" }\n'
     )
     assert settings.problems == ()
     assert settings.operations == (
         NORTHERN.model_copy(
-            update={"timezone": "Europe/Madrid", "quota_reserve": 0.5, "base_url": "http://127.0.0.1:8807"}
+            update={
+                "timezone": "Europe/Madrid",
+                "quota_reserve": 0.5,
+                "base_url": "http://127.0.0.1:8807",
+                "owners": ("team:desk",),
+                "tags": (("domain", "service"),),
+            }
         ),
     )
 
@@ -297,6 +304,10 @@ WRONG = [
     ("", "quota_reserve = true", "must look like this: quota_reserve = 0.2"),
     ("", 'quota_reserve = "20 %"', "must look like this: quota_reserve = 0.2"),
     ("", 'base_url = "127.0.0.1"', "base_url must look like http://127.0.0.1:8807"),
+    ("", 'owners = ["ana"]', "owners must be addresses or teams"),
+    ("", "owners = [7]", "owners must be addresses or teams"),
+    ("", "tags = { domain = 7 }", "tags must be tags such as domain=service"),
+    ("", 'tags = ["domain"]', "tags must be tags such as domain=service"),
     ("", "name = 'x'", NO_KEY),
     ("", f'"{TOKEN}" = 1', NO_KEY),
     ("", "more.about = 1", NO_KEY),

@@ -83,6 +83,8 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         WOLKVOX_START="2023-12-31",
         WOLKVOX_BASE_URL="http://127.0.0.1:8807/",
         WOLKVOX_DATA_DIR="/srv/wolkvox",
+        WOLKVOX_OWNERS="ana@example.com, team:the desk",
+        WOLKVOX_TAGS="domain=service, tier=",
     )
     assert settings.problems == ()
     assert settings.data_dir == Path("/srv/wolkvox")
@@ -93,6 +95,8 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         timezone="America/Santiago",
         start=date(2023, 12, 31),
         base_url="http://127.0.0.1:8807",
+        owners=["ana@example.com", "team:the desk"],
+        tags={"domain": "service", "tier": ""},
     )
 
 
@@ -155,7 +159,9 @@ def test_the_bundled_example_shows_every_variable() -> None:
 
 def test_the_bundled_example_shows_the_defaults(settings_of: SettingsOf) -> None:
     example = (Path(__file__).parents[2] / ".env.example").read_text("utf-8")
-    all_set = re.sub(r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS)\w+=)", r"\1", example, flags=re.MULTILINE)
+    all_set = re.sub(
+        r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS|OWNERS|TAGS)\w+=)", r"\1", example, flags=re.MULTILINE
+    )
     settings = settings_of.just(WORKING, all_set)
     operation = Operation(server="0013", start=date(2026, 11, 1))
     assert settings == Settings((operation,), (), Path("data"))
@@ -361,6 +367,11 @@ WRONG = [
             "http://host/#hunter2",
         )
     ),
+    *(
+        ("WOLKVOX_OWNERS", wrong)
+        for wrong in ("ana", "team:", "ana@example.com,", "a@b@example.com", "ana@example")
+    ),
+    *(("WOLKVOX_TAGS", wrong) for wrong in ("a=b,", "a b=c", "=x", "dagster/kind=x", "a=" + "x" * 64, "ñ=x")),
     *(("WOLKVOX_QUOTA_RESERVE", wrong) for wrong in ("-0.1", "1.01", "nan", "inf", "20 %")),
     *(("WOLKVOX_TOKEN", wrong) for wrong in ("two words", "línea", "line\nbreak", "tab\there", "   ")),
 ]

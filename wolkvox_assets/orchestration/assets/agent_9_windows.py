@@ -15,7 +15,7 @@ from datetime import datetime
 import dagster as dg
 import pydantic
 
-from wolkvox_assets.orchestration.assets.tables import table_metadata
+from wolkvox_assets.orchestration.assets.catalogue import api_key, owners_and_tags, table_metadata
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
 from wolkvox_assets.orchestration.resources import wolkvox_key
@@ -57,14 +57,19 @@ class WindowsConfig(dg.Config):
 def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
     """The asset `<operation>/agent_9_windows`."""
 
+    owners, tags = owners_and_tags(operation)
+
     @dg.asset(
         key=windows_key(operation),
+        deps=[api_key(operation)],
         partitions_def=window_partitions(operation),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=location.pool(operation),
         output_required=False,
         required_resource_keys={"store", wolkvox_key(operation)},
         group_name=operation.name,
+        owners=owners,
+        tags=tags,
         kinds={"duckdb", "wolkvox"},
         code_version="2",
         description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),

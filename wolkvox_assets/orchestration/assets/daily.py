@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.tables import table_metadata
+from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags, table_metadata
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
@@ -46,6 +46,8 @@ def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.
 
 
 def _build(location: CodeLocation, operation: Operation, table: str, description: str) -> dg.AssetsDefinition:
+    owners, tags = owners_and_tags(operation)
+
     @dg.asset(
         key=dg.AssetKey([operation.name, table]),
         deps=[windows_key(operation)],
@@ -54,6 +56,8 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         output_required=False,
         required_resource_keys={"store"},
         group_name=operation.name,
+        owners=owners,
+        tags=tags,
         kinds={"duckdb", "sql"},
         code_version="1",
         description=description,
