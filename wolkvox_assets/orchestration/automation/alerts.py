@@ -22,6 +22,7 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 
+ALERTS = "alerts"
 _RUNS_OF = timedelta(days=2)
 _MOST_RUNS = 200
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -32,7 +33,7 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
     """Its cursor holds what was told and is not over, and what could not be sent yet."""
 
     @dg.sensor(
-        name="alerts",
+        name=ALERTS,
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING
         if location.settings.automation
