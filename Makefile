@@ -35,7 +35,7 @@ dev: $(READY)
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo "Port $(PORT) is in use, or cannot be used. Choose another: make dev PORT=3001" >&2; exit 1; }
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
-	DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster dev --port $(PORT)
+	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg dev --port $(PORT)
 
 test: $(READY) $(DUCKDBS)
 	@$(BIN)/python -m pytest
