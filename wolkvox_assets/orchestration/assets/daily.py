@@ -20,7 +20,7 @@ from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, rebuild_days
+from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, RowCounts, rebuild_days, row_counts
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: how often and how long hold and mute were used, and in how many windows.
@@ -66,10 +66,10 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         days = _days(context)
         try:
-            rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
+            rebuilt, counted = _rebuild(context.resources.store.store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
-        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, [table])))
+        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, counted, [table])))
         _warn_of_what_is_missing(context, operation, days, rebuilt)
         yield from ()
 
@@ -78,13 +78,14 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
 
 def _rebuild(
     store: Store, operation: Operation, days: Sequence[date], now: datetime
-) -> dict[date, DayStatus]:
-    """The totals of these days, those without a known window too."""
+) -> tuple[dict[date, DayStatus], RowCounts]:
+    """The totals of these days, those without a known window too, and how many rows the tables have then."""
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
         known = rebuild_days(con, operation.name, expected, now)
-    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}
+        counted = row_counts(con, operation.name)
+    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}, counted
 
 
 def _warn_of_what_is_missing(

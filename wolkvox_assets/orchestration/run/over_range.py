@@ -25,7 +25,7 @@ from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.daily import known_without_a_row
+from wolkvox_assets.store.daily import known_without_a_row, row_counts
 
 
 def run_over(
@@ -77,9 +77,13 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
     """Say what the run found, on the asset's page."""
     with site.store.reading() as con:
         without = known_without_a_row(con, site.operation.name) if con else 0
+        rows = row_counts(con, site.operation.name).agent_9_windows if con else 0
     if without:
         context.log.warning(progress.nothing_ever(without))
-    metadata: dict[str, dg.MetadataValue | int | float | str] = {**progress.summary()}
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {
+        **progress.summary(),
+        "dagster/row_count": rows,
+    }
     seconds = progress.seconds_to_publication(site.now())
     if seconds is not None:
         metadata["seconds_to_publication"] = seconds
