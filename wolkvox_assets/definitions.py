@@ -11,6 +11,7 @@ import dagster as dg
 from wolkvox_assets.orchestration.assets import (
     build_agent_9_windows,
     build_daily_assets,
+    build_parquet,
     build_surroundings,
     with_links_to_code,
 )
@@ -49,7 +50,7 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(defined, build_automation(location))
+    return dg.Definitions.merge(defined, build_parquet(location), build_automation(location))
 
 
 # Once a process: the command line asks for them five times, at 130 ms for forty operations.
