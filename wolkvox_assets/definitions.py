@@ -10,6 +10,7 @@ import dagster as dg
 
 from wolkvox_assets.orchestration.assets import build_agent_9_windows, build_daily_assets
 from wolkvox_assets.orchestration.automation import build_automation
+from wolkvox_assets.orchestration.checks import build_checks
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.resources import build_resources
 from wolkvox_assets.settings import load_settings
@@ -23,9 +24,11 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
     """Fresh definitions: the code location's, and each test's own."""
     settings = location.settings
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    checks: list[dg.AssetChecksDefinition] = []
     for operation in settings.operations:
         assets.append(build_agent_9_windows(location, operation))
         assets.extend(build_daily_assets(location, operation))
+        checks.extend(build_checks(location, operation))
     if settings.problems:
         assets.insert(0, _invalid(settings.problems))
         for problem in settings.problems:
@@ -33,6 +36,7 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
             dg.get_dagster_logger().warning(f"invalid settings: {problem}")
     ours = dg.Definitions(
         assets=assets,
+        asset_checks=checks,
         resources=build_resources(settings),
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,

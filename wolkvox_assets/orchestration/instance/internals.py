@@ -35,7 +35,8 @@ def report_planned(
 
 
 def log_together(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, marks: Sequence[dg.AssetMaterialization]
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    events: Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation],
 ) -> None:
     """As `context.log_event` for each of them, but handed to the storage together, which may store them so.
 
@@ -44,15 +45,41 @@ def log_together(
     try:
         from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
     except ImportError:
-        for mark in marks:
-            context.log_event(mark)
+        for event in events:
+            context.log_event(event)  # type: ignore[arg-type]  # it takes both
         return
     batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]  # Dagster's
     step = context.get_step_execution_context()
-    for place, mark in enumerate(marks, 1):
-        DagsterEvent.asset_materialization(
-            step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))
-        )
+    for place, event in enumerate(events, 1):
+        together = DagsterEventBatchMetadata(batch, is_end=place == len(events))
+        if isinstance(event, dg.AssetMaterialization):
+            DagsterEvent.asset_materialization(step, event, together)
+        else:
+            said = "passed" if event.passed else "did not pass"
+            DagsterEvent.from_step(
+                dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+                step,
+                event,
+                f"Check {event.check_name} of {event.asset_key.to_user_string()} {said}.",
+                together,
+            )
+
+
+def last_evaluations(
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
+    """What was last found by each of these checks, where it was ever evaluated. What is only planned says nothing."""
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_check_execution_by_key(checks)
+    planned = [check for check, record in found.items() if record.status.value == "PLANNED"]
+    summaries = storage.get_asset_check_summary_records(planned)
+    done = {check: record for check, record in found.items() if check not in planned}
+    done |= {
+        check: record
+        for check, summary in summaries.items()
+        if (record := summary.last_completed_check_execution_record) is not None
+    }
+    return {check: record.evaluation for check, record in done.items() if record.evaluation is not None}
 
 
 def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
