@@ -104,7 +104,7 @@ def _closed_days(look: Look) -> Cases:
         "  COALESCE(told.complete, FALSE) AS complete"
         " FROM days LEFT JOIN log USING (local_date)"
         " LEFT JOIN (FROM operation_hold_mute_daily WHERE operation = $operation) AS told USING (local_date)"
-        " WHERE known IS NULL OR unverified > 0 OR NOT COALESCE(told.complete, FALSE)"
+        " WHERE known IS NULL OR known < windows_expected OR unverified > 0 OR NOT COALESCE(told.complete, FALSE)"
         " ORDER BY known IS NULL, local_date DESC",
         days=days,
         closed=closed,

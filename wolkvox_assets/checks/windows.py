@@ -180,7 +180,7 @@ def _newest(look: Look) -> Cases:
         "SELECT MAX(window_start) FROM agent_9_window_log WHERE operation = $operation AND fetched_at <= $credible"
     )
     if newest is None:
-        return listed(("newest_window", "age"), [("none is stored", "")])
+        return listed(("newest_window", "age"), [("none is stored", "")], mild=True)
     age = look.now - look.operation.clock.end_utc(newest)  # type: ignore[arg-type]  # TIMESTAMP
     return listed(
         ("newest_window", "age"),

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy import func, select
 
+_RUNS_AT_A_TIME = 500
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
 
 
@@ -106,3 +108,21 @@ def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
             )
         )
     return True
+
+
+def delete_evaluations(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
+    """Delete what checks found in these runs, but for the last evaluation of each check. Without it, they are kept."""
+    try:
+        from dagster._core.storage.event_log import SqlEventLogStorage
+        from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+    except ImportError:
+        return
+    storage, found = instance.event_log_storage, AssetCheckExecutionsTable.c
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    last = select(func.max(found.id)).group_by(found.asset_key, found.check_name)
+    # Each statement reads the whole table, which has no index for it.
+    for at in range(0, len(run_ids), _RUNS_AT_A_TIME):
+        these = found.run_id.in_(run_ids[at : at + _RUNS_AT_A_TIME])
+        with storage.index_connection() as con:
+            con.execute(AssetCheckExecutionsTable.delete().where(these, found.id.not_in(last)))
