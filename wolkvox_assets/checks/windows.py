@@ -146,13 +146,14 @@ def _additivity(look: Look) -> Cases:
 
 def _quota(look: Look) -> Cases:
     seen = seen_by(look.con, look.operation, look.now)
+    found: list[tuple[object, ...]] = []
+    if seen.refusals and seen.refusals[-1].answered_at is None:
+        found.append((seen.refusals[-1].refused_at, "refused: all of them are used", "", ""))
     reading = valid_reading(seen, look.now)
-    if reading is None:
-        return listed((), [])
-    ours = int(reading.limit * (1 - look.operation.quota_reserve))
-    used = reading.used + seen.since
-    over = [(reading.read_at, reading.limit, used, ours)] if used > ours else []
-    return listed(("read_at", "daily_limit", "used_today", "up_to_the_reserve"), over)
+    if reading is not None:
+        ours, used = int(reading.limit * (1 - look.operation.quota_reserve)), reading.used + seen.since
+        found += [(reading.read_at, used, ours, reading.limit)] if used > ours else []
+    return listed(("seen_at", "used_today", "without_the_reserve", "daily_limit"), found)
 
 
 def _future(look: Look) -> Cases:

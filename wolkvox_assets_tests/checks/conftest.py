@@ -1,7 +1,7 @@
 """A day that is loaded and sound, and for each check a fault that can be put in."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +101,11 @@ FAULTS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "operation_hold_mute_daily/closed_days_are_whole": (
-        f"UPDATE agent_9_window_log SET verified_at = '2026-11-18 12:00' WHERE {_quiet(10)}",
+        # It can't be had: else the next tick does it.
+        (
+            f"UPDATE agent_9_window_log SET verified_at = '2026-11-18 12:00' WHERE {_quiet(10)};"
+            " INSERT INTO agent_9_left_out VALUES ('main', '2026-11-18 02:10', 7, '2026-11-19 09:30', 'made up')"
+        ),
         set(),
     ),
     "agent_9_windows/one_row_per_window_and_agent": (
@@ -130,7 +134,7 @@ def take_out(con: duckdb.DuckDBPyConnection, loaded: Path) -> None:
     ):
         con.execute(f"DELETE FROM {table} WHERE local_date = '{DAY}'")
         con.execute(f"INSERT INTO {table} FROM sound.{table}")
-    for table in ("api_requests", "additivity_proofs", "quota_readings"):
+    for table in ("api_requests", "additivity_proofs", "quota_readings", "agent_9_left_out"):
         con.execute(f"DELETE FROM {table}")
         con.execute(f"INSERT INTO {table} FROM sound.{table}")
 
@@ -148,7 +152,15 @@ def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     folder = tmp_path_factory.mktemp("loaded")
     with pytest.MonkeyPatch.context() as patch, Simulator(Centre(12)) as simulator:
         patch.chdir(folder)
+        midnight = datetime.combine(DAY, datetime.min.time())
+        # An hour of use, and answers that are known to add up: a tenth of the requests.
+        simulator.centre.silence(midnight, midnight + timedelta(hours=9))
+        simulator.centre.silence(midnight + timedelta(hours=10), midnight + timedelta(hours=24, seconds=-1))
         project = Project(folder, simulator, DAY)
+        with project.store.transaction() as con:
+            con.execute(
+                "INSERT INTO additivity_proofs VALUES ('main', '2026-11-19 08:00', TRUE, 'made up', '')"
+            )
         whole = (f"{DAY}T00:00", f"{DAY}T23:55")
         result = project.materialize("agent_9_windows", patch, partition_range=whole, now=lambda: NOW)
         assert result.success
