@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags, table_metadata
+from wolkvox_assets.orchestration.assets.freshness import fresh_days
+from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
@@ -62,15 +64,17 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         code_version="1",
         description=description,
         metadata=table_metadata(location.settings, operation, table),
+        freshness_policy=fresh_days(location, operation),
     )
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        days = _days(context)
+        days, store = _days(context), context.resources.store.store
         try:
-            rebuilt, counted = _rebuild(context.resources.store.store, operation, days, location.now())
+            rebuilt, counted = _rebuild(store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
         dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, counted, [table])))
         _warn_of_what_is_missing(context, operation, days, rebuilt)
+        log_checks(context, store, operation, days, location.now(), [table])
         yield from ()
 
     return daily_totals

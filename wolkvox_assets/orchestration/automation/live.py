@@ -110,7 +110,8 @@ class _LiveRun:
         if outcome.stopped is not None:
             progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
-            finish(context, site, progress)
+            days = {day for batch in self.stored[operation] for day in batch.touched() | batch.days.keys()}
+            finish(context, site, progress, days)
         failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
             if failed.work is Work.LIVE:
