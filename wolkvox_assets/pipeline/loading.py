@@ -8,6 +8,7 @@ windows if it were done in turn.
 """
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,6 +29,10 @@ _MOST_WAITING = 1000  # fetched and not yet taken over
 # A request that is on its way when the run is stopped; the API gives up on one after 60 s. The thread asks
 # nothing after it, so a run that ends earlier leaves nothing behind but that.
 _REQUEST_PATIENCE_SECONDS = 70.0
+
+# While this thread computes (totals, marks), a fetching one waits so long for its turn after each system call, of which
+# a request takes dozens. With the 5 ms that are usual, a request took 37 to 64 ms of them; with this, 11 to 18.
+_SWITCH_SECONDS = 0.0005
 
 
 class _Stopped(BaseException):
@@ -85,6 +90,7 @@ def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[di
     """
     handover = Handover()
     threads = [threading.Thread(target=_run, args=(fetcher, handover), daemon=True) for fetcher in fetchers]
+    sys.setswitchinterval(_SWITCH_SECONDS)
     for thread in threads:
         thread.start()
     loading = _Loading(store, run_id, handover)
