@@ -148,9 +148,10 @@ def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     ] == []
 
 
-def test_what_dagster_has_no_public_name_for_is_imported_in_one_place_only() -> None:
+def test_what_dagster_has_no_public_name_for_is_imported_in_one_folder_only() -> None:
     allowed = {
         "wolkvox_assets.orchestration.instance.internals",
+        "wolkvox_assets.orchestration.instance.packing",
         "wolkvox_assets.orchestration.instance.storage",
     }
     private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")

@@ -102,4 +102,4 @@ def test_a_tick_leaves_a_small_file_and_nothing_beside_it(location: Location) ->
     files = [file for file in files_below(location.project.folder / "dagster") if result.run_id in str(file)]
     (log,) = (file for file in files if ".db" in file.name)
     assert log.suffix == ".db"
-    assert log.stat().st_size < 64_000
+    assert log.stat().st_size < 12_000
