@@ -1,5 +1,6 @@
 """Each check on a real file: it sees its fault, and no other does; and it passes again without it."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 from wolkvox_assets.checks import CHECKS, NEWEST, Look, Result, Scope, Severity, evaluate
 from wolkvox_assets.settings import Operation
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded
+from wolkvox_assets_tests.project import ROOT
 
 MINUTE = timedelta(minutes=1)
 
@@ -57,6 +59,15 @@ def newest(con: duckdb.DuckDBPyConnection, now: datetime) -> Result:
 
 def test_a_loaded_day_is_sound(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(con) == {}
+
+
+def test_the_readme_tells_each_check_and_whether_it_blocks() -> None:
+    table = (ROOT / "README.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| (yes|no|warning) \|", table, re.MULTILINE))
+    assert told == {
+        check.name: "yes" if check.blocking else "no" if check.severity is Severity.ERROR else "warning"
+        for check in CHECKS
+    }
 
 
 def test_each_check_has_its_fault() -> None:
