@@ -165,4 +165,4 @@ def _metadata(result: Result) -> dict[str, dg.MetadataValue]:
 
 def _shown(row: Iterable[object]) -> Iterator[str | int]:
     for value in row:
-        yield value if isinstance(value, int) else visible(str(value))[:300]
+        yield value if isinstance(value, int) else "" if value is None else visible(str(value))[:300]

@@ -11,7 +11,7 @@ import zlib
 from functools import lru_cache
 from importlib import resources
 
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
@@ -43,5 +43,5 @@ class _Packed(TypeDecorator[str]):
 
 def pack_events() -> None:
     """From now on this process packs and unpacks the events of SQLite files, and of no other database."""
-    column = SqlEventLogStorageTable.c.event
-    column.type = column.type.with_variant(_Packed(), "sqlite")
+    for column in (SqlEventLogStorageTable.c.event, AssetCheckExecutionsTable.c.evaluation_event):
+        column.type = column.type.with_variant(_Packed(), "sqlite")
