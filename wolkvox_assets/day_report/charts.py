@@ -14,6 +14,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree as ET  # it writes; nothing is parsed here
 
 import pygal
+from pygal.style import Style
 
 SVG = {"xmlns": "http://www.w3.org/2000/svg", "class": "chart", "role": "img"}
 
@@ -42,6 +43,7 @@ def columns(of: Sequence[Column], *, title: str, description: str, language: str
     a background as well, since nobody knows what it will lie on."""
     top = _top(max((c.hold_seconds + c.mute_seconds for c in of), default=0))
     chart = pygal.StackedBar(
+        style=Style(label_font_size=15, major_label_font_size=15),  # what it leaves room for
         js=[],
         css=[],
         no_prefix=True,

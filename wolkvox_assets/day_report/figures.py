@@ -3,6 +3,7 @@
 What belongs here: SQL, and what its rows mean. What doesn't: how they are shown.
 """
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
@@ -120,7 +121,8 @@ def read(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span, now: 
         if span.kind is Kind.DAY
         else _by_day(operation, span, days)
     )
-    of_days = [days[day] for day in span.days() if day in days]
+    of_days = list(days.values())
+    whole = days.keys() >= set(_counted(operation, span, days))
     return Figures(
         operation.name,
         span,
@@ -129,8 +131,8 @@ def read(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span, now: 
         [Agent(name, Usage(*row[:4]), *row[4:]) for name, *row in agents],
         known=sum(day.known for day in of_days),
         expected=sum(part.expected for part in parts),
-        complete=len(of_days) == len(list(span.days())) and all(day.complete for day in of_days),
-        closed=len(of_days) == len(list(span.days())) and all(day.closed for day in of_days),
+        complete=whole and all(day.complete for day in of_days),
+        closed=whole and all(day.closed for day in of_days),
         until=newest[0] + WINDOW if newest and newest[0] else None,
     )
 
@@ -176,6 +178,24 @@ def day_states(con: duckdb.DuckDBPyConnection, operation: Operation) -> dict[dat
         for day, count, at in fetched
         if day in days
     }
+
+
+class Listed(NamedTuple):
+    """A day in the index."""
+
+    span: Span
+    usage: Usage
+    complete: bool
+    closed: bool
+
+
+def listed_days(con: duckdb.DuckDBPyConnection, operation: Operation) -> list[Listed]:
+    """Each day of which anything is known, newest first."""
+    days = _days(con, operation, date.min, date.max)
+    return [
+        Listed(Span.of(Kind.DAY, day), found.usage, found.complete, found.closed)
+        for day, found in sorted(days.items(), reverse=True)
+    ]
 
 
 class _Day(NamedTuple):
@@ -233,15 +253,20 @@ def _shown(clock: WallClock, half_hour: datetime) -> int:
     return sum(clock.shows(half_hour + WINDOW * n) for n in range(_HALF_HOUR // WINDOW))
 
 
-def _by_day(operation: Operation, span: Span, days: dict[date, _Day]) -> list[Part]:
-    found = []
-    for day in span.days():
+def _counted(operation: Operation, span: Span, days: Collection[date]) -> Iterator[date]:
+    """The days of the span that belong to the operation's history, or of which something is known all the same."""
+    return (day for day in span.days() if day >= operation.start or day in days)
+
+
+def _by_day(operation: Operation, span: Span, days: Mapping[date, _Day]) -> list[Part]:
+    parts = []
+    for day in _counted(operation, span, days):
         midnight = datetime.combine(day, datetime.min.time())
         if day in days:
-            found.append(Part(midnight, days[day].usage, days[day].known, days[day].expected))
+            parts.append(Part(midnight, days[day].usage, days[day].known, days[day].expected))
         else:
-            found.append(Part(midnight, Usage(0, 0, 0, 0), 0, len(operation.clock.windows_of_day(day))))
-    return found
+            parts.append(Part(midnight, Usage(0, 0, 0, 0), 0, len(operation.clock.windows_of_day(day))))
+    return parts
 
 
 def _comparison(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span) -> Comparison | None:

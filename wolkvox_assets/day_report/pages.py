@@ -11,26 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import resources
-from typing import NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
 from wolkvox_assets.day_report import charts, words
 from wolkvox_assets.day_report.charts import duration
-from wolkvox_assets.day_report.figures import Beside, Figures
+from wolkvox_assets.day_report.figures import Beside, Figures, Listed
 from wolkvox_assets.day_report.span_chart import chart, part_name
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.plain_text import short
 from wolkvox_assets.report.windows import WINDOW
-
-
-class Listed(NamedTuple):
-    """A report in the index. `state`: a key of `WORDS`, of a day."""
-
-    span: Span
-    total_seconds: int
-    state: str
 
 
 def report(figures: Figures, beside: Beside, timezone: str, written: Iterable[Span]) -> str:
@@ -53,10 +44,10 @@ def report(figures: Figures, beside: Beside, timezone: str, written: Iterable[Sp
     )
 
 
-def index(operation: str, listed: Sequence[Listed]) -> str:
-    """The page that leads to all of an operation, newest first."""
+def index(operation: str, listed: Iterable[Listed]) -> str:
+    """The page that leads to all of an operation. `listed`: newest first."""
     months: dict[Span, list[Listed]] = {}
-    for one in sorted(listed, reverse=True):
+    for one in listed:
         months.setdefault(Span.of(Kind.MONTH, one.span.first), []).append(one)
     return _environment().get_template("index.html").render(operation=operation, months=months)
 
@@ -66,7 +57,7 @@ def operations_index(operations: Sequence[str]) -> str:
     return _environment().get_template("operations.html").render(operations=operations)
 
 
-def state(figures: Figures) -> str:
+def state(figures: Figures | Listed) -> str:
     """The key of the words for how final it is."""
     return "closed" if figures.closed else "complete" if figures.complete else "partial"
 
@@ -95,6 +86,7 @@ def _environment() -> jinja2.Environment:
         "percent": percent,
         "change": change,
         "number": number,
+        "state_of": state,
         "Span": Span,
         "Kind": Kind,
         "WINDOW": WINDOW,
