@@ -18,6 +18,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
 from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, rebuild_days
@@ -65,7 +66,9 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
             rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
-        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, [table])))
+        reports = Reports(context.resources.store.store, operation, location.now, context.log)
+        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, reports, [table])))
+        reports.pages(only=days)
         _warn_of_what_is_missing(context, operation, days, rebuilt)
         yield from ()
 

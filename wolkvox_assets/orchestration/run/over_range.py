@@ -16,6 +16,7 @@ from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
 from wolkvox_assets.orchestration.run.marks import Context, Marks
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.loading import load
@@ -52,7 +53,8 @@ def run_over(
     if not ended:
         return
     progress = Progress(context.log, site.operation, len(ended))
-    marks = Marks(context, site.operation)
+    reports = Reports(site.store, site.operation, site.now, context.log)
+    marks = Marks(context, site.operation, reports)
     task = Task(ended, work, clocks, direct=direct)
     stopped: ReserveReached | QuotaUsedUp | None = None
     try:
@@ -67,6 +69,7 @@ def run_over(
     except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
         raise failure_of(context, site, work, error) from error
     finish(context, site, progress)
+    reports.pages()
     if stopped is None:
         pauses.remember_success(site.store, site.operation, work)
     elif BACKFILL in context.run.tags:

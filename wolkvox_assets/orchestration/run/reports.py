@@ -5,7 +5,7 @@ What belongs here: when a run draws, and that its failing to do so fails nothing
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from math import inf
 
@@ -28,21 +28,26 @@ _PATIENCE_SECONDS = 60.0
 class Reports:
     """The reports of one operation, in one run. Whatever goes wrong is a warning in `log`."""
 
-    def __init__(self, store: Store, operation: Operation, log: dg.DagsterLogManager) -> None:
-        self._store, self._operation, self._log = store, operation, log
+    def __init__(
+        self, store: Store, operation: Operation, now: Callable[[], datetime], log: dg.DagsterLogManager
+    ) -> None:
+        self._store, self._operation, self._now, self._log = store, operation, now, log
         self._files = ReportFiles(store, operation)
         self._drawn: dict[date, datetime] = {}
 
-    def pictures(self, days: Mapping[date, DayStatus], now: datetime) -> dict[date, dg.MetadataValue]:
+    def pictures(self, days: Mapping[date, DayStatus]) -> dict[date, dg.MarkdownMetadataValue]:
         """Of those of these days that have closed, and of today, if there was none for a quarter of an hour.
 
-        Marks stay for ever, so there are no others: a picture is 4 to 5 KB.
+        Marks stay for ever, so there are no others: a picture is 3 to 6 KB.
         """
+        now = self._now()
         today = self._operation.clock.now(now).date()
         wanted = [
-            day for day, status in sorted(days.items()) if status.complete or (day == today and self._due(day, now))
+            day
+            for day, status in sorted(days.items())
+            if (self._due(day, now) if day == today else status.complete)
         ]
-        found: dict[date, dg.MetadataValue] = {}
+        found: dict[date, dg.MarkdownMetadataValue] = {}
         if not wanted:
             return found
         try:
@@ -50,7 +55,9 @@ class Reports:
 
             with self._store.reading() as con:
                 figures = [
-                    read(con, self._operation, Span.of(Kind.DAY, day), now) for day in wanted if con is not None
+                    read(con, self._operation, Span.of(Kind.DAY, day), now)
+                    for day in wanted
+                    if con is not None
                 ]
             for day in figures:
                 first = day.span.first
@@ -62,9 +69,7 @@ class Reports:
             self._warn(f"no picture of {wanted[0]} to {wanted[-1]}", error)
         return found
 
-    def pages(
-        self, now: datetime, *, only: Collection[date] | None = None, until: float = inf
-    ) -> None:
+    def pages(self, *, only: Collection[date] | None = None, until: float = inf) -> None:
         """Write the pages that are out of date.
 
         `only`: all of those that these days are in; else what can be done in some seconds, and before `until`
@@ -74,12 +79,12 @@ class Reports:
             until = min(until, time.monotonic() + _SECONDS)
         patience = 0.0 if only is None else _PATIENCE_SECONDS
         try:
-            written = self._files.write(now, only=only, until=until, patience=patience)
+            written = self._files.write(self._now(), only=only, until=until, patience=patience)
         except Exception as error:  # noqa: BLE001  # all is stored and marked; the next run tries again
             self._warn("no page was written", error)
             return
-        for name, error in written.failed.items():
-            self._warn(f"no page of {name}", error)
+        for name, problem in written.failed.items():
+            self._warn(f"no page of {name}", problem)
         if written.pages or written.left:
             more = f"; {written.left} more are to be written by the next runs" if written.left else ""
             self._log.info(f"{written.pages} pages were written in {self._files.folder}{more}")
@@ -93,5 +98,3 @@ class Reports:
             f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {visible(str(error))[:500]}. "
             "What was fetched is stored, marked and published all the same; it is tried again by the next run."
         )
-
-
