@@ -1,6 +1,6 @@
 """Columns of hold and mute over time, as SVG.
 
-What belongs here: pygal, and what is taken out of its answer. What doesn't: what is drawn, the words.
+What belongs here: pygal, and what is taken out of its answer. What doesn't: what is drawn, the words (`span_chart.py`).
 
 pygal lays it out, and writes it for a page of its own: with a script, a style sheet, comments that name the day of
 drawing, and a description of each number for its tooltips. What is taken over is axes and rectangles: a twentieth of
@@ -26,22 +26,36 @@ _MOST_LINES = 5
 
 
 class Column(NamedTuple):
-    """`label`: shown below it where `labelled`. `unknown`: the share, 0 to 1, of its windows that is not known.
-    `hint`: what a pointer that rests on it tells, if anything.
-    """
+    """`unknown`: the share, 0 to 1, of its windows that is not known."""
 
-    label: str
-    labelled: bool
     hold_seconds: int
     mute_seconds: int
     unknown: float
-    hint: str = ""
 
 
-def columns(of: Sequence[Column], *, title: str, description: str, language: str, style: str = "") -> str:
-    """`title` and `description` are for those who can't see it. `style`: CSS, where it stands for itself: then it has
-    a background as well, since nobody knows what it will lie on."""
-    top = _top(max((c.hold_seconds + c.mute_seconds for c in of), default=0))
+class Caption(NamedTuple):
+    """What is written in a chart, in one language. `title` and `description` are for those who can't see it. `labels`:
+    below each column, if anything. `hints`: what a pointer that rests on each column tells; or none at all.
+    """
+
+    language: str
+    title: str
+    description: str
+    labels: Sequence[str]
+    hints: Sequence[str] = ()
+
+
+def draw(columns: Sequence[Column], captions: Sequence[Caption], *, style: str = "") -> list[str]:
+    """The chart with each of these captions.
+
+    `style`: CSS, where it stands for itself: then it has a background as well, since nobody knows what it will lie on.
+    """
+    drawn = _drawn_by_pygal(columns)  # nearly all of the time goes there, so once
+    return [_svg(drawn, caption, style) for caption in captions]
+
+
+def _drawn_by_pygal(columns: Sequence[Column]) -> ET.Element:
+    amounts = _amounts(max((c.hold_seconds + c.mute_seconds for c in columns), default=0))
     chart = pygal.StackedBar(
         style=Style(label_font_size=15, major_label_font_size=15),  # what it leaves room for
         js=[],
@@ -51,44 +65,37 @@ def columns(of: Sequence[Column], *, title: str, description: str, language: str
         height=_HEIGHT,
         margin=0,
         margin_top=6,
-        truncate_label=-1,
         spacing=12,
         show_legend=False,
         print_values=False,
-        range=(0, top[-1]),
-        x_labels=[c.label for c in of],
-        x_labels_major=[c.label for c in of if c.labelled],
-        show_minor_x_labels=False,
-        y_labels=[{"value": seconds, "label": duration(seconds)} for seconds in top],
+        range=(0, amounts[-1]),
+        x_labels=[f"{place}" for place in range(len(columns))],
+        y_labels=[{"value": seconds, "label": duration(seconds)} for seconds in amounts],
     )
-    chart.add("hold", [c.hold_seconds for c in of])
-    chart.add("mute", [c.mute_seconds for c in of])
-    chart.add("unknown", [c.unknown * (top[-1] - c.hold_seconds - c.mute_seconds) for c in of])
-    drawn = chart.render_tree()
-    root = ET.Element("svg", SVG | {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "lang": language})
-    for tag, text in (("title", title), ("desc", description), ("style", style)):
+    chart.add("hold", [c.hold_seconds for c in columns])
+    chart.add("mute", [c.mute_seconds for c in columns])
+    chart.add("unknown", [c.unknown * (amounts[-1] - c.hold_seconds - c.mute_seconds) for c in columns])
+    return chart.render_tree()  # type: ignore[no-any-return]
+
+
+def _svg(drawn: ET.Element, caption: Caption, style: str) -> str:
+    root = ET.Element("svg", SVG | {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "lang": caption.language})
+    for tag, text in (("title", caption.title), ("desc", caption.description), ("style", style)):
         if text:
             ET.SubElement(root, tag).text = text
     if style:
         ET.SubElement(root, "rect", {"class": "paper", "width": f"{_WIDTH}", "height": f"{_HEIGHT}"})
     plot = _found(drawn, "plot")[0]
     inner = ET.SubElement(root, "g", {"transform": plot.attrib["transform"]})
-    _axis(inner, _found(plot, "axis y")[0], "y")
-    _axis(inner, _found(plot, "axis x")[0], "x")
+    _add_amounts(inner, _found(plot, "axis y")[0])
+    _add_labels(inner, _found(plot, "axis x")[0], caption.labels)
     bars = [_bars(series) for series in _found(plot, "series")]
     for name, rectangles in zip(("hold", "mute", "unknown"), bars, strict=True):
         if path := "".join(f"M{x:g} {y:g}h{w:g}v{h:g}h{-w:g}z" for x, y, w, h in rectangles if h > 0):
             ET.SubElement(inner, "path", {"class": name, "d": path})
-    for column, (x, _, width, _) in zip(of, bars[0], strict=True):
-        if column.hint:
-            over = {
-                "class": "hint",
-                "x": f"{x:g}",
-                "y": "0",
-                "width": f"{width:g}",
-                "height": f"{_HEIGHT - 25}",
-            }
-            ET.SubElement(ET.SubElement(inner, "rect", over), "title").text = column.hint
+    for hint, (x, _, width, _) in zip(caption.hints, bars[0], strict=False):
+        over = {"class": "hint", "x": f"{x:g}", "y": "0", "width": f"{width:g}", "height": f"{_HEIGHT - 25}"}
+        ET.SubElement(ET.SubElement(inner, "rect", over), "title").text = hint
     return ET.tostring(root, encoding="unicode")
 
 
@@ -102,7 +109,7 @@ def duration(seconds: int) -> str:
     return f"{rest} s"
 
 
-def _top(most: int) -> list[int]:
+def _amounts(most: int) -> list[int]:
     """Round numbers of seconds from 0 to at least the most."""
     step = next((s for s in _STEPS if most <= s * _MOST_LINES), None)
     while step is None or most > step * _MOST_LINES:
@@ -115,17 +122,26 @@ def _found(node: ET.Element, kind: str) -> list[ET.Element]:
     return [g for g in node.iter("g") if f"{g.attrib.get('class', '')} ".startswith(f"{kind} ")]
 
 
-def _axis(onto: ET.Element, axis: ET.Element, name: str) -> None:
-    """Its labels, and the lines of the amounts."""
-    group = ET.SubElement(onto, "g", {"class": name})
+def _add_amounts(onto: ET.Element, axis: ET.Element) -> None:
+    """The lines, and how much each stands for."""
+    group = ET.SubElement(onto, "g", {"class": "y"})
     for guides in _found(axis, "guides"):
-        line, text = guides.find("path"), guides.find("text")
-        if line is not None and name == "y":
-            start, length = re.findall(r"M0\.0+ ([0-9.]+) h([0-9.]+)", line.attrib["d"])[0]
+        for line in guides.iter("path"):
+            [(start, length)] = re.findall(r"M0\.0+ ([0-9.]+) h([0-9.]+)", line.attrib["d"])
             ET.SubElement(group, "path", {"d": f"M0 {float(start):.1f}h{float(length):.1f}"})
-        if text is not None:
-            place = {at: f"{float(text.attrib[at]):.1f}" for at in ("x", "y")}
-            ET.SubElement(group, "text", place).text = text.text
+        for text in guides.iter("text"):
+            ET.SubElement(group, "text", _place(text)).text = text.text
+
+
+def _add_labels(onto: ET.Element, axis: ET.Element, labels: Sequence[str]) -> None:
+    group = ET.SubElement(onto, "g", {"class": "x"})
+    for label, text in zip(labels, axis.iter("text"), strict=True):
+        if label:
+            ET.SubElement(group, "text", _place(text)).text = label
+
+
+def _place(text: ET.Element) -> dict[str, str]:
+    return {at: f"{float(text.attrib[at]):.1f}" for at in ("x", "y")}
 
 
 def _bars(series: ET.Element) -> list[tuple[float, float, float, float]]:

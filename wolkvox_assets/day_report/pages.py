@@ -18,7 +18,7 @@ from markupsafe import Markup
 from wolkvox_assets.day_report import charts, words
 from wolkvox_assets.day_report.charts import duration
 from wolkvox_assets.day_report.figures import Beside, Figures, Listed
-from wolkvox_assets.day_report.span_chart import chart, part_name
+from wolkvox_assets.day_report.span_chart import in_page, part_name
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.plain_text import short
 from wolkvox_assets.report.windows import WINDOW
@@ -36,10 +36,8 @@ def report(figures: Figures, beside: Beside, timezone: str, written: Iterable[Sp
             timezone=timezone,
             written=set(written),
             state=state(figures),
-            charts={
-                language: Markup(chart(figures, language, alone=False))  # noqa: S704  # XML of ElementTree's, which escapes
-                for language in words.LANGUAGES
-            },
+            # ElementTree has escaped what is in them.
+            charts={language: Markup(svg) for language, svg in in_page(figures).items()},  # noqa: S704
         )
     )
 

@@ -10,7 +10,7 @@ from base64 import b64encode
 
 from wolkvox_assets.day_report.charts import duration
 from wolkvox_assets.day_report.figures import Figures
-from wolkvox_assets.day_report.span_chart import chart, described
+from wolkvox_assets.day_report.span_chart import described, picture
 from wolkvox_assets.day_report.words import say
 from wolkvox_assets.report.plain_text import markdown
 
@@ -24,13 +24,13 @@ def markdown_of(day: Figures) -> str:
     known = f"{day.known} of {day.expected} windows known"
     if not day.complete and day.until:
         known += f", up to {day.until:%H:%M}"
-    picture = b64encode(chart(day, language, alone=True).encode()).decode()
+    svg = b64encode(picture(day, language).encode()).decode()
     totals = (
         f"**{state}**: {known}. Hold (blue) {duration(day.usage.hold_seconds)}, mute (orange) "
         f"{duration(day.usage.mute_seconds)}, {day.usage.hold_mute_count} uses by {len(day.agents)} agents."
     )
     lines = [
-        f"![{markdown(described(day, language))}](data:image/svg+xml;base64,{picture})",
+        f"![{markdown(described(day, language))}](data:image/svg+xml;base64,{svg})",
         "",
         totals,
     ]

@@ -4,21 +4,22 @@ What belongs here: what is drawn. What doesn't: drawing (`charts.py`), the words
 """
 
 from wolkvox_assets.day_report import charts
-from wolkvox_assets.day_report.charts import Column, duration
+from wolkvox_assets.day_report.charts import Caption, Column, duration
 from wolkvox_assets.day_report.figures import Figures, Part
 from wolkvox_assets.day_report.spans import Kind, Span
-from wolkvox_assets.day_report.words import long_date, say, weekday
+from wolkvox_assets.day_report.words import LANGUAGES, long_date, say, weekday
 
 
-def chart(figures: Figures, language: str, *, alone: bool) -> str:
-    """As SVG. `alone`: it stands for itself, as an image; else in a page with `charts.CSS`, with hints for pointers."""
-    return charts.columns(
-        [_column(figures.span, part, language, with_hint=not alone) for part in figures.parts],
-        title=f"{figures.operation} {figures.span.name}",
-        description=described(figures, language),
-        language=language,
-        style=charts.CSS if alone else "",
-    )
+def picture(figures: Figures, language: str) -> str:
+    """As SVG that stands for itself, as an image."""
+    [svg] = charts.draw(_columns(figures), [_caption(figures, language, hints=False)], style=charts.CSS)
+    return svg
+
+
+def in_page(figures: Figures) -> dict[str, str]:
+    """As SVG for a page that has `charts.CSS`, by language, with hints for pointers."""
+    captions = [_caption(figures, language, hints=True) for language in LANGUAGES]
+    return dict(zip(LANGUAGES, charts.draw(_columns(figures), captions), strict=True))
 
 
 def described(figures: Figures, language: str) -> str:
@@ -46,24 +47,44 @@ def part_name(span: Span, part: Part, language: str) -> str:
     return f"{part.start:%H:%M}" if span.kind is Kind.DAY else long_date(part.start.date(), language)
 
 
-def _column(span: Span, part: Part, language: str, *, with_hint: bool) -> Column:
+def _columns(figures: Figures) -> list[Column]:
+    return [
+        Column(
+            part.usage.hold_seconds,
+            part.usage.mute_seconds,
+            1 - part.known / part.expected if part.expected else 0.0,
+        )
+        for part in figures.parts
+    ]
+
+
+def _caption(figures: Figures, language: str, *, hints: bool) -> Caption:
+    return Caption(
+        language,
+        f"{figures.operation} {figures.span.name}",
+        described(figures, language),
+        [_label(figures.span, part, language) for part in figures.parts],
+        [_hint(figures.span, part, language) for part in figures.parts] if hints else (),
+    )
+
+
+def _label(span: Span, part: Part, language: str) -> str:
     match span.kind:
         case Kind.DAY:
-            label, labelled = f"{part.start:%H:%M}", part.start.minute == 0 and part.start.hour % 2 == 0
+            return "" if part.start.hour % 2 or part.start.minute else f"{part.start:%H:%M}"
         case Kind.WEEK:
-            label, labelled = f"{weekday(part.start.date(), language)} {part.start.day}", True
+            return f"{weekday(part.start.date(), language)} {part.start.day}"
         case Kind.MONTH:
-            label, labelled = f"{part.start.day}", True
-    hint = ""
-    if with_hint:
-        hint = say(
-            "column" if part.known == part.expected else "column_unknown",
-            language,
-            part=part_name(span, part, language),
-            hold=duration(part.usage.hold_seconds),
-            mute=duration(part.usage.mute_seconds),
-            known=part.known,
-            expected=part.expected,
-        )
-    unknown = 1 - part.known / part.expected if part.expected else 0.0
-    return Column(label, labelled, part.usage.hold_seconds, part.usage.mute_seconds, unknown, hint)
+            return f"{part.start.day}"
+
+
+def _hint(span: Span, part: Part, language: str) -> str:
+    return say(
+        "column" if part.known == part.expected else "column_unknown",
+        language,
+        part=part_name(span, part, language),
+        hold=duration(part.usage.hold_seconds),
+        mute=duration(part.usage.mute_seconds),
+        known=part.known,
+        expected=part.expected,
+    )
