@@ -56,8 +56,6 @@ WORDS: Mapping[str, Words] = {
     "day": Words("Día", "Day"),
     "week": Words("Semana", "Week"),
     "month": Words("Mes", "Month"),
-    "days": Words("Días", "Days"),
-    "weeks": Words("Semanas", "Weeks"),
     "half_hour": Words("Media hora", "Half-hour"),
     "by_half_hour": Words("Por media hora", "By half-hour"),
     "by_day": Words("Por día", "By day"),
