@@ -8,6 +8,7 @@ the size, the same for the same numbers, and no script. How they look is said in
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
@@ -17,6 +18,10 @@ import pygal
 from pygal.style import Style
 
 SVG = {"xmlns": "http://www.w3.org/2000/svg", "class": "chart", "role": "img"}
+
+# For maps, which are other packages, it puts a finder of an old kind into every import of the process: Python 3.11
+# warns of it wherever a module is not found.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 CSS = resources.files(__package__).joinpath("chart.css").read_text("utf-8")
 

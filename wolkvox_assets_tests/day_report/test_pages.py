@@ -110,6 +110,9 @@ def test_who_reads_spanish_meets_no_english(page: str) -> None:
     assert seen["es"] & english == set()
     assert seen["en"] & spanish == set()
     assert len(seen["es"] & spanish) > 20
+    telltale = r"\b(the|of|and|is|are|day|week|month|hold|mute|known|agents?|windows?|uses?|compared)\b"
+    about_agents = [text for text in read.text["es"] if not any(text in name for name in NAMES)]
+    assert [text for text in about_agents if re.search(telltale, text, re.IGNORECASE)] == []
     assert "Lunes 16 de noviembre de 2026" in seen["es"]
     assert "Monday 16 November 2026" in seen["en"]
 
