@@ -89,7 +89,9 @@ def _svg(drawn: ET.Element, caption: Caption, style: str) -> str:
         if text:
             ET.SubElement(root, tag).text = text
     if style:
-        ET.SubElement(root, "rect", {"class": "paper", "width": f"{_WIDTH}", "height": f"{_HEIGHT}"})
+        size = {"width": f"{_WIDTH}", "height": f"{_HEIGHT}"}
+        root.attrib |= size
+        ET.SubElement(root, "rect", {"class": "paper", **size})
     plot = _found(drawn, "plot")[0]
     inner = ET.SubElement(root, "g", {"transform": plot.attrib["transform"]})
     _add_amounts(inner, _found(plot, "axis y")[0])

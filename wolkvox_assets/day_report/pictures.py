@@ -30,7 +30,7 @@ def markdown_of(day: Figures) -> str:
         f"{duration(day.usage.mute_seconds)}, {day.usage.hold_mute_count} uses by {len(day.agents)} agents."
     )
     lines = [
-        f"![{markdown(described(day, language))}](data:image/svg+xml;base64,{svg})",
+        f"![{described(day, language)}](data:image/svg+xml;base64,{svg})",
         "",
         totals,
     ]
