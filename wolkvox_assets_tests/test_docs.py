@@ -36,6 +36,7 @@ DEMO_DAY = date(2026, 11, 23)
 """The day of the demo's output and of the queries: the simulator's days are the same everywhere."""
 
 SPANISH = ("README", "settings", "backfills", "failures", "tables", "running")
+"""The pages that there are in Spanish, too."""
 
 
 def pages() -> list[Path]:
@@ -437,3 +438,63 @@ def test_defaults_of_the_simulator_are_those_of_the_code() -> None:
         ("--host", str),
     ]
     assert {option: read(table[option][2]) for option, read in same} == {o: defaults[o] for o, _ in same}
+
+
+# Spanish
+
+
+def pair(name: str) -> tuple[Path, Path]:
+    """The page in English and in Spanish."""
+    english = ROOT / "README.md" if name == "README" else ROOT / "docs" / f"{name}.md"
+    return english, ROOT / "docs" / "es" / f"{name}.md"
+
+
+def code(block: Block) -> tuple[str, str]:
+    """Without comments, which are translated."""
+    comment = {"sql": "--", "": None, "console": None}.get(block.language, "#")
+    lines = block.body.splitlines()
+    return block.language, "\n".join(
+        (re.sub(rf"(^|\s+){comment}.*", "", line) if comment else line).rstrip() for line in lines
+    )
+
+
+def test_these_pages_are_there_in_spanish() -> None:
+    assert {page.stem for page in (ROOT / "docs" / "es").iterdir()} == set(SPANISH)
+
+
+@pytest.mark.parametrize("name", SPANISH)
+def test_spanish_has_the_headings_of_the_english_page(name: str) -> None:
+    levels = [re.findall(r"^(#+) ", prose(page), re.MULTILINE) for page in pair(name)]
+    assert len(levels[0]) > 3
+    assert levels[0] == levels[1]
+
+
+@pytest.mark.parametrize("name", SPANISH)
+def test_spanish_has_the_blocks_of_the_english_page(name: str) -> None:
+    english, spanish = ([code(block) for block in blocks(page)] for page in pair(name))
+    assert english == spanish
+
+
+@pytest.mark.parametrize("name", SPANISH)
+def test_spanish_has_the_tables_and_names_of_the_english_page(name: str) -> None:
+    """Row by row, and in each section: whatever stands in backticks."""
+    english, spanish = ([sorted(names(" ".join(row))) for row in rows(prose(page))] for page in pair(name))
+    assert english == spanish
+    sections = [re.split(r"^#+ .*$", prose(page), flags=re.MULTILINE) for page in pair(name)]
+    for one, other in zip(*sections, strict=True):
+        assert set(names(one)) == set(names(other))
+
+
+@pytest.mark.parametrize("name", SPANISH)
+def test_spanish_has_the_figures_of_the_english_page(name: str) -> None:
+    """Row by row of the tables, and in each section."""
+
+    def figures(markdown: str) -> list[str]:
+        words = re.sub(r"`[^`]*`|\]\([^)]*\)", "", markdown)
+        return sorted(figure.rstrip(".,").replace(",", ".") for figure in re.findall(r"\d[\d.,]*", words))
+
+    english, spanish = (
+        [figures(part) for part in re.split(r"^#+ .*$", prose(page), flags=re.MULTILINE)]
+        for page in pair(name)
+    )
+    assert english == spanish
