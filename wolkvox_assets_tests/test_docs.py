@@ -10,12 +10,13 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 import pytest
+import requests
 from click import Command, Group
 from dagster._cli import create_dagster_cli
 from dotenv import dotenv_values
@@ -26,7 +27,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.settings import Operation, environment, load_settings
 from wolkvox_assets.simulator import Simulator, serve
 from wolkvox_assets.simulator.answers import QUIRKS
-from wolkvox_assets.simulator.centre import Counting, Profile
+from wolkvox_assets.simulator.centre import Counting, Profile, Use
 from wolkvox_assets.simulator.faults import KINDS
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.meanings import MEANINGS
@@ -369,6 +370,85 @@ def test_python_on_the_pages_runs(
     assert f"{DEMO_DAY}" in capsys.readouterr().out
 
 
+# What commands print
+
+
+def shape(printed: str) -> list[str]:
+    """Without what differs from one machine and moment to the next: numbers, folders, file systems, widths."""
+    for differs, same in ((r"\S*/data\b", "…/data"), (r"\(\w+\)$", "(…)"), (r"\d+", "0"), (r" +", " ")):
+        printed = re.sub(differs, same, printed, flags=re.MULTILINE)
+    return printed.strip().splitlines()
+
+
+def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    return capsys.readouterr().out
+
+
+def shown(page: str, command: str) -> str:
+    """What stands below this command on the page."""
+    (block,) = (one.body for one in blocks(ROOT / "docs" / page) if one.body.startswith(f"$ {command}\n"))
+    return block.split("\n", 1)[1]
+
+
+def test_doctor_prints_what_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Simulator() as simulator:
+        for name, value in {
+            "BASE_URL": simulator.url,
+            "TOKEN": simulator.token,
+            "START": "2026-11-16",
+        }.items():
+            monkeypatch.setenv(f"WOLKVOX_{name}", value)
+        assert shape(printed(["doctor"], capsys)) == shape(
+            shown("settings.md", ".venv/bin/wolkvox-assets doctor")
+        )
+        monkeypatch.setenv("WOLKVOX_TOKEN", "wrong")
+        (refused,) = (
+            one.body for one in blocks(ROOT / "docs" / "settings.md") if one.body.startswith("WRONG")
+        )
+        assert refused in printed(["doctor"], capsys)
+
+
+def test_status_prints_what_is_shown(
+    demo: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**demo.settings, "WOLKVOX_START": f"{DEMO_DAY - timedelta(days=3)}"}.items():
+        monkeypatch.setenv(name, value)
+    assert shape(printed(["status"], capsys)) == shape(
+        shown("settings.md", ".venv/bin/wolkvox-assets status")
+    )
+
+
+def test_the_simulator_answers_what_is_shown() -> None:
+    (block,) = (one.body for one in blocks(ROOT / "docs" / "simulator.md") if "$ curl" in one.body)
+    lines = block.splitlines()
+    with Simulator() as simulator:
+        for command, answer in zip(lines[::2], lines[1::2], strict=True):
+            arguments = shlex.split(command.removeprefix("$ curl "))
+            (address,) = (one for one in arguments if one.startswith("http"))
+            method, data = ("POST", arguments[-1].encode()) if "-d" in arguments else ("GET", None)
+            url = address.replace("http://127.0.0.1:8807", simulator.url)
+            assert requests.request(method, url, data=data, timeout=5).text == answer
+
+
+def test_corrections_are_those_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = (one.body for one in blocks(ROOT / "docs" / "sync.md") if "old_value" in one.body)
+    with Simulator() as simulator:
+        project = Project(tmp_path, simulator, date(2026, 11, 17))
+        for _ in range(2):
+            project.materialize("agent_9_windows", monkeypatch, partition="2026-11-17T10:00")
+            simulator.centre.add(Use(datetime(2026, 11, 17, 10, 1, 30), "Zoraida Castaño Téllez", "hold", 42))
+    with project.sql() as con:
+        drawn = [cells(one) for one in (block, str(con.sql("FROM agent_9_corrections ORDER BY column_name")))]
+    columns = [name for name in drawn[0][0] if name != "…"]
+    told, real = ([[row[rows[0].index(name)] for name in columns] for row in rows] for rows in drawn)
+    assert told == real
+
+
 # Dagster
 
 
@@ -482,7 +562,7 @@ def test_spanish_has_the_tables_and_names_of_the_english_page(name: str) -> None
     assert english == spanish
     sections = [re.split(r"^#+ .*$", prose(page), flags=re.MULTILINE) for page in pair(name)]
     for one, other in zip(*sections, strict=True):
-        assert set(names(one)) == set(names(other))
+        assert sorted(names(one)) == sorted(names(other))
 
 
 @pytest.mark.parametrize("name", SPANISH)
