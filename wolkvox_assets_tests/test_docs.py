@@ -5,6 +5,7 @@ are true, which the other tests show.
 """
 
 import argparse
+import ast
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ from click import Command, Group
 from dagster._cli import create_dagster_cli
 from dotenv import dotenv_values
 
+from wolkvox_assets.api import WolkvoxError
 from wolkvox_assets.commands import cli
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -370,6 +372,35 @@ def test_python_on_the_pages_runs(
     assert f"{DEMO_DAY}" in capsys.readouterr().out
 
 
+# Messages
+
+
+def literals() -> str:
+    """All texts of the package, with … for what is filled in."""
+    found = []
+    for file in (ROOT / "wolkvox_assets").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def kinds(error: type[WolkvoxError]) -> Iterator[type[WolkvoxError]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_messages_are_those_of_the_code_and_none_of_the_api_is_missing() -> None:
+    told = first_cells(section("failures.md", "Message and remedy"))
+    known = literals()
+    assert [message for message in told if message not in known] == []
+    assert {kind.happened for kind in kinds(WolkvoxError)} - {WolkvoxError.happened} - set(told) == set()
+
+
 # What commands print
 
 
@@ -447,6 +478,15 @@ def test_corrections_are_those_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     columns = [name for name in drawn[0][0] if name != "…"]
     told, real = ([[row[rows[0].index(name)] for name in columns] for row in rows] for rows in drawn)
     assert told == real
+
+
+# The package
+
+
+def test_parts_of_the_package_are_those_there_are() -> None:
+    parts = [path for path in (ROOT / "wolkvox_assets").iterdir() if (path / "__init__.py").exists()]
+    told = [name for name in first_cells(section("contributing.md", "The code")) if name.endswith("/")]
+    assert sorted(told) == sorted(f"{part.name}/" for part in parts)
 
 
 # Dagster
