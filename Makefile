@@ -15,7 +15,7 @@ DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 .PHONY: help setup demo dev test lint bench lock
 
 help:
-	@echo "make demo | test | setup | dev | lint | bench   (README.md says what each does)"
+	@echo "make demo | test | setup | dev | lint | bench   (docs/contributing.md says what each does)"
 
 # Made anew only when what is to be installed has changed, so that a second call starts at once.
 $(READY): pyproject.toml requirements.lock
