@@ -8,6 +8,8 @@ READY := .venv/ready
 # Other versions of DuckDB than the project's own: the tests read the published file with each. A file with the
 # hashes of a version is its place in the list.
 PINS := wolkvox_assets_tests/store/duckdb
+# And tools that read it, in an environment of their own.
+TOOLS := wolkvox_assets_tests/examples/sql_tools
 DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
 .PHONY: help setup demo dev test lint bench lock
@@ -35,9 +37,9 @@ dev: $(READY)
 	@$(BIN)/python -c 'import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", $(PORT)))' 2>/dev/null \
 		|| { echo "Port $(PORT) is in use, or cannot be used. Choose another: make dev PORT=3001" >&2; exit 1; }
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
-	DAGSTER_HOME="$(CURDIR)" $(BIN)/dagster dev --port $(PORT)
+	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg dev --port $(PORT)
 
-test: $(READY) $(DUCKDBS)
+test: $(READY) $(DUCKDBS) .sqltools/ready
 	@$(BIN)/python -m pytest
 
 .duckdb/%/ready: $(PINS)-%.txt $(READY)
@@ -45,6 +47,13 @@ test: $(READY) $(DUCKDBS)
 	@rm -rf .duckdb/$*
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--only-binary :all: --target .duckdb/$* -r $<
+	@touch $@
+
+.sqltools/ready: $(TOOLS).txt $(READY)
+	@echo "installing what reads the published file in .sqltools, for the tests …"
+	@rm -rf .sqltools
+	@$(PYTHON) -m venv --without-pip .sqltools
+	@$(BIN)/uv pip install --quiet --python .sqltools/bin/python --require-hashes -r $<
 	@touch $@
 
 lint: $(READY)
@@ -64,3 +73,5 @@ lock: $(READY)
 			--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet \
 			-o $(PINS)-$$version.txt || exit; \
 	done
+	$(BIN)/uv pip compile $(TOOLS).in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet -o $(TOOLS).txt

@@ -11,10 +11,12 @@ import dagster as dg
 from wolkvox_assets.orchestration.assets import (
     build_agent_9_windows,
     build_daily_assets,
+    build_parquet,
     build_surroundings,
     with_links_to_code,
 )
 from wolkvox_assets.orchestration.automation import build_automation
+from wolkvox_assets.orchestration.checks import build_checks
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.resources import build_resources
 from wolkvox_assets.settings import load_settings
@@ -32,8 +34,10 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
     """Fresh definitions: the code location's, and each test's own."""
     settings = location.settings
     ours: list[dg.AssetsDefinition] = []
+    checks: list[dg.AssetChecksDefinition] = []
     for operation in settings.operations:
         ours += [build_agent_9_windows(location, operation), *build_daily_assets(location, operation)]
+        checks += build_checks(location, operation)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *with_links_to_code(ours),
         *(build_surroundings(settings, [a.key for a in ours]) if ours else []),
@@ -45,11 +49,12 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
             dg.get_dagster_logger().warning(f"invalid settings: {problem}")
     defined = dg.Definitions(
         assets=assets,
+        asset_checks=checks,
         resources=build_resources(settings),
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(defined, build_automation(location))
+    return dg.Definitions.merge(defined, build_parquet(location), build_automation(location))
 
 
 # Once a process: the command line asks for them five times, at 130 ms for forty operations.

@@ -128,7 +128,7 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
-    between = list(layer("pipeline", "settings", "alerts"))
+    between = list(layer("pipeline", "settings", "alerts", "checks"))
     assert [pair for pair in between if is_dagster(pair[1])] == []
     assert [
         pair
@@ -137,7 +137,11 @@ def test_what_lies_between_the_layers_knows_no_dagster() -> None:
             pair[1], "wolkvox_assets.orchestration", "wolkvox_assets.definitions", "wolkvox_assets.commands"
         )
     ] == []
-    assert [pair for pair in layer("pipeline") if within(pair[1], "wolkvox_assets.alerts")] == []
+    assert [
+        pair
+        for pair in layer("pipeline")
+        if within(pair[1], "wolkvox_assets.alerts", "wolkvox_assets.checks")
+    ] == []
 
 
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
@@ -148,9 +152,10 @@ def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     ] == []
 
 
-def test_what_dagster_has_no_public_name_for_is_imported_in_one_place_only() -> None:
+def test_what_dagster_has_no_public_name_for_is_imported_in_one_folder_only() -> None:
     allowed = {
         "wolkvox_assets.orchestration.instance.internals",
+        "wolkvox_assets.orchestration.instance.packing",
         "wolkvox_assets.orchestration.instance.storage",
     }
     private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")

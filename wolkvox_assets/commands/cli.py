@@ -26,7 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
         "status", help="show what is known, verified, missing, due and waiting; makes no request"
     )
     tell.add_argument("--json", action="store_true", help="the same for programs")
-    commands.add_parser("doctor", help="check settings, address, token, quota, clock and files")
+    check = commands.add_parser(
+        "doctor", help="check settings, address, token, quota, clock, files and Dagster"
+    )
+    check.add_argument("--json", action="store_true", help="the same for programs")
     _add_source(
         commands.add_parser(
             "source", help="show where an operation's stored data came from; keep, move or drop it"
@@ -41,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         case "status":
             _exit_with(lambda: status.run(as_json=parsed.json))
         case "doctor":
-            _exit_with(doctor.run)
+            _exit_with(lambda: doctor.run(as_json=parsed.json))
         case "source":
             _exit_with(
                 lambda: source.run(

@@ -4,6 +4,7 @@ What belongs here: looking and telling. What doesn't: changing anything. It make
 operation (`token_info`, which counts against the day's quota).
 """
 
+import json
 import stat
 import time
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from pathlib import Path
 import duckdb
 
 from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
-from wolkvox_assets.commands import dagster_doctor
+from wolkvox_assets.commands import dagster_doctor, server_doctor
 from wolkvox_assets.orchestration.resources import WolkvoxResource
+from wolkvox_assets.pipeline import to_do
+from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
 from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.report.clocks import Clocks, told
+from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import (
     ENV_FILE,
     ConfigurationProblem,
@@ -27,21 +31,26 @@ from wolkvox_assets.settings import (
     unknown_variables,
 )
 from wolkvox_assets.store import Store, examine, sources
+from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
 
 _A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
 
 _CLOCKS_APART = timedelta(minutes=1)
+_FRESH = timedelta(minutes=30)  # a tick that failed is made up by the next
 
 
-def run() -> int:
+def run(*, as_json: bool = False) -> int:
     """Print the findings. Returns the exit code: 1 where something is wrong."""
-    wrong = 0
+    found = []
     for fine, what, finding in _findings():
-        wrong += not fine
-        print(f"{'ok   ' if fine else 'WRONG'}  {what:<18} {finding}")
-    return 1 if wrong else 0
+        found.append({"ok": fine, "what": what, "finding": finding})
+        if not as_json:  # each as it comes: some take a while
+            print(f"{'ok   ' if fine else 'WRONG'}  {what:<18} {finding}", flush=True)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+    return 0 if all(one["ok"] for one in found) else 1
 
 
 def _findings() -> Iterator[tuple[bool, str, str]]:
@@ -61,16 +70,18 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
             f"{operation.source.address}, history from {operation.start}",
         )
         clocks = Clocks()
+        fine, words = server_doctor.finding(operation.source.address)
+        yield fine, f"{operation.name}: server", words
         yield _quota(operation, clocks)
         yield _clock(operation, clocks)
     yield from _secrets()
-    for finding in dagster_doctor.findings():
-        yield False, "Dagster", finding
+    for fine, finding in dagster_doctor.findings(settings):
+        yield fine, "Dagster", finding
     store = Store(settings.data_dir)
     yield from examine.findings(store)
     yield from _sources(settings, store)
     yield from _quotas(settings, store)
-    yield from _windows(store)
+    yield from _windows(settings, store)
 
 
 def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
@@ -162,7 +173,8 @@ def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]
             yield True, f"{operation.name}: quota", "; ".join(said)
 
 
-def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:
+def _windows(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
+    now = datetime.now(UTC)
     with store.looking() as con:
         if con is None:
             return
@@ -170,13 +182,35 @@ def _windows(store: Store) -> Iterator[tuple[bool, str, str]]:
             "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"
         ).fetchall()
         states = {name: list(_answers(con, name)) for name, *_ in rows}
+    operations = {operation.name: operation for operation in settings.operations}
     for name, known, first, last in rows:
         yield from states[name]
-        yield (
-            True,
-            f"{name}: windows",
-            f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}",
+        said = f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}"
+        yield True, f"{name}: windows", said
+        if name in operations:
+            yield _newest(store, operations[name], last, now)
+            yield from _gaps(store, operations[name], now)
+
+
+def _newest(store: Store, operation: Operation, last: datetime, now: datetime) -> tuple[bool, str, str]:
+    what, age = f"{operation.name}: freshness", now - operation.clock.end_utc(last)
+    said = f"the newest window ended {told(age)} ago"
+    if age <= _FRESH:
+        return True, what, said
+    waits = reason_to_wait(store, operation, Work.LIVE, now, 0)
+    if waits is not None:
+        return False, what, f"{said}: {visible(waits)}"
+    return True, what, f"{said}; newer ones are asked for while Dagster runs (make dev)"
+
+
+def _gaps(store: Store, operation: Operation, now: datetime) -> Iterator[tuple[bool, str, str]]:
+    missing = to_do.missing(store, operation, now)
+    if missing:
+        said = (
+            f"{sum(map(len, missing))} windows since {operation.start} are not known yet, in {len(missing)} places, the"
+            f" newest {missing[0]}. While Dagster runs they are asked for, as far as the day's quota goes"
         )
+        yield True, f"{operation.name}: gaps", said
 
 
 def _answers(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[bool, str, str]]:

@@ -5,3 +5,11 @@ What belongs here: all that knows Dagster. What doesn't: everything that can do 
 `assets/` defines the assets, `run/` is what a run does and says, `automation/` starts runs, `instance/` is about
 Dagster's own records.
 """
+
+import atexit
+import gc
+
+# All that was imported lives until the process ends. Python's search for garbage goes through it again and again while
+# more is imported, and once more at the end: half a second of the CPU that a run takes which does nothing else.
+gc.freeze()
+atexit.register(gc.freeze)

@@ -29,7 +29,14 @@ from wolkvox_assets.store.agent_9 import (
     replace_windows,
     verify_windows,
 )
-from wolkvox_assets.store.daily import DayStatus, days_to_rejudge, known_without_a_row, rebuild_days
+from wolkvox_assets.store.daily import (
+    DayStatus,
+    RowCounts,
+    days_to_rejudge,
+    known_without_a_row,
+    rebuild_days,
+    row_counts,
+)
 from wolkvox_assets.store.evidence import (
     EVERYTHING,
     forget_agreements,
@@ -63,7 +70,7 @@ class Batch:
     `total_rows`: verdicts on the total row that fell, and `forgotten`: the windows they made unknown.
     `remarks`: what the sync says, for the log. `superseded`: windows whose answer was not stored, since another run
     has stored a newer one. `corrections`: what the commit changed of known windows. `days`: what the totals say now
-    of the days it touched.
+    of the days it touched. `rows`: how many the operation then has in each table.
     """
 
     windows: list[WindowContent] = field(default_factory=list)
@@ -80,6 +87,7 @@ class Batch:
     superseded: list[datetime] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     days: dict[date, DayStatus] = field(default_factory=dict)
+    rows: RowCounts | None = None
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -181,6 +189,7 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     days |= days_to_rejudge(con, name, at_server)
     expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
     batch.days = rebuild_days(con, name, expected, at_server)
+    batch.rows = row_counts(con, name) if batch.days else None
     for verdict in batch.verdicts:
         record_verdict(con, name, verdict, run_id=run_id)
     for reading in batch.quota:

@@ -229,7 +229,8 @@ class Settings(NamedTuple):
     """All that is set: the operations that can work, and for the others what to correct.
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
-    a window is first asked for. `run_history`: how long what ticks have logged is kept.
+    a window is first asked for. `run_history`: how long what ticks have logged is kept. `parquet`: whether the
+    tables are written as Parquet files, too.
     """
 
     operations: tuple[Operation, ...]
@@ -238,6 +239,7 @@ class Settings(NamedTuple):
     automation: bool = True
     live_delay: timedelta = timedelta(seconds=60)
     run_history: timedelta = timedelta(days=14)
+    parquet: bool = False
 
 
 class _Environment(BaseSettings):
@@ -275,6 +277,7 @@ class _Environment(BaseSettings):
     automation: str = "on"
     live_delay_seconds: str = "60"
     run_history_days: str = "14"
+    parquet: str = "off"
 
 
 NOTHING_SET = (
@@ -313,7 +316,15 @@ def load_settings() -> Settings:
     if not found and not problems:
         problems.append(NOTHING_SET)
 
-    automation = _automation(env.automation, problems)
+    automation = _switch(env.automation)
+    if automation is None:
+        # Off: who sets it at all most likely wants it off, and what isn't asked today can be asked tomorrow.
+        problems.append(
+            "WOLKVOX_AUTOMATION: must be on or off; until it is, no schedule or sensor runs by itself"
+        )
+    parquet = _switch(env.parquet)
+    if parquet is None:
+        problems.append("WOLKVOX_PARQUET: must be on or off; until it is, no Parquet files are written")
     live_delay = _live_delay(env.live_delay_seconds, problems)
     run_history = _run_history(env.run_history_days, problems)
     try:
@@ -321,7 +332,9 @@ def load_settings() -> Settings:
     except ConfigurationProblem as problem:
         problems.append(str(problem))
     operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
-    return Settings(operations, tuple(problems), env.data_dir, automation, live_delay, run_history)
+    return Settings(
+        operations, tuple(problems), env.data_dir, bool(automation), live_delay, run_history, bool(parquet)
+    )
 
 
 def unknown_variables(settings: Settings) -> list[str]:
@@ -447,15 +460,10 @@ def _same_name(own: str | None, tables: Iterable[str]) -> tuple[list[str], set[s
     return problems, ambiguous
 
 
-def _automation(value: str, problems: list[str]) -> bool:
-    if value.strip().lower() in {"on", "true", "1"}:
-        return True
-    if value.strip().lower() not in {"off", "false", "0"}:
-        # Off: who sets it at all most likely wants it off, and what isn't asked today can be asked tomorrow.
-        problems.append(
-            "WOLKVOX_AUTOMATION: must be on or off; until it is, no schedule or sensor runs by itself"
-        )
-    return False
+def _switch(value: str) -> bool | None:
+    """None where what is meant can't be told."""
+    word = value.strip().lower()
+    return True if word in {"on", "true", "1"} else False if word in {"off", "false", "0"} else None
 
 
 def _live_delay(value: str, problems: list[str]) -> timedelta:

@@ -92,6 +92,25 @@ def known_without_a_row(con: duckdb.DuckDBPyConnection, operation: str) -> int:
     return int(found[0]) if found else 0
 
 
+class RowCounts(NamedTuple):
+    """How many rows an operation has in each of the three tables."""
+
+    agent_9_windows: int
+    agent_hold_mute_daily: int
+    operation_hold_mute_daily: int
+
+
+def row_counts(con: duckdb.DuckDBPyConnection, operation: str) -> RowCounts:
+    """Of this operation. The windows' rows are counted by the totals: a year's are a million."""
+    found = con.execute(
+        "SELECT COALESCE(SUM(active_windows), 0)::BIGINT, COUNT(*), (SELECT COUNT(*) FROM operation_hold_mute_daily"
+        " WHERE operation = $operation) FROM agent_hold_mute_daily WHERE operation = $operation",
+        {"operation": operation},
+    ).fetchone()
+    assert found is not None  # noqa: S101  # an aggregate has one row
+    return RowCounts(*found)
+
+
 def _stretches(days: Sequence[date]) -> list[list[date]]:
     """The days in ranges without holes."""
     ranges: list[list[date]] = []

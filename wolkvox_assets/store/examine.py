@@ -4,6 +4,7 @@ What belongs here: findings about the two files and their folder. What doesn't: 
 """
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ Finding = tuple[bool, str, str]
 
 # Longer than any commit takes.
 _PATIENCE_SECONDS = 10.0
+_LEAST_ROOM = 100_000_000
 
 
 def findings(store: Store) -> Iterator[Finding]:
@@ -40,6 +42,7 @@ def findings(store: Store) -> Iterator[Finding]:
         yield True, "published file", f"{store.published} is not there yet: nothing was stored so far"
         return
     yield from _contents(store)
+    yield from _room(store)
     yield from _access(store)
     yield from _replaceable(store.published)
     for backup in _kept(store):
@@ -100,6 +103,21 @@ def _contents(store: Store) -> Iterator[Finding]:
         )
 
 
+def _room(store: Store) -> Iterator[Finding]:
+    """Beside the two files, a third lies there while one is replaced, and a fourth while both are written anew."""
+    takes = sum(file.stat().st_size for file in (store.own, store.published) if file.exists())
+    free = shutil.disk_usage(store.folder).free
+    said = f"{_megabytes(free)} free in {store.folder.absolute()}, where the files take {_megabytes(takes)}"
+    if free > max(takes, _LEAST_ROOM):
+        yield True, "room", said
+    else:
+        yield False, "room", f"{said}: too little for the next changes. Make room; nothing is lost until then"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
 def _look(file: Path) -> Contents | Damaged | Refused:
     try:
         return inspect(file)
@@ -109,8 +127,8 @@ def _look(file: Path) -> Contents | Damaged | Refused:
 
 def _version(found: Contents) -> str:
     if found.version == VERSION:
-        return ""
-    return f", of version {found.version}: the next run upgrades it to {VERSION} and keeps the old one"
+        return f" (schema version {VERSION})"
+    return f", of schema version {found.version}: the next run upgrades it to {VERSION} and keeps the old one"
 
 
 def _access(store: Store) -> Iterator[Finding]:

@@ -42,6 +42,8 @@ def test_it_checks_lists_and_launches(tmp_path: Path) -> None:
             "main/agent_9_windows",
             "main/agent_hold_mute_daily",
             "main/operation_hold_mute_daily",
+            "main/wolkvox_agent_9",
+            "wolkvox_duckdb",
         }
         hour = f"{DAY}T09:00...{DAY}T09:55"
         dg(project, "launch", "--assets", "main/agent_9_windows", "--partition-range", hour)

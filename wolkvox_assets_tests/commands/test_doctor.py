@@ -1,5 +1,7 @@
 """What `wolkvox-assets doctor` says, and with which exit code, against a simulator."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from wolkvox_assets.commands.cli import main
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.sources import record
 from wolkvox_assets_tests.project import Project
@@ -73,7 +76,7 @@ def test_all_is_well(
     assert simulator.counters.requests == 1
     Project(tmp_path, simulator, DAY).materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
     _, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
-    assert "1 known, from 2026-11-18 10:00" in lines[-1]
+    assert any("1 known, from 2026-11-18 10:00" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -254,41 +257,139 @@ def test_files_in_any_state_are_told_of(
         file.write_bytes(before)
 
 
-def test_a_sensor_that_waits_for_a_moment_in_the_future(
+@pytest.mark.parametrize(
+    ("status", "hours", "code", "words"),
+    [
+        # As a clock that was ahead and is set back leaves it.
+        (InstigatorStatus.RUNNING, 6, 1, "main_gaps starts nothing before {tick}"),
+        (InstigatorStatus.RUNNING, -1, 1, "main_gaps was last heard of at {tick}"),
+        (InstigatorStatus.STOPPED, -1, 0, "main_gaps is off"),
+    ],
+)
+def test_a_sensor_that_starts_nothing(
+    status: InstigatorStatus,
+    hours: int,
+    code: int,
+    words: str,
     tmp_path: Path,
     simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """As a clock that was ahead and is set back leaves it."""
     project = Project(tmp_path, simulator, DAY)
     monkeypatch.chdir(project.home)
     monkeypatch.setenv("DAGSTER_HOME", str(project.home))
     for name, value in project.settings.items():
         monkeypatch.setenv(name, value)
-    later = datetime.now(UTC) + timedelta(hours=6)
+    tick = datetime.now(UTC) + timedelta(hours=hours)
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
-        state = InstigatorState(
-            RemoteInstigatorOrigin(
-                RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "r"), "main_gaps"
-            ),
-            InstigatorType.SENSOR,
-            InstigatorStatus.RUNNING,
-        )
-        instance.add_instigator_state(state)
-        instance.create_tick(
-            TickData(
-                state.instigator_origin_id,
-                "main_gaps",
+        for name in ("main_gaps", "somebody_elses"):
+            state = InstigatorState(
+                RemoteInstigatorOrigin(
+                    RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "r"), name
+                ),
                 InstigatorType.SENSOR,
-                TickStatus.SKIPPED,
-                later.timestamp(),
-                selector_id=state.selector_id,
+                status,
             )
-        )
-    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
-    assert code == 1
-    assert any(f"main_gaps starts nothing before {later:%Y-%m-%d %H:%M}" in line for line in lines)
+            instance.add_instigator_state(state)
+            instance.create_tick(
+                TickData(
+                    state.instigator_origin_id,
+                    name,
+                    InstigatorType.SENSOR,
+                    TickStatus.SKIPPED,
+                    tick.timestamp(),
+                    selector_id=state.selector_id,
+                )
+            )
+    found, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert found == code
+    (said,) = (line for line in lines if "  Dagster " in line)
+    assert words.format(tick=f"{tick:%Y-%m-%d %H:%M}") in said
+
+
+def test_a_place_in_a_pool_that_a_run_left_behind(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project(tmp_path, simulator, DAY)
+    monkeypatch.chdir(project.home)
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+
+    @dg.job
+    def nothing() -> None: ...
+
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("wolkvox_main", 1)
+        assert storage.claim_concurrency_slot("wolkvox_main", run.run_id, "step").is_claimed
+        Path(".dagster/schedules").mkdir(exist_ok=True)
+        assert doctor(tmp_path, simulator, monkeypatch, capsys)[0] == 0
+        instance.report_run_failed(run, "as if it had died")
+        found, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert found == 1
+    assert any(f"pool wolkvox_main is held by run {run.run_id}" in line for line in lines)
+
+
+def test_for_programs(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {**Project(tmp_path, simulator, DAY).settings, "WOLKVOX_TIMZONE": "x"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["doctor", "--json"])
+    assert end.value.code == 1
+    found = json.loads(capsys.readouterr().out)
+    assert {"ok": True, "what": "main: server"}.items() <= found[2].items()
+    assert [one["ok"] for one in found].count(False) == 1
+    assert all(one.keys() == {"ok", "what", "finding"} for one in found)
+
+
+def test_windows_that_are_old_and_gaps(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = Project(tmp_path, simulator, DAY)
+    project.materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
+    for failed, words in ((False, "newer ones are asked for while Dagster runs"), (True, "Unavailable")):
+        if failed:
+            attempt = FailedAttempt(
+                Work.LIVE, datetime.now(UTC), FailureScope.TEMPORARY, "Unavailable", "x", "", "r"
+            )
+            with project.store.transaction() as con:
+                for _ in range(5):
+                    record_attempt(con, "main", attempt)
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == int(failed)
+        (freshness,) = (line for line in lines if "main: freshness" in line)
+        assert "the newest window ended" in freshness
+        assert words in freshness
+        (gaps,) = (line for line in lines if "main: gaps" in line)
+        assert "windows since 2026-11-18 are not known yet, in 2 places" in gaps
+
+
+def test_a_full_disk(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Project(tmp_path, simulator, DAY).materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
+    usage = shutil.disk_usage(tmp_path)
+    for free, code in ((5_000_000, 1), (500_000_000, 0)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        found, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        (room,) = (line for line in lines if "  room " in line)
+        assert found == code
+        assert room.startswith("WRONG") == bool(code)
 
 
 def test_a_dagster_yaml_of_an_earlier_release(

@@ -336,6 +336,21 @@ def test_a_wrong_webhook_is_told_at_once_and_not_shown(wrong: str, settings_of: 
     assert "sek" not in problem
 
 
+@pytest.mark.parametrize(("value", "on"), [("on", True), ("1", True), ("off", False), ("OFF ", False)])
+def test_parquet_files_are_switched_on(value: str, on: bool, settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_PARQUET=value)
+    assert (settings.parquet, settings.problems) == (on, ())
+
+
+def test_a_wrong_switch_for_parquet_files_is_a_problem_and_they_stay_off(settings_of: SettingsOf) -> None:
+    settings = settings_of.working(WOLKVOX_PARQUET="yes, please")
+    assert not settings.parquet
+    assert settings.operations
+    assert settings.problems == (
+        "WOLKVOX_PARQUET: must be on or off; until it is, no Parquet files are written",
+    )
+
+
 # Wrong values
 
 WRONG = [

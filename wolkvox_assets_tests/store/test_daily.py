@@ -18,6 +18,7 @@ from wolkvox_assets.store.daily import (
     day_statuses,
     rebuild_agent_days,
     rebuild_operation_days,
+    row_counts,
 )
 from wolkvox_assets.store.integrity import schema
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
@@ -125,11 +126,13 @@ def test_the_totals_are_those_of_plain_python(
         found_agents = con.execute("FROM agent_hold_mute_daily ORDER BY ALL").fetchall()
         found_days = con.execute("FROM operation_hold_mute_daily ORDER BY ALL").fetchall()
         status = day_statuses(con, "main", DAYS[0], DAYS[-1])
+        counted = row_counts(con, "main")
     finally:
         con.execute("ROLLBACK")
     assert sorted(found_agents) == agent_days(windows)
     assert found_days == operation_days(windows, per_day)
     assert (rows, days) == (len(found_agents), len(found_days))
+    assert counted == (sum(len(w.agents) for w in windows.values()), rows, days)
     of_day = {day: [w for w in windows.values() if w.window_start.date() == day] for day in DAYS}
     assert status == {
         day: DayStatus(

@@ -8,5 +8,12 @@ What belongs here: Dagster's side of them: keys, partitions, metadata, marks. Wh
 from wolkvox_assets.orchestration.assets.agent_9_windows import build_agent_9_windows
 from wolkvox_assets.orchestration.assets.catalogue import build_surroundings, with_links_to_code
 from wolkvox_assets.orchestration.assets.daily import build_daily_assets
+from wolkvox_assets.orchestration.assets.parquet import build_parquet
 
-__all__ = ["build_agent_9_windows", "build_daily_assets", "build_surroundings", "with_links_to_code"]
+__all__ = [
+    "build_agent_9_windows",
+    "build_daily_assets",
+    "build_parquet",
+    "build_surroundings",
+    "with_links_to_code",
+]

@@ -16,6 +16,7 @@ import dagster as dg
 import pydantic
 
 from wolkvox_assets.orchestration.assets.catalogue import api_key, owners_and_tags, table_metadata
+from wolkvox_assets.orchestration.assets.freshness import fresh_windows
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
 from wolkvox_assets.orchestration.resources import wolkvox_key
@@ -74,6 +75,7 @@ def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.As
         code_version="2",
         description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
         metadata=table_metadata(location.settings, operation, "agent_9_windows"),
+        freshness_policy=fresh_windows(location),
     )
     def agent_9_windows(
         context: dg.AssetExecutionContext, config: WindowsConfig

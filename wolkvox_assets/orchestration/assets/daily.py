@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags, table_metadata
+from wolkvox_assets.orchestration.assets.freshness import fresh_days
+from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
@@ -20,7 +22,7 @@ from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, rebuild_days
+from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, RowCounts, rebuild_days, row_counts
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: how often and how long hold and mute were used, and in how many windows.
@@ -62,15 +64,17 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         code_version="1",
         description=description,
         metadata=table_metadata(location.settings, operation, table),
+        freshness_policy=fresh_days(location, operation),
     )
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        days = _days(context)
+        days, store = _days(context), context.resources.store.store
         try:
-            rebuilt = _rebuild(context.resources.store.store, operation, days, location.now())
+            rebuilt, counted = _rebuild(store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
-        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, [table])))
+        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, counted, [table])))
         _warn_of_what_is_missing(context, operation, days, rebuilt)
+        log_checks(context, store, operation, days, location.now(), [table])
         yield from ()
 
     return daily_totals
@@ -78,13 +82,14 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
 
 def _rebuild(
     store: Store, operation: Operation, days: Sequence[date], now: datetime
-) -> dict[date, DayStatus]:
-    """The totals of these days, those without a known window too."""
+) -> tuple[dict[date, DayStatus], RowCounts]:
+    """The totals of these days, those without a known window too, and how many rows the tables have then."""
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
         known = rebuild_days(con, operation.name, expected, now)
-    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}
+        counted = row_counts(con, operation.name)
+    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}, counted
 
 
 def _warn_of_what_is_missing(

@@ -14,6 +14,7 @@ from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.checks import newest_windows
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
@@ -22,6 +23,7 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 
+ALERTS = "alerts"
 _RUNS_OF = timedelta(days=2)
 _MOST_RUNS = 200
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -32,7 +34,7 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
     """Its cursor holds what was told and is not over, and what could not be sent yet."""
 
     @dg.sensor(
-        name="alerts",
+        name=ALERTS,
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING
         if location.settings.automation
@@ -40,13 +42,14 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         description="Says what failed, for which operation, since when, and what to do: to the log and to "
         "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over.",
     )
-    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = location.now()
         dead_runs.end_dead_runs(context.instance, now)
         state = json.loads(context.cursor) if context.cursor else {}
-        told = state.get("told", {})
+        told, news_of_age = state.get("told", {}), list[dg.AssetCheckEvaluation]()
         try:
             wrong = what_is_wrong(context.instance, location, now)
+            news_of_age = newest_windows(context.instance, location, now)
         except StoreError as error:
             # What else is wrong cannot be told: it stays as it was.
             wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}
@@ -54,10 +57,11 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         for message in messages:
             context.log.warning(message)
         unsent = send([*state.get("unsent", []), *messages], context.log)
-        cursor = json.dumps({"told": told, "unsent": unsent})
-        if cursor != context.cursor:
-            context.update_cursor(cursor)
-        return dg.SkipReason(f"not over: {', '.join(sorted(told))}" if told else "no failure is open")
+        return dg.SensorResult(
+            skip_reason=f"not over: {', '.join(sorted(told))}" if told else "no failure is open",
+            cursor=json.dumps({"told": told, "unsent": unsent}),
+            asset_events=news_of_age,
+        )
 
     return alerts
 

@@ -32,6 +32,7 @@ from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 
 LIVE = "live"
+LIVE_SCHEDULE = f"{LIVE}_schedule"
 # The next tick is for windows that have just closed: it should not have to wait for a request of this one.
 _ENDS_BEFORE = timedelta(seconds=15)
 _WAITING = [
@@ -59,7 +60,7 @@ def build_live(
             op()
 
     @dg.schedule(
-        name=f"{LIVE}_schedule",
+        name=LIVE_SCHEDULE,
         job=live,
         cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
         execution_timezone="UTC",
@@ -109,7 +110,8 @@ class _LiveRun:
         if outcome.stopped is not None:
             progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
-            finish(context, site, progress)
+            days = {day for batch in self.stored[operation] for day in batch.touched() | batch.days.keys()}
+            finish(context, site, progress, days)
         failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
             if failed.work is Work.LIVE:

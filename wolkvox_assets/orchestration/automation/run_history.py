@@ -28,9 +28,9 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
     @dg.op
     def delete_old_logs(context: dg.OpExecutionContext) -> None:
         before = location.now() - settings.run_history
-        pruned = sum(
-            dagster_internals.delete_log(context.instance, id_) for id_ in _old(context.instance, before)
-        )
+        old = list(_old(context.instance, before))
+        pruned = sum(dagster_internals.delete_log(context.instance, run_id) for run_id in old)
+        dagster_internals.delete_evaluations(context.instance, old)
         context.log.info(
             f"The logs of {pruned} ticks that ended before {before:%Y-%m-%d %H:%M} UTC are deleted."
         )

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy import func, select
 
+_RUNS_AT_A_TIME = 500
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
 
 
@@ -35,7 +37,8 @@ def report_planned(
 
 
 def log_together(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, marks: Sequence[dg.AssetMaterialization]
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+    events: Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation],
 ) -> None:
     """As `context.log_event` for each of them, but handed to the storage together, which may store them so.
 
@@ -44,15 +47,41 @@ def log_together(
     try:
         from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
     except ImportError:
-        for mark in marks:
-            context.log_event(mark)
+        for event in events:
+            context.log_event(event)  # type: ignore[arg-type]  # it takes both
         return
     batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]  # Dagster's
     step = context.get_step_execution_context()
-    for place, mark in enumerate(marks, 1):
-        DagsterEvent.asset_materialization(
-            step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))
-        )
+    for place, event in enumerate(events, 1):
+        together = DagsterEventBatchMetadata(batch, is_end=place == len(events))
+        if isinstance(event, dg.AssetMaterialization):
+            DagsterEvent.asset_materialization(step, event, together)
+        else:
+            said = "passed" if event.passed else "did not pass"
+            DagsterEvent.from_step(
+                dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+                step,
+                event,
+                f"Check {event.check_name} of {event.asset_key.to_user_string()} {said}.",
+                together,
+            )
+
+
+def last_evaluations(
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
+    """What was last found by each of these checks, where it was ever evaluated. What is only planned says nothing."""
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_check_execution_by_key(checks)
+    planned = [check for check, record in found.items() if record.status.value == "PLANNED"]
+    summaries = storage.get_asset_check_summary_records(planned)
+    done = {check: record for check, record in found.items() if check not in planned}
+    done |= {
+        check: record
+        for check, summary in summaries.items()
+        if (record := summary.last_completed_check_execution_record) is not None
+    }
+    return {check: record.evaluation for check, record in done.items() if record.evaluation is not None}
 
 
 def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -79,3 +108,21 @@ def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
             )
         )
     return True
+
+
+def delete_evaluations(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
+    """Delete what checks found in these runs, but for the last evaluation of each check. Without it, they are kept."""
+    try:
+        from dagster._core.storage.event_log import SqlEventLogStorage
+        from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+    except ImportError:
+        return
+    storage, found = instance.event_log_storage, AssetCheckExecutionsTable.c
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    last = select(func.max(found.id)).group_by(found.asset_key, found.check_name)
+    # Each statement reads the whole table, which has no index for it.
+    for at in range(0, len(run_ids), _RUNS_AT_A_TIME):
+        these = found.run_id.in_(run_ids[at : at + _RUNS_AT_A_TIME])
+        with storage.index_connection() as con:
+            con.execute(AssetCheckExecutionsTable.delete().where(these, found.id.not_in(last)))

@@ -2,8 +2,7 @@
 are stored together, small files, and runs that show that they live from their first moment.
 
 What belongs here: these five. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
-storage; should one of these imports ever fail, `storage: {sqlite: {base_dir: .dagster}}` in dagster.yaml does
-without this module.
+storage, whose files these are; but its own class can't read the events in them, which are packed (`packing.py`).
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
 of them ends in a traceback ("table runs already exists"). And before a run begins, Dagster notes each of its
@@ -12,19 +11,25 @@ partitions, for minutes where the range is long, and all that while it only reme
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from filelock import FileLock
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.instance.packing import pack_events
 
 try:
     from dagster._utils.interrupts import check_captured_interrupt
@@ -34,15 +39,28 @@ except ImportError:  # a SIGTERM then waits until the run has begun
         return False
 
 
+pack_events()
+
 # Dagster hands so many events to `store_event_batch`; without the variable, it stores each by itself.
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+_CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 _TOGETHER = {_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
 
 
-# A run's file has 28 tables and indexes, each with a page of its own: 115 KB with SQLite's usual 4,096 bytes.
+# Dagster makes 28 tables and indexes for each run, with a page of 4,096 bytes each: 115 KB. A run's file needs its
+# events, an index for finding those of a type, and a table that is looked for when a run is deleted.
 _PAGE_BYTES = 1024
+_RUN_TABLES: tuple[ExecutableDDLElement, ...] = (
+    CreateTable(SqlEventLogStorageTable, if_not_exists=True),
+    CreateTable(AssetEventTagsTable, if_not_exists=True),
+    *(
+        CreateIndex(index, if_not_exists=True)
+        for index in SqlEventLogStorageTable.indexes
+        if index.name == "idx_event_type"
+    ),
+)
 
 
 class _EventLog(SqliteEventLogStorage):
@@ -51,17 +69,21 @@ class _EventLog(SqliteEventLogStorage):
         takes two transactions for each, and 17 ms: a backfill of a month was planned in minutes.
         """
         run_id = events[0].run_id
+        if all(e.dagster_event_type is _CHECKED for e in events):
+            self._store_evaluations(events)
+            return
         if any(e.dagster_event_type not in _TOGETHER or e.run_id != run_id for e in events):
             super().store_event_batch(events)
             return
         self._end_if_unwanted(events[0])
-        inserts = [self.prepare_insert_event(event) for event in events]
+        rows = [self._event_to_row(event) for event in events]
         with self.run_connection(run_id) as con:
-            for insert in inserts:
-                con.execute(insert)
+            con.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_transaction() as con:
-            keys = [con.execute(insert).inserted_primary_key for insert in inserts]
-            ids = [key[0] for key in keys if key]
+            con.execute(SqlEventLogStorageTable.insert(), rows)
+            # Nobody else can write meanwhile, so their ids follow each other.
+            last_id: int = con.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            ids = range(last_id - len(rows) + 1, last_id + 1)
             self._store_asset_event_tags(con, events, ids)
             # What is kept of an asset is its last event of each type.
             last = {
@@ -71,6 +93,17 @@ class _EventLog(SqliteEventLogStorage):
             for event, event_id in last.values():
                 self._store_asset_event(con, event, event_id)
         self._hold_open(run_id)
+
+    def _store_evaluations(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """What checks found. Those that passed stand in the table of checks alone, which is what Dagster reads, and not
+        among the events of the run and of all runs: 17 of them every five minutes would take three times the room, and
+        10 ms each.
+        """
+        passed = [e for e in events if e.get_dagster_event().asset_check_evaluation_data.passed]
+        super().store_event_batch([event for event in events if event not in passed])
+        with self.index_transaction() as con, self._within(con):
+            for event in passed:
+                self.store_asset_check_event(event, None)
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         self._end_if_unwanted(event)
@@ -83,13 +116,50 @@ class _EventLog(SqliteEventLogStorage):
     def run_connection(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
         file = Path(self.path_for_shard(run_id or ""))
         if not file.exists():
-            # Another process may be making it as well: then it has this size already.
-            with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file)) as connection:
-                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-                connection.execute("VACUUM")
-            self._initialized_dbs.discard(run_id or "")  # it may be one that was deleted
+            self._make(file)
         connected: AbstractContextManager[Connection] = super().run_connection(run_id)
         return connected
+
+    def index_connection(self) -> AbstractContextManager[Connection]:
+        con: Connection | None = getattr(self._of_thread, "con", None)
+        if con is not None:
+            return nullcontext(con)
+        connected: AbstractContextManager[Connection] = super().index_connection()
+        return connected
+
+    @cached_property
+    def supports_asset_checks(self) -> bool:
+        # Dagster looks whether the table is there before each evaluation, with a connection of its own: 6 ms.
+        return bool(super().supports_asset_checks)
+
+    @contextmanager
+    def _within(self, con: Connection) -> Iterator[None]:
+        """What this thread stores meanwhile is part of this transaction."""
+        self._of_thread.con = con
+        try:
+            yield
+        finally:
+            self._of_thread.con = None
+
+    def _make(self, file: Path) -> None:
+        """Another process may be making it as well: then what there is stays as it is."""
+        with self.index_connection() as con:
+            version = con.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for table in _RUN_TABLES:
+                connection.execute(str(table.compile(dialect=sqlite.dialect())))
+            # Where it stands is for `dagster instance migrate`.
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"
+            )
+            connection.execute(
+                "INSERT INTO alembic_version SELECT ? WHERE NOT EXISTS (SELECT * FROM alembic_version)",
+                [version],
+            )
+            connection.execute("COMMIT")
 
     def _end_if_unwanted(self, event: dg.EventLogEntry) -> None:
         """Raises `DagsterExecutionInterruptedError` where the run that is being prepared is not wanted any more.
@@ -125,6 +195,7 @@ class _EventLog(SqliteEventLogStorage):
         self._let_go()
         super().dispose()
 
+    _of_thread = threading.local()
     _held: tuple[str, list[sqlite3.Connection]] | None = None
 
 

@@ -13,7 +13,7 @@ from wolkvox_assets.orchestration.partitions import keys_of_window, window_parti
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.daily import DayStatus
+from wolkvox_assets.store.daily import DayStatus, RowCounts
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
@@ -37,13 +37,16 @@ class Marks:
         """The marks of what this commit stored."""
         marks: list[dg.AssetMaterialization] = []
         for window in batch.windows:
-            marks += self._of(window.window_start, {"agents": len(window.agents), "source": window.source})
+            marks += self._of(
+                window.window_start,
+                {"dagster/partition_row_count": len(window.agents), "source": window.source},
+            )
         for checked in batch.verified:
             for window_start in checked.range.windows():
                 marks += self._of(window_start, {"verified": True}, unless_marked=True)
         for window_start in batch.superseded:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
-        return [*marks, *marks_of_days(self._operation, batch.days)]
+        return [*marks, *marks_of_days(self._operation, batch.days, batch.rows)]
 
     def failed(self, windows: Iterable[datetime]) -> None:
         """Show that this run, which is about to fail, was for these windows and has not got them."""
@@ -69,9 +72,13 @@ class Marks:
 
 
 def marks_of_days(
-    operation: Operation, days: Mapping[date, DayStatus], assets: Iterable[str] = DAILY_ASSETS
+    operation: Operation,
+    days: Mapping[date, DayStatus],
+    counted: RowCounts | None,
+    assets: Iterable[str] = DAILY_ASSETS,
 ) -> Iterator[dg.AssetMaterialization]:
-    """The marks of the totals of these days."""
+    """The marks of the totals of these days. `counted`: the rows of the tables after them."""
+    whole = counted._asdict() if counted else {}
     for day, status in sorted(days.items()):
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
@@ -80,5 +87,9 @@ def marks_of_days(
             yield dg.AssetMaterialization(
                 asset_key=[operation.name, asset],
                 partition=f"{day}",
-                metadata={**status._asdict(), "dagster/partition_row_count": rows},
+                metadata={
+                    **status._asdict(),
+                    "dagster/partition_row_count": rows,
+                    **({"dagster/row_count": whole[asset]} if asset in whole else {}),
+                },
             )

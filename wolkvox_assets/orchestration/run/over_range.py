@@ -4,14 +4,15 @@ What belongs here: the steps of such a run. What doesn't: fetching and committin
 far it is (`progress.py`), the tick (`automation/live.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
@@ -25,7 +26,7 @@ from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.daily import known_without_a_row
+from wolkvox_assets.store.daily import known_without_a_row, row_counts
 
 
 def run_over(
@@ -55,37 +56,45 @@ def run_over(
     marks = Marks(context, site.operation)
     task = Task(ended, work, clocks, direct=direct)
     stopped: ReserveReached | QuotaUsedUp | None = None
+    days: set[date] = set()
     try:
         with closing(load(site.store, site.run_id, [partial(reconcile, site, task)])) as commits:
             for stored in commits:
                 for batch in stored.values():
                     marks.set(batch)
                     progress.tell(batch)
+                    days |= batch.touched() | batch.days.keys()
     except (ReserveReached, QuotaUsedUp) as stop:
         stopped = stop
         progress.stopped(stop, goes_on_at(site, stop))
     except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
+        log_checks(context, site.store, site.operation, days, site.now())
         raise failure_of(context, site, work, error) from error
-    finish(context, site, progress)
+    finish(context, site, progress, days)
     if stopped is None:
         pauses.remember_success(site.store, site.operation, work)
     elif BACKFILL in context.run.tags:
         raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
 
 
-def finish(context: Context, site: Site, progress: Progress) -> None:
-    """Say what the run found, on the asset's page."""
+def finish(context: Context, site: Site, progress: Progress, days: Collection[date]) -> None:
+    """Say what the run found, on the asset's page. `days`: those that it touched."""
     with site.store.reading() as con:
         without = known_without_a_row(con, site.operation.name) if con else 0
+        rows = row_counts(con, site.operation.name).agent_9_windows if con else 0
     if without:
         context.log.warning(progress.nothing_ever(without))
-    metadata: dict[str, dg.MetadataValue | int | float | str] = {**progress.summary()}
+    metadata: dict[str, dg.MetadataValue | int | float | str] = {
+        **progress.summary(),
+        "dagster/row_count": rows,
+    }
     seconds = progress.seconds_to_publication(site.now())
     if seconds is not None:
         metadata["seconds_to_publication"] = seconds
     if progress.corrections:
         metadata["corrections"] = dg.MetadataValue.md(corrections_table(progress.corrections))
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
+    log_checks(context, site.store, site.operation, days, site.now())
 
 
 def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:

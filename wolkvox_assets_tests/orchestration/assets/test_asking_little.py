@@ -82,6 +82,7 @@ def test_after_the_proof_ranges_cost_what_the_design_promises(
     assert simulator.counters.requests <= 165  # token_info, where it is asked, included
     assert said["requests_made"] == simulator.counters.requests
     assert said["requests_saved"] == 288 - simulator.counters.requests
+    assert said["dagster/row_count"] == project.query("SELECT COUNT(*) FROM agent_9_windows")[0][0]
     assert_true(project, BUSY)
 
     simulator.reset_counters()

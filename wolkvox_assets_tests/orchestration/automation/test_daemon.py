@@ -255,6 +255,12 @@ def ask_for_a_backfill(instance: dg.DagsterInstance, operation: str) -> None:
     )
 
 
+def freshness(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
+    """As the daemon has found it, with the settings of our `dagster.yaml`."""
+    found = instance.event_log_storage.get_freshness_state_records([key]).get(key)
+    return found.freshness_state.value if found else ""
+
+
 def backfill(instance: dg.DagsterInstance, operation: str) -> BulkActionStatus:
     found = instance.get_backfill(operation)
     assert found is not None
@@ -310,6 +316,12 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         assert counters.token_outside_header == []
         for name in tokens:
             known.assert_true(name)
+            windows = dg.AssetKey([name, "agent_9_windows"])
+            until(lambda key=windows: freshness(instance, key) == "PASS", 60, daemon)  # type: ignore[misc]
+            check = dg.AssetCheckKey(windows, "one_row_per_window_and_agent")
+            found = instance.get_latest_asset_check_evaluation_record(check)
+            assert found is not None
+            assert found.status.value == "SUCCEEDED"
         # Meanwhile a tick failed, of `west` alone; one message was sent, and nobody else had anything to complain of.
         until(lambda: webhook.messages, 60, daemon)
         failed = instance.get_runs(FAILED)

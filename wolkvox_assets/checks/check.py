@@ -1,0 +1,162 @@
+"""What a check is, what it looks at, and what it finds.
+
+What belongs here: that, and reading cases from the store. What doesn't: the checks (`windows.py`, `days.py`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+import duckdb
+
+from wolkvox_assets.api.errors import AnswerUnreadable, WolkvoxError
+from wolkvox_assets.api.parsing import Answer, NotAsAgreed, NotWhole, open_envelope, read_agent_9
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.agent_9 import credible_until
+
+SHOWN = 10
+"""So many cases are shown; the others are counted."""
+
+# Answers that are read again: those of a run, and otherwise the latest, which is half an office day of live windows. An
+# oddity that is over for longer is history.
+_OF_A_RUN = 300
+_LATEST = 50
+
+
+class Severity(StrEnum):
+    ERROR = "ERROR"
+    WARN = "WARN"
+
+
+class Cases(NamedTuple):
+    """What was found. `number`: how many cases. `first`: `SHOWN` of them at most. `mild`: no more than a warning,
+    whatever the check's severity is."""
+
+    number: int
+    columns: tuple[str, ...] = ()
+    first: Sequence[tuple[object, ...]] = ()
+    mild: bool = False
+
+
+NONE = Cases(0)
+
+
+class Scope(NamedTuple):
+    """What is looked at: the days from `first` to `last` (wall clock, both included), and the answers that this run has
+    had; by default everything."""
+
+    first: date = date.min
+    last: date = date.max
+    run_id: str | None = None
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True)
+class Check:
+    """`asset`: the table's name, which is the last part of the asset's key. `blocking`: it means "don't build on
+    this". `holds`: what is so when it passes. `wrong`: what is wrong when it doesn't; `remedy`: what to do then.
+    """
+
+    name: str
+    asset: str
+    severity: Severity
+    blocking: bool
+    holds: str
+    wrong: str
+    remedy: str
+    find: "Callable[[Look], Cases]"
+
+
+class Result(NamedTuple):
+    """What became of a check."""
+
+    check: Check
+    cases: Cases
+
+    @property
+    def passed(self) -> bool:
+        return not self.cases.number
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.WARN if self.cases.mild else self.check.severity
+
+    @property
+    def words(self) -> str | None:
+        """What is wrong, and what to do; None where nothing is."""
+        if self.passed:
+            return None
+        cases = "1 case" if self.cases.number == 1 else f"{self.cases.number} cases"
+        return f"{self.check.wrong} ({cases}). {self.check.remedy}"
+
+
+class Look:
+    """What checks of one operation read, at `now` (aware). `con`: the published file."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, operation: Operation, now: datetime, scope: Scope = EVERYTHING
+    ) -> None:
+        self.con, self.operation, self.now, self.scope = con, operation, now, scope
+
+    def rows(self, sql: str, **more: object) -> list[tuple[object, ...]]:
+        """What this SQL says. It can name $operation, $first and $last (days of the scope), $credible (what is later
+        lies in the future, UTC), and `more`."""
+        return self._execute(sql, more).fetchall()
+
+    def cases(self, sql: str, **more: object) -> Cases:
+        """The same, of which each row is a case, worst or newest first."""
+        # Counted beside the first ones: one pass, whatever their number.
+        found = self._execute(
+            f"SELECT COUNT(*) OVER () AS cases, * FROM ({sql}) LIMIT {SHOWN}",  # noqa: S608  # fixed SQL of the checks
+            more,
+        )
+        columns = tuple(column[0] for column in found.description[1:])
+        rows = found.fetchall()
+        return Cases(rows[0][0], columns, [row[1:] for row in rows]) if rows else NONE
+
+    def _execute(self, sql: str, more: dict[str, object]) -> duckdb.DuckDBPyConnection:
+        values = {
+            "operation": self.operation.name,
+            "first": self.scope.first,
+            "last": self.scope.last,
+            "credible": credible_until(self.now),
+            **more,
+        }
+        # DuckDB refuses values that are not asked for.
+        return self.con.execute(sql, {name: value for name, value in values.items() if f"${name}" in sql})
+
+    @cached_property
+    def answers(self) -> list[tuple[str, Answer | AnswerUnreadable | NotAsAgreed]]:
+        """The latest answers of the report, newest first: the range asked, and what stands in it, or why it could not
+        be read. Without those that were cut off: they were asked again."""
+        found = self.rows(
+            "SELECT date_ini || '-' || date_end, body FROM api_requests WHERE operation = $operation"
+            " AND api = 'agent_9' AND http_status = 200 AND COALESCE(code, '200') = '200' AND body IS NOT NULL"
+            " AND ($run IS NULL OR run_id = $run) ORDER BY rowid DESC LIMIT $most",
+            run=self.scope.run_id,
+            most=_LATEST if self.scope.run_id is None else _OF_A_RUN,
+        )
+        read: list[tuple[str, Answer | AnswerUnreadable | NotAsAgreed]] = []
+        for asked, body in found:
+            try:
+                read.append((str(asked), read_agent_9(open_envelope(str(body).encode()))))
+            except (AnswerUnreadable, NotAsAgreed) as error:
+                read.append((str(asked), error))
+            except (NotWhole, WolkvoxError):
+                continue
+        return read
+
+
+def listed(columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], *, mild: bool = False) -> Cases:
+    """Cases that were not found by SQL alone."""
+    found = list(rows)
+    return Cases(len(found), columns, found[:SHOWN], mild=mild and bool(found))
+
+
+def evaluate(look: Look, checks: Iterable[Check]) -> list[Result]:
+    return [Result(check, check.find(look)) for check in checks]

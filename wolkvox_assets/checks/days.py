@@ -1,0 +1,245 @@
+"""The checks of the daily totals: do they follow from the windows, does the API say the same, are closed days whole.
+
+What belongs here: that. What doesn't: the windows themselves (`windows.py`).
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
+from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_agent_9
+from wolkvox_assets.checks.check import NONE, Cases, Check, Look, Severity, listed
+from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
+from wolkvox_assets.report.measures import NOTHING, Agents, Usage, in_use
+from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
+from wolkvox_assets.store.additivity import latest_verdict
+from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.store.daily import days_to_rejudge
+from wolkvox_assets.store.total_rows import latest_total_row
+
+_DAY = timedelta(days=1)
+
+READY_AFTER = timedelta(hours=3)
+"""After midnight: an hour until the day's last windows have settled, and two for the tick that verifies it, also where
+ticks fail for a while."""
+
+_IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
+_REBUILD = "Materialise this asset for these days: it is rebuilt from the windows, without a request."
+
+
+def _agents_and_windows(look: Look) -> Cases:
+    return look.cases(
+        "WITH told AS (SELECT local_date, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds,"  # noqa: S608  # fixed words
+        f"  active_windows, first_window, last_window FROM agent_hold_mute_daily WHERE {_IN_SCOPE}),"
+        " sums AS (SELECT local_date, agent_name, SUM(hold_mute_count)::BIGINT AS hold_mute_count,"
+        "  SUM(hold_seconds)::BIGINT AS hold_seconds, SUM(mute_seconds)::BIGINT AS mute_seconds,"
+        "  SUM(total_seconds)::BIGINT AS total_seconds, COUNT(*)::INTEGER AS active_windows,"
+        "  MIN(window_start) AS first_window, MAX(window_start) AS last_window"
+        f"  FROM agent_9_windows WHERE {_IN_SCOPE} GROUP BY ALL)"
+        " SELECT local_date, agent_name, told.hold_mute_count AS uses, sums.hold_mute_count AS uses_in_windows,"
+        "  told.total_seconds AS seconds, sums.total_seconds AS seconds_in_windows"
+        " FROM told FULL JOIN sums USING (local_date, agent_name)"
+        " WHERE (told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds, told.active_windows,"
+        "   told.first_window, told.last_window)"
+        "  IS DISTINCT FROM (sums.hold_mute_count, sums.hold_seconds, sums.mute_seconds, sums.total_seconds,"
+        "   sums.active_windows, sums.first_window, sums.last_window)"
+        " ORDER BY local_date DESC, agent_name"
+    )
+
+
+def _operation_and_windows(look: Look) -> Cases:
+    return look.cases(
+        "WITH told AS (SELECT local_date, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
+        f"  FROM operation_hold_mute_daily WHERE {_IN_SCOPE}),"
+        " sums AS (SELECT local_date, COALESCE(SUM(hold_mute_count), 0)::BIGINT AS hold_mute_count,"
+        "  COALESCE(SUM(hold_seconds), 0)::BIGINT AS hold_seconds,"
+        "  COALESCE(SUM(mute_seconds), 0)::BIGINT AS mute_seconds,"
+        "  COALESCE(SUM(total_seconds), 0)::BIGINT AS total_seconds"
+        f"  FROM (SELECT * FROM agent_9_windows WHERE {_IN_SCOPE}) GROUP BY local_date)"
+        " SELECT local_date, told.hold_mute_count AS uses, COALESCE(sums.hold_mute_count, 0) AS uses_in_windows,"
+        "  told.total_seconds AS seconds, COALESCE(sums.total_seconds, 0) AS seconds_in_windows,"
+        "  list_contains($untrue, local_date) AS other_windows_known"
+        " FROM told FULL JOIN sums USING (local_date)"
+        " WHERE list_contains($untrue, local_date)"
+        "  OR (told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds)"
+        "   IS DISTINCT FROM (COALESCE(sums.hold_mute_count, 0), COALESCE(sums.hold_seconds, 0),"
+        "    COALESCE(sums.mute_seconds, 0), COALESCE(sums.total_seconds, 0))"
+        " ORDER BY local_date DESC",
+        untrue=sorted(days_to_rejudge(look.con, look.operation.name, look.now)),
+    )
+
+
+def _operation_and_agents(look: Look) -> Cases:
+    return look.cases(
+        "WITH told AS (SELECT local_date, agents, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
+        f"  FROM operation_hold_mute_daily WHERE {_IN_SCOPE}),"
+        " sums AS (SELECT local_date, COUNT(DISTINCT agent_name) AS agents, SUM(hold_mute_count) AS hold_mute_count,"
+        "  SUM(hold_seconds) AS hold_seconds, SUM(mute_seconds) AS mute_seconds, SUM(total_seconds) AS total_seconds"
+        f"  FROM agent_hold_mute_daily WHERE {_IN_SCOPE} GROUP BY local_date)"
+        " SELECT local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.total_seconds AS seconds,"
+        "  COALESCE(sums.total_seconds, 0)::BIGINT AS seconds_of_agents"
+        " FROM told FULL JOIN sums USING (local_date)"
+        " WHERE (told.agents, told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds)"
+        "  IS DISTINCT FROM (COALESCE(sums.agents, 0), COALESCE(sums.hold_mute_count, 0),"
+        "   COALESCE(sums.hold_seconds, 0), COALESCE(sums.mute_seconds, 0), COALESCE(sums.total_seconds, 0))"
+        " ORDER BY local_date DESC"
+    )
+
+
+def _closed_days(look: Look) -> Cases:
+    """Also those without a row: history that is still to come is a warning, since nobody can build on it."""
+    clock, start = look.operation.clock, look.operation.start
+    yesterday = clock.now(look.now - READY_AFTER).date() - _DAY
+    days = [start + n * _DAY for n in range((yesterday - start).days + 1)]
+    if not days:
+        return NONE
+    closed = [naive_utc(clock.start_utc(_midnight(day + _DAY)) + SETTLED_AFTER) for day in days]
+    found = look.rows(
+        "WITH days AS (SELECT unnest($days) AS local_date, unnest($closed) AS closed_at),"
+        " log AS (SELECT local_date, COUNT(*) AS known,"
+        "   COUNT(*) FILTER (IF(verified_at <= $credible, verified_at, fetched_at) < closed_at) AS unverified"
+        "  FROM agent_9_window_log JOIN days USING (local_date)"
+        "  WHERE operation = $operation AND fetched_at <= $credible GROUP BY local_date)"
+        " SELECT local_date, COALESCE(known, 0), windows_expected, COALESCE(unverified, 0),"
+        "  COALESCE(told.complete, FALSE) AS complete"
+        " FROM days LEFT JOIN log USING (local_date)"
+        " LEFT JOIN (FROM operation_hold_mute_daily WHERE operation = $operation) AS told USING (local_date)"
+        " WHERE known IS NULL OR known < windows_expected OR unverified > 0 OR NOT COALESCE(told.complete, FALSE)"
+        " ORDER BY known IS NULL, local_date DESC",
+        days=days,
+        closed=closed,
+    )
+    # A day of which all is known is not complete where no answer ever had a row: nobody can tell what that means.
+    return listed(
+        ("local_date", "windows_known", "windows_expected", "not_verified_since_it_closed", "complete"),
+        found,
+        mild=all(known == 0 or (known == expected and not late) for _, known, expected, late, _ in found),
+    )
+
+
+def _api_answers(look: Look) -> Cases:
+    """The API's latest answer for a whole day that had closed by then, held against the stored totals."""
+    found: list[tuple[object, ...]] = []
+    judge = Judge(latest_total_row(look.con, look.operation.name))
+    for day, requested_at, answered in _answers_of_days(look, judge):
+        stored = in_use(_stored(look, day))
+        for agent in sorted(answered.keys() | stored.keys()):
+            pair = stored.get(agent, NOTHING), answered.get(agent, NOTHING)
+            if pair[0] != pair[1]:
+                uses = (usage.hold_mute_count for usage in pair)
+                seconds = (usage.total_seconds for usage in pair)
+                found.append((day, agent, *uses, *seconds, requested_at))
+    verdict = latest_verdict(look.con, look.operation.name)
+    return listed(
+        ("local_date", "agent_name", "uses", "uses_by_api", "seconds", "seconds_by_api", "asked_at"),
+        found,
+        # A server whose ranges don't add up has another number for the day, and it is known.
+        mild=verdict is not None and not verdict.holds,
+    )
+
+
+def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, Agents]]:
+    """Newest first. Not those after which a window of the day was corrected: since then the stored is newer."""
+    asked = look.rows(
+        "WITH asked AS (SELECT strptime(date_ini[:8], '%Y%m%d')::DATE AS day, requested_at, http_status, msg, body"
+        "  FROM api_requests WHERE operation = $operation AND api = 'agent_9' AND date_ini LIKE '________000000'"
+        "   AND date_end = date_ini[:8] || '235959' AND http_status IN (200, 404) AND code IN ('200', '404')"
+        "   AND date_ini BETWEEN strftime($first::DATE, '%Y%m%d000000') AND strftime($last::DATE, '%Y%m%d235959')"
+        "  QUALIFY row_number() OVER (PARTITION BY date_ini ORDER BY api_requests.rowid DESC) = 1),"
+        " corrected AS (SELECT window_start::DATE AS day, MAX(corrected_at) AS corrected_at FROM agent_9_corrections"
+        "  WHERE operation = $operation GROUP BY day)"
+        " SELECT day, requested_at, http_status, msg, body FROM asked LEFT JOIN corrected USING (day)"
+        " SEMI JOIN (FROM operation_hold_mute_daily WHERE operation = $operation AND complete) AS whole"
+        "  ON whole.local_date = day"
+        " WHERE corrected_at IS NULL OR corrected_at < requested_at ORDER BY day DESC"
+    )
+    for day, requested_at, status, msg, body in asked:
+        assert isinstance(day, date)  # noqa: S101  # DATE
+        assert isinstance(requested_at, datetime)  # noqa: S101  # TIMESTAMP
+        closed = look.operation.clock.start_utc(_midnight(day + _DAY)) + SETTLED_AFTER
+        if requested_at < naive_utc(closed):
+            continue
+        if status == 404:
+            if EMPTY_RANGE in " ".join(str(msg).casefold().split()):
+                yield day, requested_at, {}
+            continue
+        try:
+            answer = read_agent_9(open_envelope(str(body).encode()))
+            agents, _ = judge.agents_of(f"{day}", answer.rows)
+        except (NotWhole, NotAsAgreed, WolkvoxError, AnswerInDoubt):
+            continue  # only its beginning was kept, or it was no answer then either
+        yield day, requested_at, in_use(agents)
+
+
+def _stored(look: Look, day: date) -> dict[str, Usage]:
+    rows = look.con.execute(
+        "SELECT agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds FROM agent_hold_mute_daily"
+        " WHERE operation = $operation AND local_date = $day",
+        {"operation": look.operation.name, "day": day},
+    ).fetchall()
+    return {name: Usage(*numbers) for name, *numbers in rows}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time())
+
+
+AGENT_DAYS = (
+    Check(
+        "equals_its_windows",
+        "agent_hold_mute_daily",
+        Severity.ERROR,
+        blocking=True,
+        holds="Each agent's day is the sum of the agent's windows.",
+        wrong="Days of agents are not the sum of their windows",
+        remedy=_REBUILD,
+        find=_agents_and_windows,
+    ),
+    Check(
+        "equals_the_api_answer",
+        "agent_hold_mute_daily",
+        Severity.ERROR,
+        blocking=True,
+        holds="Where the API was asked for a closed day as a whole, its answer is what is stored of each agent. Read "
+        "from api_requests, without a request.",
+        wrong="The API's own answer for a day is another one",
+        remedy="Materialise agent_9_windows for the day: it is compared anew, and repaired where it differs. Where the "
+        "API's answers don't add up (see answers_add_up) it is a warning, and stays.",
+        find=_api_answers,
+    ),
+)
+
+OPERATION_DAYS = (
+    Check(
+        "equals_its_windows",
+        "operation_hold_mute_daily",
+        Severity.ERROR,
+        blocking=True,
+        holds="The operation's day is the sum of its windows, and says of how many.",
+        wrong="Days of the operation are not the sum of their windows, or of other windows than they say",
+        remedy=_REBUILD,
+        find=_operation_and_windows,
+    ),
+    Check(
+        "equals_its_agents",
+        "operation_hold_mute_daily",
+        Severity.ERROR,
+        blocking=True,
+        holds="The operation's day is the sum of its agents' days.",
+        wrong="Days of the operation are not the sum of their agents",
+        remedy="Materialise both daily assets for these days: they are rebuilt from the windows, without a request.",
+        find=_operation_and_agents,
+    ),
+    Check(
+        "closed_days_are_whole",
+        "operation_hold_mute_daily",
+        Severity.ERROR,
+        blocking=True,
+        holds="Of each day that closed two hours ago or earlier every window is known and was verified since the day "
+        "closed. History that was not loaded yet is a warning.",
+        wrong="Closed days are not known as a whole, or were not verified since they closed",
+        remedy="Ticks and the sensor of history do it by themselves: see their last runs, and days_not_complete. By "
+        "hand: materialise agent_9_windows for these days.",
+        find=_closed_days,
+    ),
+)

@@ -1,0 +1,326 @@
+"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+
+What belongs here: that. What doesn't: days and their totals (`days.py`).
+"""
+
+from datetime import timedelta
+
+from wolkvox_assets.api.parsing import Answer
+from wolkvox_assets.checks.check import Cases, Check, Look, Severity, listed
+from wolkvox_assets.pipeline.quota import seen_by, valid_reading
+from wolkvox_assets.report.clocks import FUTURE_AFTER, told
+from wolkvox_assets.report.total_row import is_usual, same_row
+from wolkvox_assets.report.windows import WINDOW
+from wolkvox_assets.store.additivity import latest_verdict
+from wolkvox_assets.store.total_rows import latest_total_row
+
+_ASSET = "agent_9_windows"
+
+OLD_AFTER = 3 * WINDOW
+"""A window every five minutes, asked up to four minutes after its end and stored a moment later: the newest one ended
+eleven minutes ago at most."""
+
+STALE_AFTER = 6 * WINDOW
+"""Several ticks in a row have brought nothing."""
+
+# A use is counted as a whole in one window, however long it is: an agent's seconds are not bounded by the window's, but
+# a use of over an hour is a forgotten call or a mistake, and so is more than one a second.
+_LONGEST_USE = 3600
+_MOST_USES = 300
+
+_IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
+_REPEAT = (
+    "Materialise these windows again (`direct: true` asks each of them); if it comes back, look at `body` in "
+    "api_requests."
+)
+
+
+def _duplicates(look: Look) -> Cases:
+    return look.cases(
+        "SELECT window_start, agent_name, COUNT(*) AS rows, 'agent_9_windows' AS in_table FROM agent_9_windows"  # noqa: S608  # fixed words
+        f" WHERE {_IN_SCOPE} GROUP BY ALL HAVING COUNT(*) > 1"
+        " UNION ALL SELECT window_start, '', COUNT(*), 'agent_9_window_log' FROM agent_9_window_log"
+        f" WHERE {_IN_SCOPE} GROUP BY window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
+    )
+
+
+def _log_and_rows(look: Look) -> Cases:
+    return look.cases(
+        "WITH log AS (SELECT window_start, ANY_VALUE(agents) AS agents, ANY_VALUE(local_date) AS local_date"  # noqa: S608  # fixed words
+        f"  FROM agent_9_window_log WHERE {_IN_SCOPE} GROUP BY window_start),"
+        " rows AS (SELECT window_start, COUNT(DISTINCT agent_name) AS agents, ANY_VALUE(local_date) AS local_date"
+        f"  FROM agent_9_windows WHERE {_IN_SCOPE} GROUP BY window_start)"
+        " SELECT window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
+        "  COALESCE(rows.local_date, log.local_date) AS local_date"
+        " FROM log FULL JOIN rows USING (window_start)"
+        " WHERE log.agents IS DISTINCT FROM COALESCE(rows.agents, 0)"
+        "  OR log.local_date <> window_start::DATE OR rows.local_date <> window_start::DATE"
+        "  OR epoch(window_start)::BIGINT % 300 <> 0"
+        " ORDER BY window_start DESC"
+    )
+
+
+def _negative(look: Look) -> Cases:
+    return look.cases(
+        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
+        f" FROM agent_9_windows WHERE {_IN_SCOPE}"
+        "  AND least(hold_mute_count, hold_seconds, mute_seconds, total_seconds) < 0"
+        " ORDER BY window_start DESC, agent_name"
+    )
+
+
+def _odd_totals(look: Look) -> Cases:
+    return look.cases(
+        "SELECT window_start, agent_name, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
+        f" FROM agent_9_windows WHERE {_IN_SCOPE} AND total_seconds <> hold_seconds + mute_seconds"
+        " ORDER BY window_start DESC, agent_name"
+    )
+
+
+def _implausible(look: Look) -> Cases:
+    return look.cases(
+        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
+        f" FROM agent_9_windows WHERE {_IN_SCOPE}"
+        "  AND (hold_mute_count > $uses OR hold_seconds + mute_seconds > hold_mute_count * $longest)"
+        " ORDER BY hold_seconds + mute_seconds DESC, window_start DESC",
+        uses=_MOST_USES,
+        longest=_LONGEST_USE,
+    )
+
+
+def _columns(look: Look) -> Cases:
+    found: list[tuple[object, ...]] = []
+    for asked, answer in look.answers:
+        if isinstance(answer, Answer):
+            found += [(asked, note.text) for note in answer.notes if note.kind == "unknown_columns"]
+        else:
+            found.append((asked, str(answer)))
+    return listed(("date_ini-date_end", "what"), found)
+
+
+def _merged(look: Look) -> Cases:
+    return listed(
+        ("date_ini-date_end", "what"),
+        (
+            (asked, note.text)
+            for asked, answer in look.answers
+            if isinstance(answer, Answer)
+            for note in answer.notes
+            if note.kind == "duplicate_name"
+        ),
+    )
+
+
+def _total_rows(look: Look) -> Cases:
+    """Agents whose numbers are the sum of all others', in each window with two others or more. That is chance in a
+    window, but not in three, and not for one who bears a total's name."""
+    verdict = latest_total_row(look.con, look.operation.name)
+    name = verdict.name if verdict is not None else None
+    suspects = look.rows(
+        "WITH used AS (SELECT window_start, agent_name, hold_mute_count AS c, hold_seconds AS h, mute_seconds AS m,"  # noqa: S608
+        f"  total_seconds AS t FROM agent_9_windows WHERE {_IN_SCOPE}"
+        "  AND greatest(hold_mute_count, hold_seconds, mute_seconds, total_seconds) > 0),"
+        " sums AS (SELECT window_start, SUM(c) AS c, SUM(h) AS h, SUM(m) AS m, SUM(t) AS t FROM used"
+        "  GROUP BY window_start HAVING COUNT(*) > 2)"
+        " SELECT agent_name, COUNT(*), MAX(window_start) FROM used JOIN sums USING (window_start) GROUP BY agent_name"
+        " HAVING bool_and(used.c * 2 = sums.c AND used.h * 2 = sums.h AND used.m * 2 = sums.m AND used.t * 2 = sums.t)"
+        " ORDER BY COUNT(*) DESC"
+    )
+    return listed(
+        ("agent_name", "windows", "newest_window"),
+        (
+            suspect
+            for suspect in suspects
+            if suspect[1] >= 3  # type: ignore[operator]  # COUNT(*)
+            or is_usual(str(suspect[0]))
+            or (name is not None and same_row(str(suspect[0]), name))
+        ),
+    )
+
+
+def _additivity(look: Look) -> Cases:
+    verdict = latest_verdict(look.con, look.operation.name)
+    against = [(verdict.proved_at, verdict.evidence)] if verdict is not None and not verdict.holds else []
+    return listed(("proved_at", "evidence"), against)
+
+
+def _quota(look: Look) -> Cases:
+    seen = seen_by(look.con, look.operation, look.now)
+    found: list[tuple[object, ...]] = []
+    if seen.refusals and seen.refusals[-1].answered_at is None:
+        found.append((seen.refusals[-1].refused_at, "refused: all of them are used", "", ""))
+    reading = valid_reading(seen, look.now)
+    if reading is not None:
+        ours, used = int(reading.limit * (1 - look.operation.quota_reserve)), reading.used + seen.since
+        found += [(reading.read_at, used, ours, reading.limit)] if used > ours else []
+    return listed(("seen_at", "used_today", "without_the_reserve", "daily_limit"), found)
+
+
+def _future(look: Look) -> Cases:
+    clock = look.operation.clock
+    latest = look.now + FUTURE_AFTER
+    # Only those near the clock's hand need to be asked of the time zone: an hour can be passed twice.
+    recent = look.rows(
+        "SELECT window_start, fetched_at, verified_at, fetched_at <= $credible AND verified_at <= $credible"
+        " FROM agent_9_window_log WHERE operation = $operation"
+        "  AND (window_start > $wall OR fetched_at > $credible OR verified_at > $credible) ORDER BY window_start DESC",
+        wall=clock.now(look.now) - timedelta(hours=3),
+    )
+    return listed(
+        ("window_start", "fetched_at", "verified_at"),
+        (
+            (window, fetched, verified)
+            for window, fetched, verified, past in recent
+            if not past or clock.end_utc(window) > latest  # type: ignore[arg-type]  # TIMESTAMP
+        ),
+    )
+
+
+def _newest(look: Look) -> Cases:
+    [(newest,)] = look.rows(
+        "SELECT MAX(window_start) FROM agent_9_window_log WHERE operation = $operation AND fetched_at <= $credible"
+    )
+    if newest is None:
+        return listed(("newest_window", "age"), [("none is stored", "")], mild=True)
+    age = look.now - look.operation.clock.end_utc(newest)  # type: ignore[arg-type]  # TIMESTAMP
+    return listed(
+        ("newest_window", "age"),
+        [(newest, told(age))] if age >= OLD_AFTER else [],
+        mild=age < STALE_AFTER,
+    )
+
+
+NEWEST = Check(
+    "newest_window_is_recent",
+    _ASSET,
+    Severity.ERROR,
+    blocking=False,
+    holds="The newest known window ended a quarter of an hour ago at most. Dagster's freshness can't tell: "
+    "it takes a mark of any window, be it a year old, for a fresh one.",
+    wrong=f"The newest known window ended over {OLD_AFTER // WINDOW * 5} minutes ago "
+    f"(an error from {STALE_AFTER // WINDOW * 5} minutes on)",
+    remedy="Is live_schedule on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
+    "`wolkvox-assets doctor`.",
+    find=_newest,
+)
+
+WINDOWS = (
+    Check(
+        "one_row_per_window_and_agent",
+        _ASSET,
+        Severity.ERROR,
+        blocking=True,
+        holds="A window has one row for an agent, and one in the log.",
+        wrong="Rows stand there more than once, and are counted more than once",
+        remedy=_REPEAT,
+        find=_duplicates,
+    ),
+    Check(
+        "rows_match_the_window_log",
+        _ASSET,
+        Severity.ERROR,
+        blocking=True,
+        holds="Each row belongs to a known window, and each known window has as many agents as its log says.",
+        wrong="Windows have other rows than the log of known windows says",
+        remedy=_REPEAT,
+        find=_log_and_rows,
+    ),
+    Check(
+        "no_negative_numbers",
+        _ASSET,
+        Severity.ERROR,
+        blocking=True,
+        holds="No count and no duration is negative.",
+        wrong="Numbers are negative",
+        remedy=_REPEAT,
+        find=_negative,
+    ),
+    Check(
+        "no_total_row_among_agents",
+        _ASSET,
+        Severity.ERROR,
+        blocking=True,
+        holds="No agent is the sum of all others: a row with the total, counted as an agent, doubles everything.",
+        wrong="An agent is the sum of all others, in each window with two others or more",
+        remedy="Is it a person? If not, the server adds a total row: see total_row_verdicts, and materialise the days "
+        "again with `direct: true`.",
+        find=_total_rows,
+    ),
+    Check(
+        "nothing_of_the_future",
+        _ASSET,
+        Severity.ERROR,
+        blocking=True,
+        holds="No window is known that is not over yet, and nothing was fetched or verified at a moment still to come.",
+        wrong="Windows are known that are still to come, or were fetched or verified at a moment still to come",
+        remedy="A clock was wrong, or is wrong now: see `wolkvox-assets doctor`. Such windows count as not known and "
+        "are asked again by themselves.",
+        find=_future,
+    ),
+    Check(
+        "total_is_hold_plus_mute",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds="total_seconds is hold_seconds + mute_seconds.",
+        wrong="The server's total is not hold + mute",
+        remedy="It is kept as it came. Use hold_seconds and mute_seconds where it matters, and ask Wolkvox what its "
+        "total means.",
+        find=_odd_totals,
+    ),
+    Check(
+        "plausible_numbers",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds=f"No agent has more than {_MOST_USES} uses in five minutes, nor uses of over an hour each. A use counts "
+        "as a whole, so that a window can have more than 300 seconds.",
+        wrong="An agent has more uses or seconds than can be believed",
+        remedy="Compare with Wolkvox: a call that was left on hold, or a wrong number. It is kept as it came.",
+        find=_implausible,
+    ),
+    Check(
+        "answers_as_described",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds="The latest answers have the columns that are known, and no others.",
+        wrong="Answers lack columns, or have some that nobody has described",
+        remedy="The report may have changed: compare `body` in api_requests with it. What lacks a column is not "
+        "stored.",
+        find=_columns,
+    ),
+    Check(
+        "no_merged_names",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds="No two rows of an answer have one name.",
+        wrong="Rows of one answer have the same name and were added up",
+        remedy="Two agents may bear it: the API has nothing else to tell them apart. Rename one of them in Wolkvox.",
+        find=_merged,
+    ),
+    Check(
+        "answers_add_up",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds="The answer for a range is the sum of the answers for its parts, as far as was tried.",
+        wrong="The answer for a range was not the sum of its parts",
+        remedy="Nothing: windows are asked one by one, which costs more requests, and it is tried again after seven "
+        "days. See additivity_proofs.",
+        find=_additivity,
+    ),
+    Check(
+        "quota_reserve_kept",
+        _ASSET,
+        Severity.WARN,
+        blocking=False,
+        holds="The reserve of the day's requests is untouched.",
+        wrong="The reserve of the day's requests is being used",
+        remedy="Other integrations of the operation use more than they were left. More licences, fewer requests "
+        "elsewhere, or another WOLKVOX_QUOTA_RESERVE. Nothing is asked until the quota is renewed.",
+        find=_quota,
+    ),
+    NEWEST,
+)

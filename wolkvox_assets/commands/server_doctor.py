@@ -1,0 +1,59 @@
+"""What `doctor` finds of an operation's server before it asks anything of it: its name, and the certificate it shows.
+
+What belongs here: reaching the server. What doesn't: what it answers (`doctor.py`).
+"""
+
+import ipaddress
+import os
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
+
+_PATIENCE_SECONDS = 5.0
+
+
+def finding(address: str) -> tuple[bool, str]:
+    """Whether this address can be trusted with the token, and why. Sends nothing but a handshake."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        if _is_this_machine(host):
+            return True, f"{address} is not encrypted, which is fine on this machine"
+        return False, f"{address} is not encrypted: whoever is on the way reads the token. Use https://"
+    if select_proxy(address, get_environ_proxies(address)):
+        return True, f"{address} is reached by the proxy that the environment names; not looked at"
+    # The roots that requests go by.
+    context = ssl.create_default_context(
+        cafile=os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+    )
+    try:
+        with (
+            socket.create_connection((host, parts.port or 443), _PATIENCE_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            until = (secured.getpeercert() or {}).get("notAfter")
+            return (
+                True,
+                f"{address} shows a certificate for its name ({secured.version()}), good until {until}",
+            )
+    except ssl.SSLCertVerificationError as error:
+        return False, (
+            f"{address}: {error.verify_message}. Either this is not the server, or something on the way reads along, "
+            "or this machine lacks a root certificate: name it in REQUESTS_CA_BUNDLE. No token was sent"
+        )
+    except socket.gaierror:
+        return (
+            False,
+            f"{address}: no server has this name. Check the server code, and this machine's name service",
+        )
+    except OSError as error:
+        return False, f"{address} cannot be reached: {error.strerror or error}. Check the network"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

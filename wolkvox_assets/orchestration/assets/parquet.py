@@ -1,0 +1,106 @@
+"""`parquet_export`: the tables of an operation as Parquet files, a partition for each month. Off unless it is set.
+
+What belongs here: the asset, its job and its schedule. What doesn't: the files (`store/parquet.py`).
+
+A run without a partition writes the months that are out of date: the schedule starts one for all operations.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.partitions import month_partitions, windows_key
+from wolkvox_assets.orchestration.run.failures import as_failure
+from wolkvox_assets.orchestration.run.marks import DAILY_ASSETS
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store, StoreError
+from wolkvox_assets.store.parquet import TABLES, folder_of, months_out_of_date, write_month
+
+_DESCRIPTION = """\
+The tables `{tables}` of the operation as Parquet files, each month one file of each, in
+`{folder}/<table>/operation={name}/month=<2026-11>/data.parquet`.
+
+**Backfill**: any months; without one, those whose files are out of date. Each file is replaced whole.
+"""
+
+
+def build_parquet(location: CodeLocation) -> dg.Definitions:
+    """The assets `<operation>/parquet_export`, the job `export_parquet`, and its schedule; nothing if it is off."""
+    settings = location.settings
+    if not (settings.parquet and settings.operations):
+        return dg.Definitions()
+    assets = [_build(location, operation) for operation in settings.operations]
+    job = dg.define_asset_job(
+        "export_parquet", assets, description="Writes the Parquet files of the months that are out of date."
+    )
+    schedule = dg.ScheduleDefinition(
+        name="export_parquet_schedule",
+        job=job,
+        cron_schedule="47 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING
+        if settings.automation
+        else dg.DefaultScheduleStatus.STOPPED,
+    )
+    return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
+
+
+def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
+    owners, tags = owners_and_tags(operation)
+    description = _DESCRIPTION.format(
+        tables="`, `".join(TABLES), folder=folder_of(location.store), name=operation.name
+    )
+
+    @dg.asset(
+        key=dg.AssetKey([operation.name, "parquet_export"]),
+        deps=[windows_key(operation), *(dg.AssetKey([operation.name, table]) for table in DAILY_ASSETS)],
+        partitions_def=month_partitions(operation),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        required_resource_keys={"store"},
+        group_name=operation.name,
+        owners=owners,
+        tags=tags,
+        kinds={"parquet"},
+        code_version="1",
+        description=description,
+    )
+    def parquet_export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        store: Store = context.resources.store.store
+        try:
+            with store.reading() as con:
+                months = [] if con is None else _months(context)
+                if con is not None and months is None:
+                    months = months_out_of_date(con, folder_of(store), operation.name)
+                for month in months or ():
+                    rows = write_month(con, store, operation.name, month) if con else {}
+                    if not rows:
+                        context.log.warning(f"operation {operation.name}: nothing is known of {month:%Y-%m}.")
+                        continue
+                    context.log_event(
+                        dg.AssetMaterialization(
+                            context.asset_key,
+                            partition=f"{month}",
+                            metadata={**rows, "dagster/partition_row_count": rows.get("agent_9_windows", 0)},
+                        )
+                    )
+        except StoreError as error:
+            raise as_failure(error, operation.name) from error
+        yield from ()
+
+    return parquet_export
+
+
+def _months(context: dg.AssetExecutionContext) -> list[date] | None:
+    """The first days of the months of this run; None where it is for no partition."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    span = context.partition_time_window
+    month, months = span.start.date(), []
+    while month < span.end.date():
+        months.append(month)
+        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return months

@@ -1,0 +1,168 @@
+"""The checks in Dagster's terms: to be executed by a person, and logged by each run that stores something.
+
+What belongs here: defining them, and when they are evaluated over what. What doesn't: the checks themselves
+(`wolkvox_assets/checks`).
+
+A check of Dagster's own on one of our assets never runs with it: the asset has no output to wait for. So runs log
+evaluations themselves, once each when they have marked what they stored, and look only at the days that they touched.
+But for checks that did not pass last time, or never were evaluated: these look at everything, or the next tick, which
+has touched this day only, would show as mended what it has not looked at.
+
+Every run logs all of them, also where nothing changed: to Dagster (the UI, `all_deps_blocking_checks_passed`) a check
+is "not evaluated" unless it was since the newest mark, and there is a new mark every five minutes. So an evaluation has
+to be cheap: one that passed has no metadata, all of a run are stored together, and those of old ticks are deleted with
+their logs (`automation/run_history.py`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date, datetime
+
+import dagster as dg
+import duckdb
+
+from wolkvox_assets.checks import CHECKS, EVERYTHING, NEWEST, Check, Look, Result, Scope, Severity, evaluate
+from wolkvox_assets.orchestration.instance import internals as dagster_internals
+from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.run.failures import as_failure
+from wolkvox_assets.orchestration.run.marks import Context
+from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store, StoreError
+
+_ASSETS = tuple(dict.fromkeys(check.asset for check in CHECKS))
+
+
+def build_checks(location: CodeLocation, operation: Operation) -> list[dg.AssetChecksDefinition]:
+    """For each asset of the operation its checks, over all that is stored."""
+    return [_build(location, operation, asset) for asset in _ASSETS]
+
+
+def _build(location: CodeLocation, operation: Operation, asset: str) -> dg.AssetChecksDefinition:
+    checks = [check for check in CHECKS if check.asset == asset]
+
+    @dg.multi_asset_check(
+        name=f"{operation.name}__{asset}_checks",
+        specs=[
+            dg.AssetCheckSpec(
+                check.name,
+                asset=_key(operation, check).asset_key,
+                description=f"{check.holds} When it fails: {check.remedy}",
+                blocking=check.blocking,
+            )
+            for check in checks
+        ],
+        can_subset=True,
+        required_resource_keys={"store"},
+    )
+    def over_everything(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        wanted = [check for check in checks if _key(operation, check) in context.selected_asset_check_keys]
+        store: Store = context.resources.store.store
+        try:
+            with store.reading() as con:
+                results = evaluate(Look(con, operation, location.now()), wanted) if con else []
+        except StoreError as error:
+            raise as_failure(error, operation.name) from error
+        if not results:
+            context.log.info("Nothing is stored yet, so there is nothing to check.")
+        for result in results:
+            yield dg.AssetCheckResult(
+                passed=result.passed,
+                asset_key=_key(operation, result.check).asset_key,
+                check_name=result.check.name,
+                severity=dg.AssetCheckSeverity(result.severity.value),
+                description=result.words,
+                metadata=_metadata(result),
+            )
+
+    return over_everything
+
+
+def log_checks(
+    context: Context,
+    store: Store,
+    operation: Operation,
+    days: Collection[date],
+    now: datetime,
+    assets: Collection[str] = _ASSETS,
+) -> None:
+    """Evaluate the checks of these assets over what this run has stored: `days` (wall clock), at `now` (aware).
+
+    It fails no run: what is stored is stored. What can't be read is told.
+    """
+    checks = [check for check in CHECKS if check.asset in assets]
+    scope = Scope(min(days, default=date.max), max(days, default=date.min), context.run.run_id)
+    try:
+        doubtful = _not_passed(context.instance, operation, checks)
+        with store.reading() as con:
+            if con is None:
+                return
+            results = evaluate(
+                Look(con, operation, now, scope), [check for check in checks if check not in doubtful]
+            )
+            results += evaluate(Look(con, operation, now, EVERYTHING), doubtful)
+    except (StoreError, duckdb.Error) as problem:
+        context.log.warning(f"operation {operation.name}: its checks could not be evaluated. {problem}")
+        return
+    for result in results:
+        if result.words is not None and result.check.blocking and result.severity is Severity.ERROR:
+            context.log.warning(f"operation {operation.name}, check {result.check.name}: {result.words}")
+    dagster_internals.log_together(context, [_evaluation(operation, result) for result in results])
+
+
+def newest_windows(
+    instance: dg.DagsterInstance, location: CodeLocation, now: datetime
+) -> list[dg.AssetCheckEvaluation]:
+    """Of each operation whether its newest window is recent, where that is news at `now` (aware).
+
+    For a sensor: when no run stores anything any more, none is there to tell.
+    """
+    news = []
+    with location.store.reading() as con:
+        for operation in location.settings.operations if con else ():
+            [result] = evaluate(Look(con, operation, now), [NEWEST])  # type: ignore[arg-type]  # it is one
+            found = _evaluation(operation, result)
+            last = dagster_internals.last_evaluations(instance, [found.asset_check_key])
+            told = last.get(found.asset_check_key)
+            if told is None or (told.passed, told.severity) != (found.passed, found.severity):
+                news.append(found)
+    return news
+
+
+def _not_passed(instance: dg.DagsterInstance, operation: Operation, checks: Sequence[Check]) -> list[Check]:
+    last = dagster_internals.last_evaluations(instance, [_key(operation, check) for check in checks])
+    return [
+        check for check in checks if (told := last.get(_key(operation, check))) is None or not told.passed
+    ]
+
+
+def _key(operation: Operation, check: Check) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(dg.AssetKey([operation.name, check.asset]), check.name)
+
+
+def _evaluation(operation: Operation, result: Result) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=_key(operation, result.check).asset_key,
+        check_name=result.check.name,
+        passed=result.passed,
+        severity=dg.AssetCheckSeverity(result.severity.value),
+        description=result.words,
+        metadata=_metadata(result),
+        blocking=result.check.blocking,
+    )
+
+
+def _metadata(result: Result) -> dict[str, dg.MetadataValue]:
+    if result.passed:
+        return {}
+    columns = result.cases.columns
+    records = [dg.TableRecord(dict(zip(columns, _shown(row), strict=True))) for row in result.cases.first]
+    schema = dg.TableSchema([dg.TableColumn(column) for column in columns])
+    return {
+        "cases": dg.MetadataValue.int(result.cases.number),
+        "first": dg.MetadataValue.table(records, schema),
+    }
+
+
+def _shown(row: Iterable[object]) -> Iterator[str | int]:
+    for value in row:
+        yield value if isinstance(value, int) else "" if value is None else visible(str(value))[:300]

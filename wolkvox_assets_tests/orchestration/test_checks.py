@@ -1,0 +1,277 @@
+"""The checks in Dagster: each way in which data comes in shows them, a fault and its end."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from wolkvox_assets.checks import CHECKS, NEWEST
+from wolkvox_assets.orchestration.automation.run_history import PRUNE
+from wolkvox_assets.report.windows import Range
+from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loaded_once, take_out
+from wolkvox_assets_tests.orchestration.automation.conftest import HOUR, MINUTE, Location
+from wolkvox_assets_tests.project import Project, instance_in, utc_now
+
+__all__ = ["loaded_once"]
+
+ALL = {f"{check.asset}/{check.name}" for check in CHECKS}
+BLOCKING = {f"{check.asset}/{check.name}" for check in CHECKS if check.blocking}
+DAILY = {name for name in ALL if "daily" in name}
+NEWEST_IS_RECENT = f"{NEWEST.asset}/{NEWEST.name}"
+TOMORROW = DAY + timedelta(days=1)
+QUOTA = "agent_9_windows/quota_reserve_kept"
+NOTHING: set[str] = set()
+
+
+@dataclass
+class Checked(Location):
+    """A code location whose day is loaded, the morning after."""
+
+    loaded: Loaded | None = None
+
+    def put_in(self, *checks: str) -> None:
+        with self.project.store.transaction() as con:
+            for check in checks or FAULTS:
+                con.execute(FAULTS[check][0])
+
+    def take_out(self) -> None:
+        assert self.loaded is not None
+        with self.project.store.transaction() as con:
+            take_out(con, self.loaded.folder)
+
+    def shown(self) -> dict[str, bool]:
+        """What Dagster shows of each check: what it last found, where that was of the newest mark."""
+        keys = {
+            name: dg.AssetCheckKey(dg.AssetKey(["main", name.split("/")[0]]), name.split("/")[1])
+            for name in ALL
+        }
+        records = self.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys.values()))
+        return {
+            name: records[key].evaluation.passed  # type: ignore[union-attr]
+            for name, key in keys.items()
+            if key in records and records[key].status.value != "PLANNED"
+        }
+
+    def failed(self) -> set[str]:
+        """Of those that are shown; all but the one about the newest window."""
+        return {name for name, passed in self.shown().items() if not passed} - {NEWEST_IS_RECENT}
+
+    def run(self, **how: object) -> dg.ExecuteInProcessResult:
+        """As the UI and the command line start it: an asset comes with its checks."""
+        job = self.definitions.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=self.instance, raise_on_error=False, **how)  # type: ignore[arg-type]
+        assert result.success
+        return result
+
+
+@pytest.fixture
+def checked(loaded_once: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checked]:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
+    shutil.copytree(loaded_once.folder, tmp_path / "data")
+    with instance_in(tmp_path / "dagster") as instance:
+        project = Project(tmp_path, loaded_once.simulator, DAY)
+        location = Checked(project, instance, monkeypatch, NOW + 10 * MINUTE, loaded=loaded_once)
+        location.reload()
+        yield location
+
+
+# The ways
+
+
+def tick(location: Checked) -> None:
+    assert location.live().success
+    location.now += 5 * MINUTE
+
+
+def window_range(location: Checked) -> None:
+    tags = {
+        "dagster/asset_partition_range_start": f"{TOMORROW}T00:00",
+        "dagster/asset_partition_range_end": f"{TOMORROW}T00:10",
+    }
+    location.run(asset_selection=[dg.AssetKey(["main", "agent_9_windows"])], tags=tags)
+
+
+def daily(location: Checked) -> None:
+    for table in ("agent_hold_mute_daily", "operation_hold_mute_daily"):
+        location.run(asset_selection=[dg.AssetKey(["main", table])], partition_key=f"{TOMORROW}")
+
+
+def on_demand(location: Checked) -> None:
+    checks = location.definitions.asset_checks or []
+    result = dg.materialize(
+        [*(location.definitions.assets or []), *checks],  # type: ignore[list-item]
+        selection=dg.AssetSelection.all_asset_checks(),
+        resources=location.definitions.resources,
+        instance=location.instance,
+        raise_on_error=False,
+    )
+    # Dagster has a run fail in which a check failed that blocks.
+    assert result.success is not bool(location.failed() & BLOCKING)
+
+
+@pytest.mark.parametrize(
+    ("way", "shown"),
+    [(tick, ALL), (window_range, ALL), (daily, DAILY), (on_demand, ALL)],
+    ids=lambda it: getattr(it, "__name__", ""),
+)
+def test_each_fault_is_shown_and_so_is_its_end(
+    checked: Checked, way: Callable[[Checked], None], shown: set[str]
+) -> None:
+    requests = checked.project.simulator.counters.requests
+    # A tick with a quota that is used up asks nothing, and shows nothing.
+    faults = [fault for fault in FAULTS if way is not tick or fault != QUOTA]
+    checked.put_in(*faults)
+    way(checked)
+    assert checked.shown().keys() == shown
+    assert checked.failed() == shown & set(faults)
+    checked.take_out()
+    way(checked)
+    assert checked.shown().keys() == shown
+    assert checked.failed() == NOTHING
+    if way in (daily, on_demand):
+        assert checked.project.simulator.counters.requests == requests
+
+
+def test_what_failed_is_not_green_again_before_it_was_looked_at(checked: Checked) -> None:
+    """A run looks at the days it has touched: as long as a check fails, at everything."""
+    tick(checked)
+    assert checked.failed() == NOTHING
+    fault = "agent_9_windows/plausible_numbers"
+    seen = {fault, *FAULTS[fault][1]}
+    checked.put_in(fault)
+    on_demand(checked)
+    assert checked.failed() == seen
+    tick(checked)  # it touches another day
+    assert checked.failed() == seen
+    checked.take_out()
+    tick(checked)
+    assert checked.failed() == NOTHING
+
+
+def test_what_the_server_does_is_shown_by_the_tick_that_meets_it(checked: Checked) -> None:
+    server = checked.project.simulator.api
+    server.quirks = frozenset({"extra_columns", "split_agents"})
+    operation = server.operations[0]
+    limit, used = operation.daily_limit, operation.used(utc_now()).total()
+    try:
+        with checked.project.store.transaction() as con:
+            con.execute("DELETE FROM quota_readings")
+        checked.now += 8 * HOUR  # 12:40: a working day
+        checked.fill(Range(checked.midnight, checked.live_from))
+        operation.daily_limit = round(used / 0.9)
+        tick(checked)
+        assert checked.failed() == {QUOTA}  # looked at before anything else was asked
+        checked.now += 2 * HOUR
+        operation.daily_limit = used
+        tick(checked)
+        assert checked.failed() == {QUOTA}
+        checked.now += 2 * HOUR
+        operation.daily_limit = limit
+        tick(checked)
+        assert checked.failed() == {"agent_9_windows/answers_as_described", "agent_9_windows/no_merged_names"}
+    finally:
+        server.quirks, operation.daily_limit = frozenset(), limit
+
+
+# Dagster itself passes it on.
+@pytest.mark.filterwarnings("ignore:Parameter `include_sources`:dagster.BetaWarning")
+def test_nothing_is_built_on_what_a_blocking_check_refused(checked: Checked) -> None:
+    """Neither by an automation condition of Dagster's, nor in a run together with the checks."""
+    key = dg.AssetKey(["main", "operation_hold_mute_daily"])
+
+    @dg.asset(deps=[key], automation_condition=dg.AutomationCondition.all_deps_blocking_checks_passed())
+    def built_on_it() -> None:
+        pass
+
+    definitions = dg.Definitions.merge(checked.definitions, dg.Definitions(assets=[built_on_it]))
+
+    def wanted() -> int:
+        return dg.evaluate_automation_conditions(definitions, checked.instance).total_requested
+
+    def built() -> bool:
+        checks = dg.AssetSelection.checks_for_assets(key)
+        job = dg.define_asset_job("build", selection=checks | dg.AssetSelection.assets(built_on_it))
+        resolved = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("build")
+        result = resolved.execute_in_process(instance=checked.instance, raise_on_error=False)
+        return bool(result.get_asset_materialization_events())
+
+    checked.put_in("operation_hold_mute_daily/closed_days_are_whole")
+    tick(checked)
+    assert wanted() == 0
+    assert not built()
+    checked.take_out()
+    tick(checked)
+    assert wanted() == 1
+    assert built()
+
+
+def test_a_tick_that_stores_less_than_it_wanted_shows_its_checks_too(checked: Checked) -> None:
+    checked.reload(WOLKVOX_TOKEN="not-the-token")
+    assert not checked.live().success
+    assert checked.shown() == {name: name != NEWEST_IS_RECENT for name in checked.shown()}
+
+
+def test_the_newest_window_is_watched_also_when_no_run_stores_anything(checked: Checked) -> None:
+    """Dagster's freshness would be green: there are marks of today, of old windows."""
+
+    def look() -> list[tuple[bool, str]]:
+        sensor = checked.definitions.resolve_sensor_def("alerts")
+        with dg.build_sensor_context(
+            checked.instance, definitions=checked.definitions, sensor_name="alerts"
+        ) as context:
+            found = sensor.evaluate_tick(context).asset_events
+        for event in found:
+            checked.instance.report_runless_asset_event(event)
+        return [
+            (event.passed, event.severity.value)
+            for event in found
+            if isinstance(event, dg.AssetCheckEvaluation)
+        ]
+
+    tick(checked)
+    assert checked.shown()[NEWEST_IS_RECENT]
+    checked.now += 4 * MINUTE
+    assert look() == []
+    checked.now += 6 * MINUTE
+    assert look() == [(False, "WARN")]
+    assert look() == []  # told
+    checked.now += 15 * MINUTE
+    assert look() == [(False, "ERROR")]
+    assert not checked.shown()[NEWEST_IS_RECENT]
+    window_range(checked)
+    assert not checked.shown()[NEWEST_IS_RECENT]
+    tick(checked)
+    assert checked.shown()[NEWEST_IS_RECENT]
+
+
+def test_an_old_tick_keeps_only_the_last_evaluation_of_each_check(checked: Checked) -> None:
+    tick(checked)
+    tick(checked)
+    prune = checked.definitions.resolve_job_def(PRUNE)
+    checked.now = utc_now() + timedelta(days=15)
+    assert prune.execute_in_process(instance=checked.instance).success
+    key = dg.AssetCheckKey(dg.AssetKey(["main", "agent_9_windows"]), NEWEST.name)
+    assert len(checked.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)) == 1
+    assert checked.shown().keys() == ALL
+
+
+def test_definitions_say_what_is_fresh_and_what_blocks(checked: Checked) -> None:
+    specs = {spec.key.path[-1]: spec for spec in checked.definitions.resolve_all_asset_specs()}
+    assert specs["agent_9_windows"].freshness_policy == dg.FreshnessPolicy.time_window(
+        30 * MINUTE, 15 * MINUTE
+    )
+    deadline = dg.FreshnessPolicy.cron("0 3 * * *", 2 * HOUR, "America/Bogota")
+    assert specs["agent_hold_mute_daily"].freshness_policy == deadline
+    assert specs["operation_hold_mute_daily"].freshness_policy == deadline
+    graph = checked.definitions.resolve_asset_graph()
+    blocking = {
+        f"{key.asset_key.path[-1]}/{key.name}" for key in graph.asset_check_keys if graph.get(key).blocking
+    }
+    assert blocking == BLOCKING
+    assert {f"{key.asset_key.path[-1]}/{key.name}" for key in graph.asset_check_keys} == ALL
+    checked.reload(WOLKVOX_AUTOMATION="off")  # nothing starts by itself, so nothing is late
+    assert {spec.freshness_policy for spec in checked.definitions.resolve_all_asset_specs()} == {None}
