@@ -38,7 +38,7 @@ from wolkvox_assets_tests.project import ROOT, Project
 DEMO_DAY = date(2026, 11, 23)
 """The day of the demo's output and of the queries: the simulator's days are the same everywhere."""
 
-SPANISH = ("README", "settings", "backfills", "checks", "failures", "tables", "running")
+SPANISH = ("README", "settings", "backfills", "failures", "tables", "checks", "running")
 """The pages that there are in Spanish, too."""
 
 
@@ -167,7 +167,8 @@ def test_variables_are_those_of_the_code_with_their_defaults() -> None:
 
 def test_no_page_names_a_variable_that_means_nothing() -> None:
     files = [*pages(), ROOT / ".env.example", ROOT / "operations.example.toml", ROOT / "CHANGELOG.md"]
-    known = variables()
+    examples = "".join(file.read_text() for file in (ROOT / "examples").rglob("*.*") if file.is_file())
+    known = {*variables(), *re.findall(r"WOLKVOX_[A-Z_]+[A-Z]", examples)}
     assert {
         name
         for file in files
@@ -495,7 +496,7 @@ def test_parts_of_the_package_are_those_there_are() -> None:
 
 @pytest.fixture
 def definitions(monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
-    for name, value in {"SERVER": "0013", "TOKEN": "x", "START": "2026-11-01"}.items():
+    for name, value in {"SERVER": "0013", "TOKEN": "x", "START": "2026-11-01", "PARQUET": "on"}.items():
         monkeypatch.setenv(f"WOLKVOX_{name}", value)
     return CodeLocation(load_settings())
 
@@ -503,8 +504,8 @@ def definitions(monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
 def test_assets_schedules_sensors_and_jobs_are_those_of_the_code(definitions: CodeLocation) -> None:
     defined = build_definitions(definitions)
     assets = {key.to_user_string() for key in defined.resolve_asset_graph().get_all_asset_keys()}
-    told = first_cells(section("tables.md", "Assets"))
-    assert sorted(told) == sorted(assets)
+    listed = section("tables.md", "Assets") + section("tables.md", "Parquet files")
+    assert sorted(first_cells(listed)) == sorted(assets)
     repository = defined.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     schedules = {schedule.name for schedule in repository.schedule_defs}
@@ -513,12 +514,12 @@ def test_assets_schedules_sensors_and_jobs_are_those_of_the_code(definitions: Co
     assert sorted(name.replace("<op>", "main") for name in told) == sorted(automation)
     # And anywhere else on the pages
     checks = {key.name for key in defined.resolve_asset_graph().asset_check_keys}
-    assert checks - {name for page in pages() for name in names(prose(page))} == set()
+    assert {row[0].strip("`") for row in rows(section("checks.md", "Checks"))} == checks
     known = assets | automation | {"invalid_settings"}
     strange = {
         name
         for page in pages()
-        for name in re.findall(r"(?<![\w/.-])main[/_][a-z_0-9]+\b(?!\.)", page.read_text())
+        for name in re.findall(r"(?<![\w/.=-])main[/_][a-z_0-9]+\b(?!\.)", page.read_text())
         if name.replace("main__", "main/") not in known | {"main_live"}
     }
     assert strange == set()
