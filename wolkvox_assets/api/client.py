@@ -464,9 +464,11 @@ def _judge(reply: _Reply) -> Envelope:
         # Some servers answer HTTP 200 with the error only in the body [?].
         status = reply.envelope.code
     outcome = outcome_of(status, msg)
-    if outcome is None:
-        return Envelope(code=status, msg=msg, data=[])
-    raise outcome
+    if outcome is not None:
+        raise outcome
+    if reply.envelope is not None and reply.envelope.records:
+        raise AnswerUnreadable("It says that there is nothing in this range, and has rows beside that.")
+    return Envelope(code=status, msg=msg, data=[])
 
 
 def _despite_code_200(envelope: Envelope, error: str) -> Envelope:

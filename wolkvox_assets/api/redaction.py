@@ -16,7 +16,7 @@ class Redactor:
     """Replaces the token. Its own repr shows nothing of it.
 
     A server may echo the header in a JSON string, a URL or a page, so each character is also looked for as
-    `\\/`, `\\u002f`, `%2f` and `&amp;`.
+    `\\/`, `\\u002f`, `%2f`, `%252f`, `&amp;`, `&#47;` and `&#x2f;`.
     """
 
     def __init__(self, token: SecretStr) -> None:
@@ -40,7 +40,14 @@ def _any_spelling(character: str) -> str:
     number = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(character):02x}")
     itself = re.escape(character)
     # The longest first: of "&amp;" nothing may stay behind because "&" was found.
-    spellings = [rf"\\u00{number}", rf"%{number}", rf"\\{itself}", itself]
+    spellings = [
+        rf"\\u00{number}",
+        rf"%(?:25)?{number}",
+        rf"\\{{1,3}}{itself}",
+        rf"&#0*{ord(character)};",
+        rf"&#[xX]0*{number};",
+        itself,
+    ]
     if (entity := html.escape(character)) != character:
         spellings.insert(0, re.escape(entity))
     return f"(?:{'|'.join(spellings)})"

@@ -58,6 +58,8 @@ class Fetch:
     guard: QuotaGuard
     handover: Handover
     until: float = float("inf")
+    # When the latest answer came: that is when it was true, however long it takes until it can be handed over.
+    _came: tuple[datetime, int] | None = None
 
     def run(
         self,
@@ -87,6 +89,7 @@ class Fetch:
             raise TimeIsUp
         self._check_quota(client)
         answer: Answer = client.agent_9(asked, requests=requests)
+        self._came = self.clocks.now(), uptime_ns()
         self.clocks.must_be_over(self.operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self.put((asked, note))
@@ -149,4 +152,5 @@ class Fetch:
 
     def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
         start_utc = self.operation.clock.start_utc(window)
-        return WindowContent(window, start_utc, agents, str(source), self.clocks.now(), uptime_ns())
+        came_at, uptime = self._came or (self.clocks.now(), uptime_ns())
+        return WindowContent(window, start_utc, agents, str(source), came_at, uptime)

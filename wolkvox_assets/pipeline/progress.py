@@ -68,8 +68,9 @@ class Progress:
         for discard in batch.discarded:
             forgotten = sum(len(range_) for range_ in discard.ranges)
             self._log.warning(
-                f"{visible(discard.reason)} {forgotten} derived windows are forgotten and asked one by one, and so is "
-                "everything from now on until the answers are seen to add up again."
+                f"{visible(discard.reason)} {forgotten} windows that were derived, or found empty as part of a range, "
+                "are forgotten and asked one by one, and so is everything from now on until the answers are seen to "
+                "add up again."
             )
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(visible(verdict.evidence))

@@ -368,7 +368,7 @@ class Store:
 
 
 def _patiently(look: Callable[[], T]) -> T:
-    # Our lock keeps our own processes apart; this patience is for a stranger's status into the file.
+    # Our lock keeps our own processes apart; this patience is for a stranger who has the file open.
     for attempt in Retrying(
         retry=retry_if_exception(in_use),
         stop=stop_after_delay(_OPEN_PATIENCE_SECONDS),

@@ -51,13 +51,19 @@ class StoredWindows:
         return add_up(part.agents for part in self._parts(r))
 
     def derived(self, r: Range, /) -> Sequence[datetime]:
+        return self._known_by(r, ["derived"])
+
+    def not_asked(self, r: Range, /) -> Sequence[datetime]:
+        return self._known_by(r, ["derived", "empty_range"])
+
+    def _known_by(self, r: Range, sources: Sequence[str]) -> Sequence[datetime]:
         with self._store.reading() as con:
             if con is None:
                 return []
             found = con.execute(
-                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation"
-                " AND window_start >= $start AND window_start < $end AND source = 'derived' ORDER BY window_start",
-                {"operation": self._operation, "start": r.start, "end": r.end},
+                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation AND window_start >= $start"
+                " AND window_start < $end AND list_contains($sources, source) ORDER BY window_start",
+                {"operation": self._operation, "start": r.start, "end": r.end, "sources": sources},
             ).fetchall()
         return [row[0] for row in found]
 

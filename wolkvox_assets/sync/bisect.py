@@ -5,7 +5,8 @@ What doesn't: proving additivity (`proof.py`).
 
 Requests: one for the range itself and one for each cut; a range of n windows is cut at most n - 1 times. So it
 is never more than one a window, and one for a range that is empty or unchanged. To these come, for a day with
-derived windows, one at its end and the audits; late records and distrust.
+derived windows, one at its end and the audits; late records and distrust. Two or three unknown windows are asked one by
+one: deriving one of them would save nothing.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
-from wolkvox_assets.report.measures import NOTHING, Agents, add_up, in_use
+from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up, in_use
 from wolkvox_assets.report.windows import Range, contiguous, one
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets.sync.direct import ask_directly
@@ -33,9 +34,7 @@ from wolkvox_assets.sync.steps import (
 
 _HOUR = 12  # windows
 
-_FEW = (
-    3  # windows of a range that are asked one by one: the check at its end and the audit cost what is saved
-)
+_FEW = 3  # windows: the check at the end and the audit cost what deriving one of them saves
 _TIMES = 3  # that a day is settled anew because records came in meanwhile
 
 AUDITS = 2
@@ -48,7 +47,9 @@ def derive(ranges: Iterable[Range], ask: Ask, stored: Stored, seed: int) -> Iter
     trusted = True
     for r in ranges:
         for month in months(r):
-            if trusted:
+            if len(month) <= _FEW and not stored.known(month):
+                yield from ask_directly([month], ask)
+            elif trusted:
                 trusted = yield from _Month(month, ask, stored, random, seed).reconcile()
             else:
                 yield from ask_directly([month], ask)
@@ -87,6 +88,7 @@ class _Month:
     seed: int
     asked: set[datetime] = field(default_factory=set)
     derived: set[datetime] = field(default_factory=set)
+    empty: list[Range] = field(default_factory=list)
     # Of the day that is being settled: the content of the windows that this run replaced, and which of them were
     # derived and not asked since.
     content: dict[datetime, Agents] = field(default_factory=dict)
@@ -130,6 +132,8 @@ class _Month:
 
         `held`: what is stored of it. Returns what it adds up to now, without all-zero rows.
         """
+        if len(r) == 1 and source is Source.DERIVED:
+            answer, source = self.ask(r), Source.ASKED  # as an audit of it would
         if in_one_day(r):
             if 1 < len(r) <= _FEW and in_use(answer) and not held.equals(r, in_use(answer)):
                 return (yield from self._directly(r))
@@ -199,17 +203,29 @@ class _Month:
         later_held = self._held(later) if held.known else _NOTHING_HELD
         earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
         # Which of the two is asked makes no difference to the count; the newer one is wanted first.
-        later_answer = self.ask(later)
-        try:
-            rest = remainder(whole, r, in_use(later_answer), later)
-        except Disagreement:
-            # A record may have come in since the whole was asked: both once more, at one time.
-            whole, later_answer = in_use(self.ask(r)), self.ask(later)
-            rest = remainder(whole, r, in_use(later_answer), later)
+        whole, later_answer, rest = self._cut_off(r, whole, source is Source.ASKED, later)
         settle = self._by_parts if in_one_day(r) else self._settle
         later_total = yield from settle(later, later_answer, Source.ASKED, later_held)
         earlier_total = yield from settle(earlier, rest, Source.DERIVED, earlier_held)
         return add_up([earlier_total, later_total])
+
+    def _cut_off(
+        self, r: Range, whole: Agents, asked: bool, later: Range
+    ) -> tuple[Agents, Agents, dict[str, Usage]]:
+        """Asks the later part of `r`, whose whole was `asked` itself or derived. Returns the whole, the answer for the
+        part, and the rest.
+        """
+        part = self.ask(later)
+        for _ in range(_TIMES):
+            try:
+                return whole, part, remainder(whole, r, in_use(part), later)
+            except Disagreement:
+                again = in_use(self.ask(r))
+                if asked and again == whole:
+                    raise
+            # Records came in since the whole was asked: both once more, at one time.
+            whole, asked, part = again, True, self.ask(later)
+        return whole, part, remainder(whole, r, in_use(part), later)
 
     def _cut(self, r: Range) -> tuple[Range, Range]:
         """In an earlier and a later part: where the day's use is likely to end or to begin, else in the middle.
@@ -236,6 +252,7 @@ class _Month:
     def _empty(self, r: Range, source: Source) -> Step:
         for window in r.windows() if in_one_day(r) else ():
             self._remember(window, {}, source)
+        self.empty.append(r)
         return KnownEmpty(r, Source.EMPTY_RANGE if source is Source.ASKED else source)
 
     def _remember(self, window: datetime, content: Agents, source: Source) -> None:
@@ -270,9 +287,10 @@ class _Month:
         yield Audited(r, tuple(sorted(drawn)), derived, self.seed)
 
     def _distrust(self, evidence: str) -> Iterator[Step]:
-        """Throws away what was derived in this month, and asks every window that wasn't asked by itself."""
-        untrue = (self.derived | set(self.stored.derived(self.whole))) - self.asked
-        # Before the verdict: were only the verdict stored, what was derived would stay.
+        """Throws away what rests on wholes in this month, and asks every window that wasn't asked by itself."""
+        untrue = self.derived | {window for r in self.empty for window in r.windows()}
+        untrue = (untrue | set(self.stored.not_asked(self.whole))) - self.asked
+        # Before the verdict: were only the verdict stored, this would stay, and nothing would make it due.
         if untrue:
             yield Discard(tuple(contiguous(untrue)), evidence)
         yield Proof(holds=False, evidence=evidence)

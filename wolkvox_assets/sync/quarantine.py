@@ -20,6 +20,7 @@ from wolkvox_assets.sync.steps import (
     LeftOut,
     Note,
     Proof,
+    Source,
     Step,
     Verified,
 )
@@ -140,12 +141,18 @@ class _Around:
 
     def _make(self, together: list[Range]) -> Iterator[Step]:
         self.asked = None
-        left = {window for r in together for window in r.windows()}
+        everything = {window for r in together for window in r.windows()}
+        left, had = set(everything), set[datetime]()
         try:
             for step in self.make(together, self._ask, self.additivity):
                 left = _without(left, step)
-                if isinstance(step, Proof):
-                    self.additivity = Additivity.PROVED if step.holds else Additivity.FAILED
+                match step:
+                    case Known(window=window, source=Source.ASKED):
+                        had.add(window)
+                    case Proof(holds=holds):
+                        self.additivity = Additivity.PROVED if holds else Additivity.FAILED
+                        # What wholes have told until then says nothing any more.
+                        left |= set() if holds else everything - had
                 yield step
         except _RangeFails as found:
             yield from self._around(found.error, left)

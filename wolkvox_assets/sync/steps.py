@@ -23,8 +23,8 @@ valid, and a repeat goes on from what was stored.
 class Stored(Protocol):
     """What is stored of one operation.
 
-    Read lazily, and for a range only before any step about that range was yielded; `derived` also in order to
-    discard, after steps that may or may not have been stored by then.
+    Read lazily, and for a range only before any step about that range was yielded; `not_asked` in order to discard,
+    after steps that may or may not have been stored by then.
     """
 
     def known(self, r: Range, /) -> int:
@@ -35,6 +35,9 @@ class Stored(Protocol):
 
     def derived(self, r: Range, /) -> Sequence[datetime]:
         """The known windows of `r` whose stored source is `derived`."""
+
+    def not_asked(self, r: Range, /) -> Sequence[datetime]:
+        """The known windows of `r` that are known by wholes alone: their stored source is not `asked`."""
 
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         """The known windows of `r` whose stored source is `asked`, and whether their hour, too, was asked by itself
@@ -97,7 +100,9 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget, now, what is stored of every window of `ranges`: it was derived, and is not to be trusted."""
+    """Forget, now, what is stored of every window of `ranges`: it rests on answers for wholes, and is not to be
+    trusted.
+    """
 
     ranges: tuple[Range, ...]
     reason: str

@@ -239,6 +239,16 @@ def test_nothing_in_the_range_may_be_called_an_error(
         asking.agent_9(WINDOW)
 
 
+@pytest.mark.parametrize("status", [404, 200])
+def test_rows_beside_the_word_for_nothing_are_not_passed_over(
+    status: int, server: ScriptedServer, make_client: MakeClient
+) -> None:
+    body = {"code": "404", "msg": "Validate dates entered", "data": [row()]}
+    server.script = [Reply(status, json.dumps(body).encode())]
+    with pytest.raises(AnswerUnreadable, match="nothing in this range, and has rows beside"):
+        make_client(retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+
+
 def test_an_error_beside_the_quota_is_no_quota(server: ScriptedServer, make_client: MakeClient) -> None:
     quota = {"token_limit": "5000", "token_use_today": "1", "all_token_today": "2"}
     server.script = [with_error("INTERNAL", quota)]

@@ -24,6 +24,11 @@ def test_every_spelling_goes(token: str) -> None:
         "".join(f"\\u{ord(c):04x}" for c in token),
         "".join(f"\\u{ord(c):04X}" for c in token),
         html.escape(token),
+        html.escape(token).replace("&#x27;", "&#039;"),
+        quote(quote(token, safe=""), safe=""),
+        json.dumps(json.dumps(token)[1:-1])[1:-1],
+        "".join(f"&#{ord(c)};" for c in token),
+        "".join(f"&#x{ord(c):X};" for c in token),
     ]
     for spelling in spellings:
         assert redact(f"<<<{spelling}>>>") == f"<<<{REDACTED}>>>", spelling

@@ -172,6 +172,9 @@ class Store:
     def derived(self, r: Range, /) -> Sequence[datetime]:
         return [w for w in r.windows() if w in self.kept and self.kept[w].source == "derived"]
 
+    def not_asked(self, r: Range, /) -> Sequence[datetime]:
+        return [w for w in r.windows() if w in self.kept and self.kept[w].source != "asked"]
+
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         kept = {w: self.kept[w] for w in r.windows() if w in self.kept}
         return {w: one.verified for w, one in kept.items() if one.source == "asked"}

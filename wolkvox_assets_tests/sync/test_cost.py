@@ -41,6 +41,9 @@ class Outdated:
     def derived(self, _: Range, /) -> Sequence[datetime]:
         return []
 
+    def not_asked(self, _: Range, /) -> Sequence[datetime]:
+        return []
+
     def asked(self, _: Range, /) -> Mapping[datetime, bool]:
         return {}
 

@@ -1,12 +1,24 @@
 """An API that was proved additive, and isn't any more."""
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up
-from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Additivity, Discard, Known, Proof, Source, reconcile
+from wolkvox_assets.report.windows import Range, contiguous, one
+from wolkvox_assets.sync import (
+    Additivity,
+    Ask,
+    BadAnswers,
+    Discard,
+    Known,
+    Proof,
+    Source,
+    Step,
+    quarantine,
+    reconcile,
+)
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
 from wolkvox_assets_tests.sync.model import (
@@ -243,3 +255,61 @@ def test_difference_names_the_first_and_counts_the_others() -> None:
         "2 uses (10 s hold, 5 s mute, 15 s in all) against 0 uses (0 s hold, 0 s mute, 0 s in all) for 'Ana'"
         " (and 1 more)"
     )
+
+
+def lacking_one(r: Range, agents: Agents) -> Agents:
+    """Ranges of more than an hour lack an agent: days of that agent alone look empty."""
+    return agents if len(r) <= 12 else {name: usage for name, usage in agents.items() if name != "Ana"}
+
+
+def two_days() -> tuple[Range, dict[datetime, Agents]]:
+    """Of the first everything is seen, of the second nothing: it is all Ana's."""
+    r = day_of(MONDAY, 2)
+    office = [w for w in r.windows() if 8 <= w.hour < 18]
+    use = Usage(1, 40, 0, 40)
+    return r, {w: {"Ana": use} | ({"Eva": use} if w.date() == MONDAY.date() else {}) for w in office}
+
+
+def test_what_was_found_empty_as_part_of_a_whole_is_discarded_too() -> None:
+    """The run ends just after the verdict, and the next one asks for what is not known."""
+    r, truth = two_days()
+    store, server = Store(), Lying(truth, lacking_one)
+    steps = reconcile(
+        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=1
+    )
+    for step in steps:
+        store.apply(step)
+        if isinstance(step, Proof):
+            break
+    gaps = contiguous(w for w in r.windows() if w not in store.kept)
+    run(gaps, server, store, Additivity.FAILED)
+    assert store.content() == {w: truth.get(w, {}) for w in r.windows()}
+
+
+def test_an_unreadable_window_keeps_nothing_that_is_in_doubt() -> None:
+    r, truth = two_days()
+    broken = r.end - timedelta(hours=1)
+
+    class Unreadable(Exception): ...
+
+    class Broken(Lying):
+        def __call__(self, asked: Range) -> Agents:
+            if asked == one(broken):
+                raise Unreadable(f"{asked}")
+            return super().__call__(asked)
+
+    store, server = Store(), Broken(truth, lacking_one)
+    store.fill({}, r, "asked")  # and wrong: verified as part of a day that lacks the agent
+
+    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        return reconcile(ranges, ask=ask, stored=store, settled_before=LATER, additivity=additivity, seed=1)
+
+    def go() -> None:
+        for step in quarantine([r], server, Additivity.PROVED, make, bad=Unreadable):
+            store.apply(step)
+
+    with pytest.raises(BadAnswers) as bad:
+        go()
+    assert bad.value.left_out == [one(broken)]
+    content = store.content()
+    assert [w for w in r.windows() if w != broken and content[w] != truth.get(w, {})] == []

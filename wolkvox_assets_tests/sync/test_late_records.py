@@ -65,7 +65,7 @@ def test_a_record_between_a_whole_and_its_later_part_is_not_taken_from_the_earli
     assert not store.proofs
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     late=st.dictionaries(st.integers(1, 170), st.integers(0, 287), min_size=1, max_size=4),
     full=st.booleans(),
@@ -80,7 +80,7 @@ def test_records_at_any_moment_of_a_day(late: dict[int, int], full: bool, seed: 
     assert not store.discarded
 
 
-@settings(max_examples=25)
+@settings(max_examples=20, deadline=None)
 @given(
     late=st.dictionaries(st.integers(1, 700), st.integers(0, 5 * 288 - 1), min_size=1, max_size=6),
     stored=st.sampled_from(["nothing", "all but one", "derived"]),
@@ -140,6 +140,34 @@ def test_days_that_do_not_add_up_to_their_month() -> None:
         store.apply(step)
     assert [proof.holds for proof in store.proofs] == [False]
     assert store.content() == {w: in_use(server.answer(one(w))) for w in r.windows()}
+
+
+def newcomers(truth: Truth, late: Mapping[int, datetime]) -> Server:
+    """Each record is one of an agent who was not there before: no remainder has room for it."""
+
+    class Newcomers(Server):
+        def __call__(self, r: Range) -> Agents:
+            answer = super().__call__(r)
+            if (window := late.get(self.requests)) is not None:
+                record = {f"Nueva {self.requests}": Usage(1, 42, 0, 42)}
+                self.truth = {**self.truth, window: {**self.truth.get(window, {}), **record}}
+                self.starts = sorted(self.truth)
+            return answer
+
+    return Newcomers(truth)
+
+
+@settings(max_examples=20, deadline=None)
+@given(late=st.dictionaries(st.integers(1, 60), st.integers(0, 5 * 288 - 1), min_size=1, max_size=4))
+def test_records_of_newcomers_condemn_nothing(late: dict[int, int]) -> None:
+    r = day_of(MONDAY, 5)
+    server = newcomers(busy(r, agents=3), {n: MONDAY + timedelta(minutes=5 * w) for n, w in late.items()})
+    store = Store()
+    for step in reconcile(
+        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=5
+    ):
+        store.apply(step)
+    assert not store.proofs
 
 
 @pytest.mark.parametrize("late", [{}, {120: MONDAY + timedelta(hours=9)}], ids=["none", "one"])

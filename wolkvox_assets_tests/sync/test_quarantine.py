@@ -39,6 +39,9 @@ class NothingStored:
     def derived(self, r: Range, /) -> Sequence[datetime]:
         return []
 
+    def not_asked(self, r: Range, /) -> Sequence[datetime]:
+        return []
+
     def asked(self, r: Range, /) -> Mapping[datetime, bool]:
         return {}
 

@@ -1,0 +1,63 @@
+"""What is handed over of an answer: when it came, however long it takes to be handed over."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from wolkvox_assets.api import RequestRecord, WolkvoxClient
+from wolkvox_assets.pipeline.fetching import Fetch
+from wolkvox_assets.pipeline.loading import Handover
+from wolkvox_assets.pipeline.quota import QuotaGuard
+from wolkvox_assets.report.clocks import Clocks, uptime_ns
+from wolkvox_assets.report.total_row import Judge
+from wolkvox_assets.report.windows import Range
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.quota_readings import NOTHING_SEEN
+from wolkvox_assets.sync import Ask, AskBriefly, KnownEmpty, Source, Step
+
+HOUR = Range(datetime(2026, 11, 1, 3), datetime(2026, 11, 1, 4))
+
+
+def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue is full, and a commit goes on: another run's answer that came meanwhile is the newer one."""
+    handover, came = Handover(), list[int]()
+    put = handover.put
+
+    def slowly(*item: object) -> None:
+        time.sleep(0.01)
+        put(*item)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(handover, "put", slowly)
+    with Simulator(Centre(2, profile="empty")) as simulator:
+        operation = Operation(server="0013", start=date(2026, 11, 1), base_url=simulator.url)
+
+        def open_client(on_request: Callable[[RequestRecord], None]) -> WolkvoxClient:
+            return WolkvoxClient(
+                operation="main",
+                server="0013",
+                token=SecretStr(simulator.token),
+                base_url=simulator.url,
+                on_request=on_request,
+            )
+
+        def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
+            assert ask(HOUR) == {}
+            came.append(uptime_ns())
+            yield KnownEmpty(HOUR, Source.EMPTY_RANGE)
+
+        guard = QuotaGuard(operation.clock, 0.2, NOTHING_SEEN, windows=12)
+        Fetch(operation, Clocks(), Judge(), guard, handover).run(plan, open_client)
+    stamps = []
+    while not handover.items.empty():
+        content = getattr(handover.items.get(), "content", None)
+        if isinstance(content, WindowContent):
+            stamps.append((content.uptime_ns, content.fetched_at))
+    assert len(stamps) == len(HOUR)
+    assert len(set(stamps)) == 1
+    assert stamps[0][0] <= came[0]
+    assert stamps[0][1] > datetime.now(UTC) - timedelta(minutes=1)
