@@ -147,7 +147,9 @@ def test_what_lies_between_the_layers_knows_no_dagster() -> None:
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     assert [
         pair
-        for pair in layer("orchestration.assets", "orchestration.run", "orchestration.location")
+        for pair in layer(
+            "orchestration.assets", "orchestration.run", "orchestration.checks", "orchestration.location"
+        )
         if within(pair[1], "wolkvox_assets.orchestration.automation")
     ] == []
 
