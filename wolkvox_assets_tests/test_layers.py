@@ -154,7 +154,9 @@ def test_the_code_location_draws_nothing_while_it_loads() -> None:
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:
     assert [
         pair
-        for pair in layer("orchestration.assets", "orchestration.run", "orchestration.location")
+        for pair in layer(
+            "orchestration.assets", "orchestration.run", "orchestration.checks", "orchestration.location"
+        )
         if within(pair[1], "wolkvox_assets.orchestration.automation")
     ] == []
 

@@ -4,7 +4,17 @@ What belongs here: each check as a whole: what it is of, how bad it is, how its 
 What doesn't: Dagster (`orchestration/checks.py` defines and logs them). None makes a request or changes anything.
 """
 
-from wolkvox_assets.checks.check import EVERYTHING, Cases, Check, Look, Result, Scope, Severity, evaluate
+from wolkvox_assets.checks.check import (
+    EVERYTHING,
+    Cases,
+    Check,
+    Look,
+    Result,
+    Scope,
+    Severity,
+    evaluate,
+    touched_by,
+)
 from wolkvox_assets.checks.days import AGENT_DAYS, OPERATION_DAYS, READY_AFTER
 from wolkvox_assets.checks.windows import NEWEST, OLD_AFTER, STALE_AFTER, WINDOWS
 
@@ -24,4 +34,5 @@ __all__ = [
     "Scope",
     "Severity",
     "evaluate",
+    "touched_by",
 ]

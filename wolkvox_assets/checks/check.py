@@ -3,7 +3,7 @@
 What belongs here: that, and reading cases from the store. What doesn't: the checks (`windows.py`, `days.py`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -54,6 +54,11 @@ class Scope(NamedTuple):
 
 
 EVERYTHING = Scope()
+
+
+def touched_by(run_id: str, days: Collection[date]) -> Scope:
+    """What this run has had and touched: its answers, and all from the first to the last of these days, if any."""
+    return Scope(min(days), max(days), run_id) if days else Scope(date(9000, 1, 1), date.min, run_id)
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,10 @@ def _agents_and_windows(look: Look) -> Cases:
 
 def _operation_and_windows(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
+        "WITH told AS (SELECT local_date, hold_mute_count, hold_seconds, mute_seconds, total_seconds, verified_at"  # noqa: S608  # fixed words
         f"  FROM operation_hold_mute_daily WHERE {_IN_SCOPE}),"
+        " log AS (SELECT local_date, MIN(verified_at) AS verified_at FROM agent_9_window_log"
+        f"  WHERE {_IN_SCOPE} AND fetched_at <= $credible GROUP BY local_date),"
         " sums AS (SELECT local_date, COALESCE(SUM(hold_mute_count), 0)::BIGINT AS hold_mute_count,"
         "  COALESCE(SUM(hold_seconds), 0)::BIGINT AS hold_seconds,"
         "  COALESCE(SUM(mute_seconds), 0)::BIGINT AS mute_seconds,"
@@ -58,9 +60,10 @@ def _operation_and_windows(look: Look) -> Cases:
         f"  FROM (SELECT * FROM agent_9_windows WHERE {_IN_SCOPE}) GROUP BY local_date)"
         " SELECT local_date, told.hold_mute_count AS uses, COALESCE(sums.hold_mute_count, 0) AS uses_in_windows,"
         "  told.total_seconds AS seconds, COALESCE(sums.total_seconds, 0) AS seconds_in_windows,"
-        "  list_contains($untrue, local_date) AS other_windows_known"
-        " FROM told FULL JOIN sums USING (local_date)"
-        " WHERE list_contains($untrue, local_date)"
+        "  list_contains($untrue, local_date) AS other_windows_known, told.verified_at,"
+        "  log.verified_at AS windows_verified_at"
+        " FROM told FULL JOIN sums USING (local_date) LEFT JOIN log USING (local_date)"
+        " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
         "  OR (told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds)"
         "   IS DISTINCT FROM (COALESCE(sums.hold_mute_count, 0), COALESCE(sums.hold_seconds, 0),"
         "    COALESCE(sums.mute_seconds, 0), COALESCE(sums.total_seconds, 0))"
@@ -88,37 +91,35 @@ def _operation_and_agents(look: Look) -> Cases:
 
 def _closed_days(look: Look) -> Cases:
     """Also those without a row: history that is still to come is a warning, since nobody can build on it."""
-    clock, start = look.operation.clock, look.operation.start
-    yesterday = clock.now(look.now - READY_AFTER).date() - _DAY
+    start = look.operation.start
+    yesterday = look.operation.clock.now(look.now - READY_AFTER).date() - _DAY
     days = [start + n * _DAY for n in range((yesterday - start).days + 1)]
     if not days:
         return NONE
-    closed = [naive_utc(clock.start_utc(_midnight(day + _DAY)) + SETTLED_AFTER) for day in days]
     found = look.rows(
-        "WITH days AS (SELECT unnest($days) AS local_date, unnest($closed) AS closed_at),"
-        " log AS (SELECT local_date, COUNT(*) AS known,"
-        "   COUNT(*) FILTER (IF(verified_at <= $credible, verified_at, fetched_at) < closed_at) AS unverified"
-        "  FROM agent_9_window_log JOIN days USING (local_date)"
-        "  WHERE operation = $operation AND fetched_at <= $credible GROUP BY local_date)"
-        " SELECT local_date, COALESCE(known, 0), windows_expected, COALESCE(unverified, 0),"
-        "  COALESCE(told.complete, FALSE) AS complete"
-        " FROM days LEFT JOIN log USING (local_date)"
+        "SELECT local_date, COALESCE(windows_known, 0), windows_expected, verified_at, COALESCE(complete, FALSE)"
+        " FROM (SELECT unnest($days) AS local_date, unnest($closed) AS closed_at) AS days"
         " LEFT JOIN (FROM operation_hold_mute_daily WHERE operation = $operation) AS told USING (local_date)"
-        " WHERE known IS NULL OR known < windows_expected OR unverified > 0 OR NOT COALESCE(told.complete, FALSE)"
-        " ORDER BY known IS NULL, local_date DESC",
+        " WHERE NOT COALESCE(complete AND verified_at >= closed_at, FALSE)"
+        " ORDER BY windows_known IS NULL, local_date DESC",
         days=days,
-        closed=closed,
+        closed=[_closed_at(look, day) for day in days],
     )
-    # A day of which all is known is not complete where no answer ever had a row: nobody can tell what that means.
     return listed(
-        ("local_date", "windows_known", "windows_expected", "not_verified_since_it_closed", "complete"),
+        ("local_date", "windows_known", "windows_expected", "verified_at", "complete"),
         found,
-        mild=all(known == 0 or (known == expected and not late) for _, known, expected, late, _ in found),
+        mild=all(
+            # A day of which all is known is not complete where no answer ever had a row: nobody can tell what it means.
+            known == 0 or (known == expected and not complete)
+            for _, known, expected, _, complete in found
+        ),
     )
 
 
 def _api_answers(look: Look) -> Cases:
     """The API's latest answer for a whole day that had closed by then, held against the stored totals."""
+    if _closed_at(look, max(look.scope.first, look.operation.start)) > naive_utc(look.now):
+        return NONE  # no day of the scope has closed: a tick
     found: list[tuple[object, ...]] = []
     judge = Judge(latest_total_row(look.con, look.operation.name))
     for day, requested_at, answered in _answers_of_days(look, judge):
@@ -156,8 +157,7 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
     for day, requested_at, status, msg, body in asked:
         assert isinstance(day, date)  # noqa: S101  # DATE
         assert isinstance(requested_at, datetime)  # noqa: S101  # TIMESTAMP
-        closed = look.operation.clock.start_utc(_midnight(day + _DAY)) + SETTLED_AFTER
-        if requested_at < naive_utc(closed):
+        if requested_at < _closed_at(look, day):
             continue
         if status == 404:
             if EMPTY_RANGE in " ".join(str(msg).casefold().split()):
@@ -180,8 +180,10 @@ def _stored(look: Look, day: date) -> dict[str, Usage]:
     return {name: Usage(*numbers) for name, *numbers in rows}
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, datetime.min.time())
+def _closed_at(look: Look, day: date) -> datetime:
+    """When all windows of this day have settled (UTC, naive)."""
+    midnight = datetime.combine(day + _DAY, datetime.min.time())
+    return naive_utc(look.operation.clock.start_utc(midnight) + SETTLED_AFTER)
 
 
 AGENT_DAYS = (
@@ -215,7 +217,7 @@ OPERATION_DAYS = (
         "operation_hold_mute_daily",
         Severity.ERROR,
         blocking=True,
-        holds="The operation's day is the sum of its windows, and says of how many.",
+        holds="The operation's day is the sum of its windows, and says of how many and when they were verified.",
         wrong="Days of the operation are not the sum of their windows, or of other windows than they say",
         remedy=_REBUILD,
         find=_operation_and_windows,

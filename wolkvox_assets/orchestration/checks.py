@@ -20,7 +20,17 @@ from datetime import date, datetime
 import dagster as dg
 import duckdb
 
-from wolkvox_assets.checks import CHECKS, EVERYTHING, NEWEST, Check, Look, Result, Scope, Severity, evaluate
+from wolkvox_assets.checks import (
+    CHECKS,
+    EVERYTHING,
+    NEWEST,
+    Check,
+    Look,
+    Result,
+    Severity,
+    evaluate,
+    touched_by,
+)
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.run.failures import as_failure
@@ -90,7 +100,7 @@ def log_checks(
     It fails no run: what is stored is stored. What can't be read is told.
     """
     checks = [check for check in CHECKS if check.asset in assets]
-    scope = Scope(min(days, default=date.max), max(days, default=date.min), context.run.run_id)
+    scope = touched_by(context.run.run_id, days)
     try:
         doubtful = _not_passed(context.instance, operation, checks)
         with store.reading() as con:
@@ -106,7 +116,7 @@ def log_checks(
     for result in results:
         if result.words is not None and result.check.blocking and result.severity is Severity.ERROR:
             context.log.warning(f"operation {operation.name}, check {result.check.name}: {result.words}")
-    dagster_internals.log_together(context, [_evaluation(operation, result) for result in results])
+    dagster_internals.report_evaluations(context, [_evaluation(operation, result) for result in results])
 
 
 def newest_windows(

@@ -104,6 +104,7 @@ FAULTS: dict[str, tuple[str, set[str]]] = {
         # It can't be had: else the next tick does it.
         (
             f"UPDATE agent_9_window_log SET verified_at = '2026-11-18 12:00' WHERE {_quiet(10)};"
+            " UPDATE operation_hold_mute_daily SET verified_at = '2026-11-18 12:00' WHERE local_date = '2026-11-18';"
             " INSERT INTO agent_9_left_out VALUES ('main', '2026-11-18 02:10', 7, '2026-11-19 09:30', 'made up')"
         ),
         set(),

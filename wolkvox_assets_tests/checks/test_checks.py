@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from wolkvox_assets.checks import CHECKS, NEWEST, Look, Result, Scope, Severity, evaluate
+from wolkvox_assets.checks import CHECKS, NEWEST, Look, Result, Scope, Severity, evaluate, touched_by
 from wolkvox_assets.settings import Operation
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded
 from wolkvox_assets_tests.project import ROOT
@@ -103,10 +103,20 @@ def test_all_faults_at_once_are_seen(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(con).keys() == FAULTS.keys()
 
 
-def test_windows_that_a_day_does_not_say_are_seen(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("UPDATE operation_hold_mute_daily SET windows_known = 287")
-    [case] = failed(con)["operation_hold_mute_daily/equals_its_windows"].cases.first
-    assert case[-1] is True
+@pytest.mark.parametrize(
+    "sql", ["windows_known = 287", "complete = FALSE", "verified_at = '2026-11-19 09:31'"]
+)
+def test_a_day_that_says_else_of_its_windows_is_seen(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    con.execute(f"UPDATE operation_hold_mute_daily SET {sql}")
+    assert failed(con).keys() - {"operation_hold_mute_daily/closed_days_are_whole"} == {
+        "operation_hold_mute_daily/equals_its_windows"
+    }
+
+
+def test_a_run_that_touched_no_day_has_nothing_to_see(con: duckdb.DuckDBPyConnection) -> None:
+    for check in ("agent_9_windows/no_negative_numbers", "agent_hold_mute_daily/equals_the_api_answer"):
+        con.execute(FAULTS[check][0])
+    assert failed(con, scope=touched_by("no such run", [])) == {}
 
 
 @pytest.mark.parametrize("check", FAULTS)
@@ -224,13 +234,11 @@ def test_history_that_is_not_loaded_yet_is_a_warning_and_a_hole_in_a_day_an_erro
 
 def test_a_day_is_due_three_hours_after_midnight(con: duckdb.DuckDBPyConnection) -> None:
     check = "operation_hold_mute_daily/closed_days_are_whole"
-    con.execute(
-        "UPDATE agent_9_window_log SET fetched_at = '2026-11-19 05:30', verified_at = '2026-11-19 05:30'"
-    )
+    con.execute("UPDATE operation_hold_mute_daily SET verified_at = '2026-11-19 05:30'")
     due = datetime(2026, 11, 19, 8, tzinfo=UTC)  # 03:00 in Bogota
     assert check not in failed(con, due - MINUTE)
-    assert failed(con, due)[check].cases.first[0][3] == 288
-    con.execute("UPDATE agent_9_window_log SET verified_at = '2026-11-19 06:00'")
+    assert failed(con, due)[check].cases.first[0][0] == DAY
+    con.execute("UPDATE operation_hold_mute_daily SET verified_at = '2026-11-19 06:00'")
     assert check not in failed(con, due)
 
 

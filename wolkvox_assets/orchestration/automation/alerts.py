@@ -1,7 +1,7 @@
 """The sensor `alerts`: what is wrong is told, runs that died without reporting too.
 
 What belongs here: the sensor, and reading Dagster's record of runs. What doesn't: what is news, the words, the webhook
-(`alerts/`).
+(`alerts/`), how old the newest window is (`checks/`), which is reported here since no run is there to do it.
 """
 
 import json
@@ -40,7 +40,8 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         if location.settings.automation
         else dg.DefaultSensorStatus.STOPPED,
         description="Says what failed, for which operation, since when, and what to do: to the log and to "
-        "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over.",
+        "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over. Reports the check "
+        "newest_window_is_recent, also when no run does.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = location.now()
