@@ -131,4 +131,5 @@ def _show(published: Path, day: date, truth: dict[str, Usage], requests: int) ->
         f"Equal to the simulator's own truth: {'yes' if equal else 'NO'} ({len(truth)} agents, {requests} requests)."
     )
     print(f"The published file: {published}")
+    print(f"The day as a page:  {published.parent / 'reports' / 'main' / f'{day}.html'}")
     return 0 if equal else 1

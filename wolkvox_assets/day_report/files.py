@@ -95,18 +95,19 @@ class ReportFiles:
     def _write(
         self, days: Mapping[date, DayState], now: datetime, only: Collection[date] | None, until: float
     ) -> Written:
-        made, wanted = self._made(), {}
-        for span in spans_of(days):
+        made, wanted, spans = self._made(), {}, spans_of(days)
+        there = {file.stem for file in self.folder.glob("*.html")}
+        for span in spans:
             digest = self._digest(span, days)
             old = made.get(span.name)
-            if old is not None and old.digest == digest and self.page(span).exists():
+            if old is not None and old.digest == digest and span.name in there:
                 continue
             goes_on = not all(days[day].closed for day in span.days() if day in days)
             if old is not None and goes_on and timedelta(0) <= now - old.at < TODAY_EVERY:
                 continue
             if only is None or any(day in span for day in only):
                 wanted[span] = digest
-        gone = made.keys() - {span.name for span in spans_of(days)}
+        gone = made.keys() - {span.name for span in spans}
         if not wanted and not gone:
             return Written()
         written, left, failed = 0, list(wanted), dict[str, Exception]()
