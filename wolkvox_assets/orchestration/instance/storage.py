@@ -1,7 +1,8 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
-are stored together, small files, and runs that show that they live from their first moment.
+are stored together, small files, migrations that are read once, and runs that show that they live from their first
+moment.
 
-What belongs here: these five. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
+What belongs here: these six. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
 storage, whose files these are; but its own class can't read the events in them, which are packed (`packing.py`).
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
@@ -14,9 +15,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from dagster._core.storage import sql as dagster_sql
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -58,6 +62,24 @@ _RUN_TABLES: tuple[ExecutableDDLElement, ...] = (
         if index.name == "idx_event_type"
     ),
 )
+
+
+class _MigrationsReadOnce(ScriptDirectory):
+    """Dagster's migrations. Each storage of an instance asks which is the newest, and each look of a sensor has an
+    instance of its own: reading 90 files three times was two thirds of what making one took (66 ms).
+    """
+
+    _read: ClassVar[dict[str | None, ScriptDirectory]] = {}
+
+    @classmethod
+    def from_config(cls, config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in cls._read:
+            cls._read[place] = super().from_config(config)
+        return cls._read[place]
+
+
+dagster_sql.ScriptDirectory = _MigrationsReadOnce  # type: ignore[attr-defined]  # with one method of its own
 
 
 class _EventLog(SqliteEventLogStorage):
