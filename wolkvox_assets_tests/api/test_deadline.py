@@ -217,3 +217,14 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> No
 
 def test_an_answer_has_longer_than_the_api_itself_gives_a_request() -> None:
     assert client.ANSWER_SECONDS > client.READ_SECONDS > 60
+
+
+def test_a_deadline_holds_while_a_later_one_is_waited_for() -> None:
+    with Deadline(60) as later:
+        time.sleep(0.1)  # the watchdog sleeps now
+        with Deadline(0.1) as sooner:
+            until = time.monotonic() + 10
+            while not sooner.is_over and time.monotonic() < until:
+                time.sleep(0.01)
+        assert sooner.is_over
+        assert not later.is_over
