@@ -163,8 +163,6 @@ class WolkvoxClient:
     ) -> None:
         self._operation = operation
         self._base_url = _checked_address(operation, server, base_url)
-        # The certificates named in the environment count for every address, proxies only for the real one.
-        self._proxies = None if base_url is None else _NO_PROXY
         _check_token(operation, token)
         self._redact = Redactor(token)
         self._on_request = on_request
@@ -174,6 +172,13 @@ class WolkvoxClient:
         self._token_lock = TokenLock(token, operation, sleep, urgent=urgent)
         self._columns_noted: set[str] = set()
         self._session = _session(server, token)
+        # The certificates named in the environment count for every address, proxies only for the real one. Looked up
+        # once: to do so for each request is a tenth of what one costs.
+        environment = self._session.merge_environment_settings(
+            self._base_url, {} if base_url is None else _NO_PROXY, None, None, None
+        )
+        self._session.proxies, self._session.verify = environment["proxies"], environment["verify"]
+        self._session.trust_env = False
 
     def __repr__(self) -> str:
         return f"WolkvoxClient(operation={self._operation!r}, address={self._base_url!r})"
@@ -320,7 +325,6 @@ class WolkvoxClient:
                     f"{self._base_url}/api/v2/{page}.php",
                     params=params,
                     timeout=(min(CONNECT_SECONDS, time_left), min(READ_SECONDS, time_left)),
-                    proxies=self._proxies,
                     stream=True,
                     allow_redirects=False,
                 )

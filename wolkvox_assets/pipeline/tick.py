@@ -142,10 +142,11 @@ class Tick:
         if not outcome.goes_on:
             return
         try:
-            outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
-            if outcome.waits is not None:
-                return
-            windows = due_work.ended(site.operation, due(site, clocks.now()), clocks.now())
+            with site.store.reading():  # opened once for all that is read
+                outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
+                if outcome.waits is not None:
+                    return
+                windows = due_work.ended(site.operation, due(site, clocks.now()), clocks.now())
             if windows:
                 reconcile(site, Task(windows, work, clocks, until=self._until), handover)
         except TimeIsUp:

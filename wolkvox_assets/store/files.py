@@ -39,6 +39,7 @@ from wolkvox_assets.store.integrity import (
     inspect_once,
     log_of,
     open_to_read,
+    read_already,
     recall,
     remember,
     state_of,
@@ -108,7 +109,7 @@ class Store:
         What is read is all that is committed, and whole: where the published file is not (a run was killed
         between its commit and its copy, or somebody wrote in it), that is corrected first. One thread of a process
         at a time: DuckDB gives a second connection to the same path the file that the first has open, also
-        when it was replaced since.
+        when it was replaced since. A reading within a reading opens nothing.
         """
         with _ONE_READER_A_PROCESS, stoppable():
             with self._explained("looking for the files"):
@@ -116,7 +117,7 @@ class Store:
             if not there:
                 yield None
                 return
-            con = self._open_current() or self._mended()
+            con = read_already(self.published) or self._open_current() or self._mended()
             try:
                 yield con
             except duckdb.Error as error:

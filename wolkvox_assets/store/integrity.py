@@ -205,7 +205,10 @@ def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def open_to_read(file: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection, in one thread of the process at a time: as cheap as `opened`. End it with `close`."""
     if _being_read:
-        return duckdb.connect(file, read_only=True)  # a reading within a reading
+        return duckdb.connect(
+            file, read_only=True
+        )  # a reading within that of another file, or of an earlier one
+    state = state_of(file)
     reader = _reader(os.getpid())
     try:
         reader.execute("DETACH DATABASE IF EXISTS published")  # where a signal came in between
@@ -215,14 +218,25 @@ def open_to_read(file: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error:
         _reader.cache_clear()
         raise
-    _being_read.append(con)
+    _being_read.append(_BeingRead(con, file.absolute(), state))
     return con
+
+
+def read_already(file: Path) -> duckdb.DuckDBPyConnection | None:
+    """Another connection to what this thread is reading, where that is this file as it is now. Costs next to nothing,
+    as it was looked at when it was opened. End it with `close`."""
+    for con, name, state in _being_read:
+        if name == file.absolute() and file.exists() and state == state_of(file):
+            another = con.cursor()
+            another.execute("USE published")
+            return another
+    return None
 
 
 def close(con: duckdb.DuckDBPyConnection) -> None:
     """Ends what `open_to_read` has opened; harmless where it has ended. The file is let go of."""
     con.close()
-    if con in _being_read:
+    if any(con is being_read.con for being_read in _being_read):
         _being_read.clear()
         try:
             _reader(os.getpid()).execute("DETACH published")
@@ -230,7 +244,13 @@ def close(con: duckdb.DuckDBPyConnection) -> None:
             _reader.cache_clear()
 
 
-_being_read: list[duckdb.DuckDBPyConnection] = []
+class _BeingRead(NamedTuple):
+    con: duckdb.DuckDBPyConnection
+    file: Path
+    state: State
+
+
+_being_read: list[_BeingRead] = []  # one at most
 
 
 @cache

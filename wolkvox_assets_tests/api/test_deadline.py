@@ -107,7 +107,8 @@ def test_the_deadline_holds_whatever_drips(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.7)
-    threads = threading.active_count()
+    with Deadline(60):  # the one thread that stays
+        threads = threading.active_count()
     with server(drip(beginning, again)) as url:
         began = time.monotonic()
         with (
@@ -217,3 +218,14 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> No
 
 def test_an_answer_has_longer_than_the_api_itself_gives_a_request() -> None:
     assert client.ANSWER_SECONDS > client.READ_SECONDS > 60
+
+
+def test_a_deadline_holds_while_a_later_one_is_waited_for() -> None:
+    with Deadline(60) as later:
+        time.sleep(0.1)  # the watchdog sleeps now
+        with Deadline(0.1) as sooner:
+            until = time.monotonic() + 10
+            while not sooner.is_over and time.monotonic() < until:
+                time.sleep(0.01)
+        assert sooner.is_over
+        assert not later.is_over

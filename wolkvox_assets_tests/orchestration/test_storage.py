@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from alembic.script import Script
 
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.instance.packing import unpack
@@ -106,3 +107,17 @@ def test_a_runs_small_file_is_enough_to_migrate_and_to_delete_it(
     instance.delete_run(run_id)
     assert not instance.get_materialized_partitions(KEY)
     assert not instance.all_logs(run_id)
+
+
+def test_migrations_are_read_once(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor has an instance of its own for each look."""
+    before = instance.event_log_storage.alembic_version()
+    assert before is not None
+    assert before[0] == before[1]
+
+    def read(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Script, "_from_path", read)
+    with dg.DagsterInstance.from_ref(instance.get_ref()) as another:
+        assert another.event_log_storage.alembic_version() == before

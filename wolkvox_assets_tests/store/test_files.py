@@ -99,6 +99,20 @@ def test_the_rows_of_a_reader_cannot_be_changed(store: Store) -> None:
             con.execute("DELETE FROM agent_9_windows")
 
 
+def test_a_reading_within_a_reading_opens_nothing_and_misses_nothing(store: Store) -> None:
+    put(store, 1)
+    with store.reading() as con:
+        assert con is not None
+        with store.reading() as within:
+            assert within is not None
+            opened = "SELECT database_oid FROM duckdb_databases() WHERE path IS NOT NULL"
+            assert within.execute(opened).fetchall() == con.execute(opened).fetchall()
+        assert con.execute(COUNT).fetchall() == [(1,)]
+        put(store, 2)
+        assert read(store) == 2
+        assert con.execute(COUNT).fetchall() == [(1,)]
+
+
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")

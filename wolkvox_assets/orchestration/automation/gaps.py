@@ -66,14 +66,15 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         now = location.now()
         dead_runs.end_dead_runs(context.instance, location.now())
         _make_pool_known(context.instance, location.pool(operation))
-        reason = _reason_to_wait(context.instance, location, operation, now)
-        if reason is not None:
-            return dg.SkipReason(reason)
-        missing = to_do.history(store, operation, now)
-        if not missing and _marks_are_due(context.cursor, now):
-            missing = _unmarked(context.instance, store, operation, now)
-            if not missing:
-                context.update_cursor(now.isoformat())
+        with store.reading():  # opened once for the dozen readings within
+            reason = _reason_to_wait(context.instance, location, operation, now)
+            if reason is not None:
+                return dg.SkipReason(reason)
+            missing = to_do.history(store, operation, now)
+            if not missing and _marks_are_due(context.cursor, now):
+                missing = _unmarked(context.instance, store, operation, now)
+                if not missing:
+                    context.update_cursor(now.isoformat())
         if not missing:
             return dg.SkipReason(
                 f"every window of {operation.name} is known from the first day of its history up to the last "

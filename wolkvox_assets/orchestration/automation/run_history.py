@@ -3,7 +3,7 @@
 What belongs here: the job `prune_run_history`, its schedule, and which runs' logs go. What doesn't: Dagster's own
 retention of schedule and sensor ticks (`dagster.yaml`).
 
-A tick leaves 40 KB, and there are 105,120 of them in a year. Their runs stay in the list, and so do their marks:
+A tick leaves 10 KB of log, and there are 105,120 of them in a year. Their runs stay in the list, and so do their marks:
 `delete_run` would take both, and the windows would show as missing.
 """
 

@@ -1,7 +1,8 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
-are stored together, small files, and runs that show that they live from their first moment.
+are stored together, small files, migrations that are read once, and runs that show that they live from their first
+moment.
 
-What belongs here: these five. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
+What belongs here: these six. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
 storage, whose files these are; but its own class can't read the events in them, which are packed (`packing.py`).
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
@@ -16,9 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from dagster._core.storage import sql as dagster_sql
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -63,9 +67,27 @@ _RUN_TABLES: tuple[ExecutableDDLElement, ...] = (
 )
 
 
+class _MigrationsReadOnce(ScriptDirectory):
+    """Dagster's migrations. Each storage of an instance asks which is the newest, and each look of a sensor has an
+    instance of its own: reading 90 files three times was two thirds of what making one took (66 ms).
+    """
+
+    _read: ClassVar[dict[str | None, ScriptDirectory]] = {}
+
+    @classmethod
+    def from_config(cls, config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in cls._read:
+            cls._read[place] = super().from_config(config)
+        return cls._read[place]
+
+
+dagster_sql.ScriptDirectory = _MigrationsReadOnce  # type: ignore[attr-defined]  # with one method of its own
+
+
 class _EventLog(SqliteEventLogStorage):
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
-        """Plans and marks of partitions, in one transaction for each of the two files: 1 ms each. Dagster's own
+        """Plans and marks of partitions, in one transaction for each of the two files: 0.3 ms each. Dagster's own
         takes two transactions for each, and 17 ms: a backfill of a month was planned in minutes.
         """
         run_id = events[0].run_id

@@ -64,7 +64,7 @@ class Marks:
                 yield dg.AssetMaterialization(asset_key=self._asset, partition=partition, metadata=metadata)
 
     def _needs_a_mark(self, partition: str) -> bool:
-        # A mark costs milliseconds and 5 KB, and nothing changed. But a backfill takes a partition that its run
+        # A mark costs 0.3 ms and 1.5 KB, and nothing changed. But a backfill takes a partition that its run
         # did not mark for failed.
         if BACKFILL in self._context.run.tags:
             return True
