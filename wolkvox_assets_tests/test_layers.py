@@ -128,7 +128,7 @@ def test_the_stand_in_server_shares_nothing_with_what_it_tests() -> None:
 
 
 def test_what_lies_between_the_layers_knows_no_dagster() -> None:
-    between = list(layer("pipeline", "settings", "alerts", "checks"))
+    between = list(layer("pipeline", "settings", "alerts", "checks", "day_report"))
     assert [pair for pair in between if is_dagster(pair[1])] == []
     assert [
         pair
@@ -137,11 +137,18 @@ def test_what_lies_between_the_layers_knows_no_dagster() -> None:
             pair[1], "wolkvox_assets.orchestration", "wolkvox_assets.definitions", "wolkvox_assets.commands"
         )
     ] == []
-    assert [
-        pair
-        for pair in layer("pipeline")
-        if within(pair[1], "wolkvox_assets.alerts", "wolkvox_assets.checks")
-    ] == []
+    beside = ("wolkvox_assets.alerts", "wolkvox_assets.checks", "wolkvox_assets.day_report")
+    assert [pair for pair in layer("pipeline", "settings") if within(pair[1], *beside)] == []
+
+
+def test_the_code_location_draws_nothing_while_it_loads() -> None:
+    program = (
+        "import sys, wolkvox_assets.definitions\n"
+        "print(*(m for m in sys.modules if m in {'pygal', 'jinja2', 'wolkvox_assets.day_report.files'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["wolkvox_assets.day_report.files"]
 
 
 def test_what_a_run_does_knows_nothing_of_when_it_is_started() -> None:

@@ -91,7 +91,7 @@ def to_verify(
         if known < len(clock.windows_of_day(day)):
             if today - day < _WAITS_FOR_GAPS:
                 continue
-            since = _closed_at(clock, day)
+            since = closed_at(clock, day)
         midnight = datetime.combine(day, datetime.min.time())
         at = verified(Range(midnight, midnight + timedelta(days=1)))
         due += [window for window in sorted(at) if at[window] < since]
@@ -108,18 +108,18 @@ def to_verify(
 
 def _verified_since(clock: WallClock, day: date, today: date, additivity: Additivity) -> datetime:
     """The moment (UTC, naive) since which this day, which is whole and has closed, must have been verified."""
-    closed = _closed_at(clock, day)
+    closed = closed_at(clock, day)
     if additivity is Additivity.FAILED:
         return closed
     if today - day <= VERIFIED_DAILY:
-        return _closed_at(clock, today - timedelta(days=1))
+        return closed_at(clock, today - timedelta(days=1))
     turn = today.replace(day=1 + (day.year * 12 + day.month) % _MONTHS_TURN)
     if turn > today:
         turn = (turn.replace(day=1) - timedelta(days=1)).replace(day=turn.day)
-    return max(closed, _closed_at(clock, turn - timedelta(days=1)))
+    return max(closed, closed_at(clock, turn - timedelta(days=1)))
 
 
-def _closed_at(clock: WallClock, day: date) -> datetime:
+def closed_at(clock: WallClock, day: date) -> datetime:
     """When all windows of this day have settled (UTC, naive)."""
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
     return _naive(clock.start_utc(midnight) + SETTLED_AFTER)

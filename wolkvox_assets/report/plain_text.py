@@ -24,13 +24,17 @@ def quoted(text: str) -> str:
     )
 
 
+def short(text: str) -> str:
+    """The same, of bounded length: for a table's cell."""
+    return visible(text) if len(text) <= SHOWN else f"{visible(text[:SHOWN])}…"
+
+
 def markdown(text: str) -> str:
     """A name in a place that reads Markdown, also a cell of a table: no link, image, HTML or mark in it.
 
     As entities: a backslash would itself be shown where the escaped character means nothing.
     """
-    shown = visible(text) if len(text) <= SHOWN else f"{visible(text[:SHOWN])}…"
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", shown)
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", short(text))
 
 
 def chat(text: str) -> str:

@@ -20,6 +20,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
 from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, RowCounts, rebuild_days, row_counts
@@ -72,7 +73,10 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
             rebuilt, counted = _rebuild(store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
-        dagster_internals.log_together(context, list(marks_of_days(operation, rebuilt, counted, [table])))
+        reports = Reports(store, operation, location.now, context.log)
+        marks = marks_of_days(operation, rebuilt, counted, reports, [table])
+        dagster_internals.log_together(context, list(marks))
+        reports.pages(only=days)
         _warn_of_what_is_missing(context, operation, days, rebuilt)
         log_checks(context, store, operation, days, location.now(), [table])
         yield from ()

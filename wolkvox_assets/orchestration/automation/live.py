@@ -22,6 +22,7 @@ from wolkvox_assets.orchestration.resources import wolkvox_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import Marks
 from wolkvox_assets.orchestration.run.over_range import failure_of, finish, goes_on_at
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import WORK
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.progress import Progress
@@ -82,14 +83,17 @@ def build_live(
 class _LiveRun:
     """The tick of this run, and what its commits stored of each operation."""
 
-    def __init__(self, tick: Tick, sites: Sequence[Site]) -> None:
+    def __init__(self, tick: Tick, sites: Sequence[Site], log: dg.DagsterLogManager) -> None:
         self._tick = tick
         self.sites = {site.operation.name: site for site in sites}
+        self.reports = {
+            name: Reports(site.store, site.operation, site.now, log) for name, site in self.sites.items()
+        }
         self.stored: dict[str, list[Batch]] = defaultdict(list)
 
     def follow(self, context: dg.OpExecutionContext, operation: str) -> Progress:
         """Until all is done for this operation; marks what was stored meanwhile, of any operation."""
-        marks = {name: Marks(context, site.operation) for name, site in self.sites.items()}
+        marks = {name: self._marks(context, name) for name in self.sites}
         progress = Progress(context.log, self.sites[operation].operation)
         for batch in self.stored[operation]:
             progress.tell(batch)
@@ -101,6 +105,9 @@ class _LiveRun:
             if operation in stored:
                 progress.tell(stored[operation])
         return progress
+
+    def _marks(self, context: dg.OpExecutionContext, operation: str) -> Marks:
+        return Marks(context, self.sites[operation].operation, self.reports[operation])
 
     def tell(self, context: dg.OpExecutionContext, operation: str, progress: Progress) -> None:
         """What became of this operation. Raises `dg.Failure` where something could not be done."""
@@ -115,7 +122,7 @@ class _LiveRun:
         failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
             if failed.work is Work.LIVE:
-                Marks(context, site.operation).failed(sorted(set(failed.windows) - progress.windows))
+                self._marks(context, operation).failed(sorted(set(failed.windows) - progress.windows))
         for failure, failed in zip(failures, outcome.failed, strict=True):
             raise failure from failed.error
 
@@ -160,9 +167,14 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
         left = next_tick(now, settings.live_delay) - now - _ENDS_BEFORE
         until = time.monotonic() + left.total_seconds()
         tick = Tick(list(groups.values()), settings.live_delay, until)
+        assert context.log is not None  # noqa: S101
+        live_run = _LiveRun(tick, [site for group in groups.values() for site in group], context.log)
         try:
-            yield _LiveRun(tick, [site for group in groups.values() for site in group])
+            yield live_run
         finally:
             tick.close()
+        # When all else is done: windows never wait for a page.
+        for reports in live_run.reports.values():
+            reports.pages(until=until)
 
     return tick

@@ -3,13 +3,14 @@
 What belongs here: all marks of the three assets and their metadata, whoever did the work. What doesn't: doing it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 
 import dagster as dg
 
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.partitions import keys_of_window, window_partitions, windows_key
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.settings import Operation
@@ -17,14 +18,15 @@ from wolkvox_assets.store.daily import DayStatus, RowCounts
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
-DAILY_ASSETS = ("agent_hold_mute_daily", "operation_hold_mute_daily")
+WITH_PICTURE = "operation_hold_mute_daily"
+DAILY_ASSETS = ("agent_hold_mute_daily", WITH_PICTURE)
 
 
 class Marks:
     """Marks what was stored of one operation, in the run of `context`."""
 
-    def __init__(self, context: Context, operation: Operation) -> None:
-        self._context, self._operation = context, operation
+    def __init__(self, context: Context, operation: Operation, reports: Reports) -> None:
+        self._context, self._operation, self._reports = context, operation, reports
         self._asset = windows_key(operation)
         self._partitions = window_partitions(operation)
         self._marked_before: set[str] | None = None
@@ -46,7 +48,7 @@ class Marks:
                 marks += self._of(window_start, {"verified": True}, unless_marked=True)
         for window_start in batch.superseded:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
-        return [*marks, *marks_of_days(self._operation, batch.days, batch.rows)]
+        return [*marks, *marks_of_days(self._operation, batch.days, batch.rows, self._reports)]
 
     def failed(self, windows: Iterable[datetime]) -> None:
         """Show that this run, which is about to fail, was for these windows and has not got them."""
@@ -75,19 +77,26 @@ def marks_of_days(
     operation: Operation,
     days: Mapping[date, DayStatus],
     counted: RowCounts | None,
-    assets: Iterable[str] = DAILY_ASSETS,
+    reports: Reports,
+    assets: Collection[str] = DAILY_ASSETS,
 ) -> Iterator[dg.AssetMaterialization]:
-    """The marks of the totals of these days. `counted`: the rows of the tables after them."""
+    """The marks of the totals of these days; those of the operation with a picture, where there is one.
+
+    `counted`: the rows of the tables after them.
+    """
     whole = counted._asdict() if counted else {}
+    pictures = reports.pictures(days) if WITH_PICTURE in assets else {}
     for day, status in sorted(days.items()):
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
         for asset in assets:
+            picture = {"picture": pictures[day]} if asset == WITH_PICTURE and day in pictures else {}
             rows = status.agents if asset == "agent_hold_mute_daily" else int(status.windows_known > 0)
             yield dg.AssetMaterialization(
                 asset_key=[operation.name, asset],
                 partition=f"{day}",
                 metadata={
+                    **picture,
                     **status._asdict(),
                     "dagster/partition_row_count": rows,
                     **({"dagster/row_count": whole[asset]} if asset in whole else {}),

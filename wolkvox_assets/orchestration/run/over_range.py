@@ -17,6 +17,7 @@ from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
 from wolkvox_assets.orchestration.run.marks import Context, Marks
+from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.loading import load
@@ -53,7 +54,8 @@ def run_over(
     if not ended:
         return
     progress = Progress(context.log, site.operation, len(ended))
-    marks = Marks(context, site.operation)
+    reports = Reports(site.store, site.operation, site.now, context.log)
+    marks = Marks(context, site.operation, reports)
     task = Task(ended, work, clocks, direct=direct)
     stopped: ReserveReached | QuotaUsedUp | None = None
     days: set[date] = set()
@@ -71,6 +73,7 @@ def run_over(
         log_checks(context, site.store, site.operation, days, site.now())
         raise failure_of(context, site, work, error) from error
     finish(context, site, progress, days)
+    reports.pages()
     if stopped is None:
         pauses.remember_success(site.store, site.operation, work)
     elif BACKFILL in context.run.tags:

@@ -1,0 +1,44 @@
+"""A day in a picture, as Markdown: for the metadata of the daily totals in Dagster's UI.
+
+What belongs here: the picture, and the few lines below it. What doesn't: when one is drawn.
+
+The picture is an SVG within the Markdown, which Dagster's UI shows. It has a background of its own, since the UI's
+theme need not be that of the browser.
+"""
+
+from base64 import b64encode
+
+from wolkvox_assets.day_report.charts import duration
+from wolkvox_assets.day_report.figures import Figures
+from wolkvox_assets.day_report.span_chart import described, picture
+from wolkvox_assets.day_report.words import say
+from wolkvox_assets.report.plain_text import markdown
+
+_AGENTS = 5
+
+
+def markdown_of(day: Figures) -> str:
+    """Hold and mute through the day, the agents with the most, how much of it is known."""
+    language = "en"  # as Dagster's UI
+    state = say("closed" if day.closed else "complete" if day.complete else "partial", language)
+    known = f"{day.known} of {day.expected} windows known"
+    if not day.complete and day.until:
+        known += f", up to {day.until:%H:%M}"
+    svg = b64encode(picture(day, language).encode()).decode()
+    totals = (
+        f"**{state}**: {known}. Hold (blue) {duration(day.usage.hold_seconds)}, mute (orange) "
+        f"{duration(day.usage.mute_seconds)}, {day.usage.hold_mute_count} uses by {len(day.agents)} agents."
+    )
+    lines = [
+        f"![{described(day, language)}](data:image/svg+xml;base64,{svg})",
+        "",
+        totals,
+    ]
+    if day.agents:
+        lines += ["", "| the most | hold | mute | total | uses |", "|---|--:|--:|--:|--:|"]
+    lines += [
+        f"| {markdown(agent.name)} | {duration(agent.usage.hold_seconds)} | {duration(agent.usage.mute_seconds)} "
+        f"| {duration(agent.usage.total_seconds)} | {agent.usage.hold_mute_count} |"
+        for agent in day.agents[:_AGENTS]
+    ]
+    return "\n".join(lines)
