@@ -38,7 +38,7 @@ from wolkvox_assets_tests.project import ROOT, Project
 DEMO_DAY = date(2026, 11, 23)
 """The day of the demo's output and of the queries: the simulator's days are the same everywhere."""
 
-SPANISH = ("README", "settings", "backfills", "failures", "tables", "checks", "running")
+SPANISH = ("README", "settings", "backfills", "failures", "tables", "checks", "reports", "running")
 """The pages that there are in Spanish, too."""
 
 
@@ -480,6 +480,13 @@ def test_corrections_are_those_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     columns = [name for name in drawn[0][0] if name != "…"]
     told, real = ([[row[rows[0].index(name)] for name in columns] for row in rows] for rows in drawn)
     assert told == real
+
+
+def test_pages_of_reports_are_those_that_runs_make(demo: Project) -> None:
+    data = demo.folder / "data"
+    made = {f"{page.relative_to(data)}" for page in (data / "reports").rglob("*.html")}
+    told = set(first_cells(section("reports.md", "Pages")))
+    assert {re.sub(r"\d", "0", page) for page in told} == {re.sub(r"\d", "0", page) for page in made}
 
 
 # The package
