@@ -14,9 +14,7 @@ from wolkvox_assets.store.agent_9 import WindowContent
 FIRST = datetime(2026, 11, 1)
 
 
-def lines(
-    windows: int, seconds_each: float, caplog: pytest.LogCaptureFixture, patch: pytest.MonkeyPatch
-) -> list[str]:
+def lines(windows: int, seconds_each: float, caplog: pytest.LogCaptureFixture) -> list[str]:
     """Of a run that stores a window at a time."""
     now = 0.0
     caplog.set_level(logging.INFO)
