@@ -6,7 +6,7 @@ What belongs here: words and numbers about a run. What doesn't: anything the run
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from wolkvox_assets.api import QuotaUsedUp
@@ -22,16 +22,25 @@ from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import NOTHING_EVER
 
 _CORRECTIONS_SHOWN = 100
+# A run of hours is told in some hundred lines, one of seconds in a few.
+_SILENT_AT_MOST_SECONDS = 60.0
 
 
 class Progress:
     """How many windows of how many, how long to go, and what was noted on the way.
 
-    `windows`: how many the run is for; None where that is not known before (a tick).
+    `windows`: how many the run is for; None where that is not known before (a tick). `clock`: tells seconds.
     """
 
-    def __init__(self, log: logging.Logger, operation: Operation, windows: int | None = None) -> None:
+    def __init__(
+        self,
+        log: logging.Logger,
+        operation: Operation,
+        windows: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
+        self._clock = clock
         self._operation = operation
         self._of = windows
         self._sources: dict[datetime, str] = {}
@@ -42,7 +51,8 @@ class Progress:
         self._total_row: TotalRow | None = None
         self._nothing_ever: str | None = None
         self.left_to_do: str | None = None
-        self._began = time.monotonic()
+        self._began = self._clock()
+        self._tell_next = 0.0  # seconds since then
         self.corrections: list[Correction] = []
 
     @property
@@ -94,12 +104,18 @@ class Progress:
             )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(visible(remark.text))
-        if not self._done or self._of is None:
-            return  # only what was learned before the first window, or nobody knows how many there will be
-        spent = time.monotonic() - self._began
-        to_go = timedelta(seconds=round(spent / self._done * (self._of - self._done)))
+        # Not what was learned before the first window, nor where nobody knows how many there will be.
+        if self._done and self._of is not None:
+            self._tell_how_far(self._of)
+
+    def _tell_how_far(self, of: int) -> None:
+        spent = self._clock() - self._began
+        if self._done < of and spent < self._tell_next:
+            return
+        self._tell_next = spent + min(spent / 4, _SILENT_AT_MOST_SECONDS)
+        to_go = timedelta(seconds=round(spent / self._done * (of - self._done)))
         self._log.info(
-            f"{self._done} of {self._of} windows stored and published, {self._requests} requests made, "
+            f"{self._done} of {of} windows stored and published, {self._requests} requests made, "
             f"{self._saved} saved, {spent:.0f} s; about {to_go} to go"
         )
 
@@ -178,7 +194,7 @@ class Progress:
             "rows": rows,
             "hold_seconds": hold_seconds,
             "mute_seconds": mute_seconds,
-            "seconds": round(time.monotonic() - self._began, 1),
+            "seconds": round(self._clock() - self._began, 1),
             **{f"noted_{kind}": count for kind, count in sorted(self._notes.items())},
         }
         if self._verdict is not None:

@@ -19,8 +19,8 @@ from wolkvox_assets.store.gaps import days_known, holes, verified
 RECENT_DAYS = 3
 """Gaps of so many days are the tick's, and come before all other history."""
 
-# More than a tick gets done at the pace of a slow server.
-_MOST_OF_A_TICK = 3 * 288
+# All of them: with a fast server a tick gets it done. At the pace of a slow one the next goes on.
+_MOST_OF_A_TICK = (RECENT_DAYS + 1) * 288
 # Long enough to ask little, short enough that what is newer by then comes first.
 _MOST_OF_A_RUN = 31 * 288
 
