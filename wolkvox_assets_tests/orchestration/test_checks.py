@@ -248,6 +248,28 @@ def test_the_newest_window_is_watched_also_when_no_run_stores_anything(checked: 
     assert checked.shown()[NEWEST_IS_RECENT]
 
 
+def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
+    """What failed stays, and what a person has executed."""
+    key = dg.AssetCheckKey(dg.AssetKey(["main", "agent_9_windows"]), "no_negative_numbers")
+
+    def history() -> list[str]:
+        found = checked.instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
+        return [record.status.value for record in reversed(found)]
+
+    tick(checked)
+    tick(checked)
+    assert history() == ["SUCCEEDED"]
+    checked.put_in("agent_9_windows/no_negative_numbers")
+    on_demand(checked)
+    checked.take_out()
+    tick(checked)
+    tick(checked)
+    assert history() == ["FAILED", "SUCCEEDED"]
+    on_demand(checked)
+    tick(checked)
+    assert history() == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+
+
 def test_an_old_tick_keeps_only_the_last_evaluation_of_each_check(checked: Checked) -> None:
     tick(checked)
     tick(checked)

