@@ -134,7 +134,9 @@ def _rebuild(
 
 
 class DayStatus(NamedTuple):
-    """A day of one operation in a line. `agents`: rows of the day in `agent_hold_mute_daily`."""
+    """A day of one operation in a line. `agents`: rows of the day in `agent_hold_mute_daily`. `verified_at`: when its
+    windows were found equal to the API, the longest ago of them (UTC, naive).
+    """
 
     agents: int
     windows_known: int
@@ -143,6 +145,7 @@ class DayStatus(NamedTuple):
     hold_mute_count: int
     hold_seconds: int
     mute_seconds: int
+    verified_at: datetime | None = None
 
 
 def day_statuses(
@@ -152,7 +155,7 @@ def day_statuses(
     rows = con.execute(
         "SELECT local_date, COUNT(agent_name), ANY_VALUE(windows_known), ANY_VALUE(windows_expected),"
         " ANY_VALUE(complete), ANY_VALUE(days.hold_mute_count), ANY_VALUE(days.hold_seconds),"
-        " ANY_VALUE(days.mute_seconds)"
+        " ANY_VALUE(days.mute_seconds), ANY_VALUE(days.verified_at)"
         " FROM operation_hold_mute_daily AS days"
         " LEFT JOIN agent_hold_mute_daily AS agents USING (operation, local_date)"
         " WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY local_date",

@@ -140,7 +140,10 @@ def test_the_totals_are_those_of_plain_python(
             len(known),
             per_day[day],
             len(known) == per_day[day] and _any_row(windows),
-            *(sum(usage[n] for w in known for usage in w.agents.values()) for n in range(3)),
+            sum(usage.hold_mute_count for w in known for usage in w.agents.values()),
+            sum(usage.hold_seconds for w in known for usage in w.agents.values()),
+            sum(usage.mute_seconds for w in known for usage in w.agents.values()),
+            verified_at=min(w.fetched_at for w in known).replace(tzinfo=None),
         )
         for day, known in of_day.items()
         if known

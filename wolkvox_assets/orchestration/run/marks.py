@@ -4,7 +4,7 @@ What belongs here: all marks of the three assets and their metadata, whoever did
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -97,8 +97,16 @@ def marks_of_days(
                 partition=f"{day}",
                 metadata={
                     **picture,
-                    **status._asdict(),
+                    **_numbers(status),
                     "dagster/partition_row_count": rows,
                     **({"dagster/row_count": whole[asset]} if asset in whole else {}),
                 },
             )
+
+
+def _numbers(status: DayStatus) -> dict[str, int | bool | dg.TimestampMetadataValue]:
+    numbers = status._asdict()
+    verified_at = numbers.pop("verified_at")
+    if verified_at is not None:
+        numbers["verified_at"] = dg.MetadataValue.timestamp(verified_at.replace(tzinfo=UTC))
+    return numbers
