@@ -61,8 +61,8 @@ def test_a_loaded_day_is_sound(con: duckdb.DuckDBPyConnection) -> None:
     assert failed(con) == {}
 
 
-def test_the_readme_tells_each_check_and_whether_it_blocks() -> None:
-    table = (ROOT / "README.md").read_text("utf-8")
+def test_the_page_tells_of_each_check_whether_it_blocks() -> None:
+    table = (ROOT / "docs" / "checks.md").read_text("utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| (yes|no|warning) \|", table, re.MULTILINE))
     assert told == {
         check.name: "yes" if check.blocking else "no" if check.severity is Severity.ERROR else "warning"
