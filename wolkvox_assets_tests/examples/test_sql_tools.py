@@ -64,20 +64,22 @@ def store_some(store: Store, seconds: int) -> None:
 def published(store: Store) -> Iterator[Path]:
     """A file whose numbers change all the time; what belongs together changes together."""
     store_some(store, 1)
-    stop = threading.Event()
+    stop, again = threading.Event(), threading.Event()
 
     def publish() -> None:
         seconds = 1
         while not stop.wait(0.1):
             seconds += 1
             store_some(store, seconds)
+            again.set()
 
     thread = threading.Thread(target=publish)
     thread.start()
+    again.wait(30)
     yield store.published
     stop.set()
     thread.join()
-    assert query_one(store.published, SUMS)[0] > 20, "it was published while it was read"
+    assert query_one(store.published, SUMS)[0] > 20, "it was published anew"
 
 
 def query_one(file: Path, sql: str) -> tuple[int, ...]:
