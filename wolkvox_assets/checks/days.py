@@ -24,7 +24,11 @@ READY_AFTER = timedelta(hours=3)
 ticks fail for a while."""
 
 _IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
-_REBUILD = "Materialise this asset for these days: it is rebuilt from the windows, without a request."
+_REBUILD = (
+    "If rows_match_the_window_log or another check of agent_9_windows fails, too, mend the windows first, as it says: "
+    "they may be what is wrong. Then materialise this asset for these days: it is rebuilt from the windows, without a "
+    "request."
+)
 
 
 def _agents_and_windows(look: Look) -> Cases:

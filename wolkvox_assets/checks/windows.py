@@ -12,6 +12,7 @@ from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
+from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.total_rows import latest_total_row
 
 _ASSET = "agent_9_windows"
@@ -177,8 +178,9 @@ def _future(look: Look) -> Cases:
 
 
 def _newest(look: Look) -> Cases:
-    [(newest,)] = look.rows(
-        "SELECT MAX(window_start) FROM agent_9_window_log WHERE operation = $operation AND fetched_at <= $credible"
+    [(newest, began)] = look.rows(
+        "SELECT MAX(window_start), MIN(fetched_at) FROM agent_9_window_log WHERE operation = $operation"
+        " AND fetched_at <= $credible"
     )
     if newest is None:
         return listed(("newest_window", "age"), [("none is stored", "")], mild=True)
@@ -186,7 +188,8 @@ def _newest(look: Look) -> Cases:
     return listed(
         ("newest_window", "age"),
         [(newest, told(age))] if age >= OLD_AFTER else [],
-        mild=age < STALE_AFTER,
+        # At a first start history may come before the first tick.
+        mild=age < STALE_AFTER or began > naive_utc(look.now - OLD_AFTER),  # type: ignore[operator]  # TIMESTAMP
     )
 
 

@@ -14,6 +14,7 @@ import dagster as dg
 from wolkvox_assets.orchestration.automation.alerts import ALERTS
 from wolkvox_assets.orchestration.automation.gaps import sensor_name
 from wolkvox_assets.orchestration.automation.live import LIVE_SCHEDULE
+from wolkvox_assets.orchestration.checks import refused
 from wolkvox_assets.settings import Settings
 
 _TOLERANCE = timedelta(minutes=5)  # a sensor's next tick, and a clock that was corrected a little
@@ -32,6 +33,7 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
             *((False, finding) for finding in _old_settings(instance, home)),
             *_ticks(instance, settings),
             *((False, finding) for finding in _stale_slots(instance)),
+            *((False, finding) for finding in refused(instance, settings.operations).values()),
         ]
 
 

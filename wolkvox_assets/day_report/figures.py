@@ -168,14 +168,15 @@ def beside(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span) -> 
 def day_states(con: duckdb.DuckDBPyConnection, operation: Operation) -> dict[date, DayState]:
     """Of each day of which anything is known."""
     fetched = con.execute(
-        "SELECT local_date, COUNT(*), MAX(fetched_at) FROM agent_9_window_log WHERE operation = $operation"
-        " GROUP BY local_date",
+        "SELECT local_date, COUNT(*), MAX(fetched_at), (SELECT SUM(hash(agents)) FROM agent_hold_mute_daily AS agents"
+        "  WHERE agents.operation = log.operation AND agents.local_date = log.local_date)"
+        " FROM agent_9_window_log AS log WHERE operation = $operation GROUP BY operation, local_date",
         {"operation": operation.name},
     ).fetchall()
     days = _days(con, operation, date.min, date.max)
     return {
-        day: DayState(f"{count} {at} {days[day].complete} {days[day].closed}", days[day].closed)
-        for day, count, at in fetched
+        day: DayState(f"{count} {at} {totals} {days[day].complete} {days[day].closed}", days[day].closed)
+        for day, count, at, totals in fetched
         if day in days
     }
 

@@ -103,7 +103,8 @@ class ReportFiles:
             if old is not None and old.digest == digest and span.name in there:
                 continue
             goes_on = not all(days[day].closed for day in span.days() if day in days)
-            if old is not None and goes_on and timedelta(0) <= now - old.at < TODAY_EVERY:
+            lately = old is not None and timedelta(0) <= now - old.at < TODAY_EVERY
+            if goes_on and lately and only is None:
                 continue
             if only is None or any(day in span for day in only):
                 wanted[span] = digest

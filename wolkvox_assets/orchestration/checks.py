@@ -138,6 +138,20 @@ def newest_windows(
     return news
 
 
+def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> dict[str, str]:
+    """What must not be built on: by operation and check, the words of each blocking check that failed last."""
+    found = {}
+    for operation in operations:
+        last = dagster_internals.last_evaluations(
+            instance, [_key(operation, check) for check in CHECKS if check.blocking]
+        )
+        for key, told in last.items():
+            if not told.passed and told.severity is dg.AssetCheckSeverity.ERROR:
+                where = f"{operation.name}: check {key.name} of {key.asset_key.path[-1]}"
+                found[where] = f"{where} failed. {told.description}"
+    return found
+
+
 def _not_passed(instance: dg.DagsterInstance, operation: Operation, checks: Sequence[Check]) -> list[Check]:
     last = dagster_internals.last_evaluations(instance, [_key(operation, check) for check in checks])
     return [

@@ -42,7 +42,7 @@ def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime
     return (
         f"operation {operation.name}: {len(failed)} attempts in a row failed, the last ({last.work}) with {last.error} "
         f"in run {last.run_id}. Next try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token or its "
-        "source is changed, or a run by hand succeeds."
+        "source is changed, live windows can be had again, or a run by hand succeeds."
     )
 
 

@@ -46,7 +46,12 @@ def findings(store: Store) -> Iterator[Finding]:
     yield from _access(store)
     yield from _replaceable(store.published)
     for backup in _kept(store):
-        yield True, "files", f"{backup} is an old store that was kept: delete it when you no longer want it"
+        damaged = " since it was damaged: look at the disk" if ".damaged-" in backup.name else ""
+        yield (
+            True,
+            "files",
+            f"{backup} is an old store that was kept{damaged}: delete it when you no longer want it",
+        )
 
 
 def _kept(store: Store) -> list[Path]:

@@ -268,8 +268,10 @@ class Store:
         try:
             replacing.restore(self.own, self.published, fault)
         except Damaged as also:
+            # A copy of it was looked at.
+            why = str(also).replace(replacing.new_name(self.own).name, self.published.name)
             raise StoreError(
-                f"{self.folder}: {fault}, and it can't be restored: {str(also).removeprefix('.')}. "
+                f"{self.folder}: {fault}, and it can't be restored: {why}. "
                 "Nothing was overwritten. Put a backup of one of the two files back in its place; or move both "
                 "away, and everything is asked again."
             ) from also

@@ -115,6 +115,20 @@ def test_only_what_these_days_are_in(centre: Centre) -> None:
     }
 
 
+def test_totals_that_were_rebuilt_are_on_the_page_though_no_window_came(centre: Centre) -> None:
+    centre.know(MONDAY, {at(8): {"Ana": used(60)}})
+    centre.files.write(NOW)
+    with centre.store.transaction() as con:
+        con.execute("UPDATE agent_hold_mute_daily SET hold_seconds = hold_seconds + 7200")
+    assert centre.files.write(NOW).pages == 3
+
+
+def test_whoever_asks_for_today_waits_for_no_quarter_of_an_hour(centre: Centre) -> None:
+    for until in (12, 13):
+        centre.know(TUESDAY, {at(0, day=TUESDAY): {"Ana": used(1)}}, until=until)
+        assert centre.files.write(NOW, only=[TUESDAY]).pages == 3
+
+
 def test_a_page_that_cannot_be_made_keeps_no_other(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     for day in (MONDAY, TUESDAY):
         centre.know(day, {at(8, day=day): {"Ana": used(60)}})

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets.checks import CHECKS, NEWEST
+from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loaded_once, take_out
@@ -246,6 +247,22 @@ def test_the_newest_window_is_watched_also_when_no_run_stores_anything(checked: 
     assert not checked.shown()[NEWEST_IS_RECENT]
     tick(checked)
     assert checked.shown()[NEWEST_IS_RECENT]
+
+
+def test_a_check_that_blocks_is_told_by_the_alerts_until_it_passes(checked: Checked) -> None:
+    def told() -> list[str]:
+        return [
+            cause for cause in what_is_wrong(checked.instance, checked.code, checked.now) if "check" in cause
+        ]
+
+    tick(checked)
+    assert told() == []
+    checked.put_in("agent_9_windows/no_negative_numbers")
+    on_demand(checked)
+    assert "main: check no_negative_numbers of agent_9_windows" in told()
+    checked.take_out()
+    tick(checked)
+    assert told() == []
 
 
 def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:

@@ -14,7 +14,7 @@ from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets.orchestration.automation.live import LIVE
-from wolkvox_assets.orchestration.checks import newest_windows
+from wolkvox_assets.orchestration.checks import newest_windows, refused
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
@@ -69,7 +69,9 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
 
 def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> dict[str, Trouble]:
     """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
-    return troubles(location.settings, now) | _died(instance, location.settings.operations, now)
+    operations = location.settings.operations
+    found = troubles(location.settings, now) | _died(instance, operations, now)
+    return found | {cause: Trouble(now, words) for cause, words in refused(instance, operations).items()}
 
 
 def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:

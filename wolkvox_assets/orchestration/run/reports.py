@@ -21,6 +21,7 @@ from wolkvox_assets.store.daily import DayStatus
 
 # What a run that was for something else draws at its end; the next one goes on.
 _SECONDS = 10.0
+_REMEDY = "Change mode or owner of the folder `reports`, or make room. "
 # A person who asks for days waits for another process that draws.
 _PATIENCE_SECONDS = 60.0
 
@@ -96,5 +97,6 @@ class Reports:
     def _warn(self, what: str, error: Exception) -> None:
         self._log.warning(
             f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {visible(str(error))[:500]}. "
+            f"{_REMEDY if isinstance(error, OSError) else ''}"
             "What was fetched is stored, marked and published all the same; it is tried again by the next run."
         )
