@@ -129,12 +129,14 @@ def test_who_shares_a_quota_and_what_it_waits_for(
         Operation(Centre(2), tokens=("token-one", "token-two")),
         Operation(Centre(2), tokens=("token-three",)),
     ]
+    # It is about noon there: what is kept for live windows depends on how much of the day is left.
+    zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
     with Simulator(operations=accounts) as simulator:
         file = tmp_path / "operations.toml"
         file.write_text(
             "\n".join(
                 f'[operations.{name}]\nserver = "{server}"\ntoken_env = "WOLKVOX_TOKEN_{name.upper()}"\n'
-                f'start = {DAY}\nbase_url = "{simulator.url}"'
+                f'start = {DAY}\nbase_url = "{simulator.url}"\ntimezone = "{zone}"'
                 for name, server in (("north", "0013"), ("south", "0013"), ("far", "0014"))
             )
         )
