@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
@@ -159,6 +159,7 @@ def newcomers(truth: Truth, late: Mapping[int, datetime]) -> Server:
 
 @settings(max_examples=20, deadline=None)
 @given(late=st.dictionaries(st.integers(1, 60), st.integers(0, 5 * 288 - 1), min_size=1, max_size=4))
+@example(late={1: 5 * 288 - 150, 3: 5 * 288 - 140})  # each between a whole and its later part
 def test_records_of_newcomers_condemn_nothing(late: dict[int, int]) -> None:
     r = day_of(MONDAY, 5)
     server = newcomers(busy(r, agents=3), {n: MONDAY + timedelta(minutes=5 * w) for n, w in late.items()})
