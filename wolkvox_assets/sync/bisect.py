@@ -203,7 +203,10 @@ class _Month:
         later_held = self._held(later) if held.known else _NOTHING_HELD
         earlier_held = held.without(later_held) if held.known else _NOTHING_HELD
         # Which of the two is asked makes no difference to the count; the newer one is wanted first.
-        whole, later_answer, rest = self._cut_off(r, whole, source is Source.ASKED, later)
+        cut = self._cut_off(r, whole, source is Source.ASKED, later)
+        if cut is None:
+            return (yield from self._directly(r))  # records come in faster than it can be cut
+        later_answer, rest = cut
         settle = self._by_parts if in_one_day(r) else self._settle
         later_total = yield from settle(later, later_answer, Source.ASKED, later_held)
         earlier_total = yield from settle(earlier, rest, Source.DERIVED, earlier_held)
@@ -211,21 +214,21 @@ class _Month:
 
     def _cut_off(
         self, r: Range, whole: Agents, asked: bool, later: Range
-    ) -> tuple[Agents, Agents, dict[str, Usage]]:
-        """Asks the later part of `r`, whose whole was `asked` itself or derived. Returns the whole, the answer for the
-        part, and the rest.
+    ) -> tuple[Agents, dict[str, Usage]] | None:
+        """Asks the later part of `r`, whose whole was `asked` itself or derived. Returns the answer for it, and the
+        rest; None where the whole had grown each time that it was asked again.
         """
         part = self.ask(later)
         for _ in range(_TIMES):
             try:
-                return whole, part, remainder(whole, r, in_use(part), later)
+                return part, remainder(whole, r, in_use(part), later)
             except Disagreement:
                 again = in_use(self.ask(r))
                 if asked and again == whole:
                     raise
             # Records came in since the whole was asked: both once more, at one time.
             whole, asked, part = again, True, self.ask(later)
-        return whole, part, remainder(whole, r, in_use(part), later)
+        return None
 
     def _cut(self, r: Range) -> tuple[Range, Range]:
         """In an earlier and a later part: where the day's use is likely to end or to begin, else in the middle.

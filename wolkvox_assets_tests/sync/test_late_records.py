@@ -159,7 +159,8 @@ def newcomers(truth: Truth, late: Mapping[int, datetime]) -> Server:
 
 @settings(max_examples=20, deadline=None)
 @given(late=st.dictionaries(st.integers(1, 60), st.integers(0, 5 * 288 - 1), min_size=1, max_size=4))
-@example(late={1: 5 * 288 - 150, 3: 5 * 288 - 140})  # each between a whole and its later part
+@example(late={n: 5 * 288 - 150 + n for n in (1, 3)})  # each between a whole and its later part
+@example(late={n: 5 * 288 - 150 + n for n in range(1, 30, 2)})
 def test_records_of_newcomers_condemn_nothing(late: dict[int, int]) -> None:
     r = day_of(MONDAY, 5)
     server = newcomers(busy(r, agents=3), {n: MONDAY + timedelta(minutes=5 * w) for n, w in late.items()})
