@@ -23,11 +23,7 @@ from wolkvox_assets.settings import load_settings
 
 # `backfill_policy` is marked beta in every 1.x so far, and Dagster itself passes `owners` on when it copies a
 # sensor; each process would say so several times an operation.
-warnings.filterwarnings(
-    "ignore",
-    category=dg.BetaWarning,
-    message="Parameter `(backfill_policy|owners)`|Function `.*source_code_references|Function `link_code",
-)
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message="Parameter `(backfill_policy|owners)`")
 
 
 def build_definitions(location: CodeLocation) -> dg.Definitions:

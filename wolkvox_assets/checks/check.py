@@ -17,6 +17,9 @@ from wolkvox_assets.api.parsing import Answer, NotAsAgreed, NotWhole, open_envel
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.agent_9 import credible_until
 
+IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
+"""The rows of a table that a check looks at: see `Look.rows`."""
+
 SHOWN = 10
 """So many cases are shown; the others are counted."""
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_agent_9
-from wolkvox_assets.checks.check import NONE, Cases, Check, Look, Severity, listed
+from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
 from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.report.measures import NOTHING, Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
@@ -23,7 +23,6 @@ READY_AFTER = timedelta(hours=3)
 """After midnight: an hour until the day's last windows have settled, and two for the tick that verifies it, also where
 ticks fail for a while."""
 
-_IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
 _REBUILD = (
     "If rows_match_the_window_log or another check of agent_9_windows fails, too, mend the windows first, as it says: "
     "they may be what is wrong. Then materialise this asset for these days: it is rebuilt from the windows, without a "
@@ -34,12 +33,12 @@ _REBUILD = (
 def _agents_and_windows(look: Look) -> Cases:
     return look.cases(
         "WITH told AS (SELECT local_date, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds,"  # noqa: S608  # fixed words
-        f"  active_windows, first_window, last_window FROM agent_hold_mute_daily WHERE {_IN_SCOPE}),"
+        f"  active_windows, first_window, last_window FROM agent_hold_mute_daily WHERE {IN_SCOPE}),"
         " sums AS (SELECT local_date, agent_name, SUM(hold_mute_count)::BIGINT AS hold_mute_count,"
         "  SUM(hold_seconds)::BIGINT AS hold_seconds, SUM(mute_seconds)::BIGINT AS mute_seconds,"
         "  SUM(total_seconds)::BIGINT AS total_seconds, COUNT(*)::INTEGER AS active_windows,"
         "  MIN(window_start) AS first_window, MAX(window_start) AS last_window"
-        f"  FROM agent_9_windows WHERE {_IN_SCOPE} GROUP BY ALL)"
+        f"  FROM agent_9_windows WHERE {IN_SCOPE} GROUP BY ALL)"
         " SELECT local_date, agent_name, told.hold_mute_count AS uses, sums.hold_mute_count AS uses_in_windows,"
         "  told.total_seconds AS seconds, sums.total_seconds AS seconds_in_windows"
         " FROM told FULL JOIN sums USING (local_date, agent_name)"
@@ -54,14 +53,14 @@ def _agents_and_windows(look: Look) -> Cases:
 def _operation_and_windows(look: Look) -> Cases:
     return look.cases(
         "WITH told AS (SELECT local_date, hold_mute_count, hold_seconds, mute_seconds, total_seconds, verified_at"  # noqa: S608  # fixed words
-        f"  FROM operation_hold_mute_daily WHERE {_IN_SCOPE}),"
+        f"  FROM operation_hold_mute_daily WHERE {IN_SCOPE}),"
         " log AS (SELECT local_date, MIN(verified_at) AS verified_at FROM agent_9_window_log"
-        f"  WHERE {_IN_SCOPE} AND fetched_at <= $credible GROUP BY local_date),"
+        f"  WHERE {IN_SCOPE} AND fetched_at <= $credible GROUP BY local_date),"
         " sums AS (SELECT local_date, COALESCE(SUM(hold_mute_count), 0)::BIGINT AS hold_mute_count,"
         "  COALESCE(SUM(hold_seconds), 0)::BIGINT AS hold_seconds,"
         "  COALESCE(SUM(mute_seconds), 0)::BIGINT AS mute_seconds,"
         "  COALESCE(SUM(total_seconds), 0)::BIGINT AS total_seconds"
-        f"  FROM (SELECT * FROM agent_9_windows WHERE {_IN_SCOPE}) GROUP BY local_date)"
+        f"  FROM (SELECT * FROM agent_9_windows WHERE {IN_SCOPE}) GROUP BY local_date)"
         " SELECT local_date, told.hold_mute_count AS uses, COALESCE(sums.hold_mute_count, 0) AS uses_in_windows,"
         "  told.total_seconds AS seconds, COALESCE(sums.total_seconds, 0) AS seconds_in_windows,"
         "  list_contains($untrue, local_date) AS other_windows_known, told.verified_at,"
@@ -79,10 +78,10 @@ def _operation_and_windows(look: Look) -> Cases:
 def _operation_and_agents(look: Look) -> Cases:
     return look.cases(
         "WITH told AS (SELECT local_date, agents, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
-        f"  FROM operation_hold_mute_daily WHERE {_IN_SCOPE}),"
+        f"  FROM operation_hold_mute_daily WHERE {IN_SCOPE}),"
         " sums AS (SELECT local_date, COUNT(DISTINCT agent_name) AS agents, SUM(hold_mute_count) AS hold_mute_count,"
         "  SUM(hold_seconds) AS hold_seconds, SUM(mute_seconds) AS mute_seconds, SUM(total_seconds) AS total_seconds"
-        f"  FROM agent_hold_mute_daily WHERE {_IN_SCOPE} GROUP BY local_date)"
+        f"  FROM agent_hold_mute_daily WHERE {IN_SCOPE} GROUP BY local_date)"
         " SELECT local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.total_seconds AS seconds,"
         "  COALESCE(sums.total_seconds, 0)::BIGINT AS seconds_of_agents"
         " FROM told FULL JOIN sums USING (local_date)"

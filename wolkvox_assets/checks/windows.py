@@ -6,7 +6,7 @@ What belongs here: that. What doesn't: days and their totals (`days.py`).
 from datetime import timedelta
 
 from wolkvox_assets.api.parsing import Answer
-from wolkvox_assets.checks.check import Cases, Check, Look, Severity, listed
+from wolkvox_assets.checks.check import IN_SCOPE, Cases, Check, Look, Severity, listed
 from wolkvox_assets.pipeline.quota import seen_by, valid_reading
 from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
@@ -29,7 +29,6 @@ STALE_AFTER = 6 * WINDOW
 _LONGEST_USE = 3600
 _MOST_USES = 300
 
-_IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
 _REPEAT = (
     "Materialise these windows again (`direct: true` asks each of them); if it comes back, look at `body` in "
     "api_requests."
@@ -39,18 +38,18 @@ _REPEAT = (
 def _duplicates(look: Look) -> Cases:
     return look.cases(
         "SELECT window_start, agent_name, COUNT(*) AS rows, 'agent_9_windows' AS in_table FROM agent_9_windows"  # noqa: S608  # fixed words
-        f" WHERE {_IN_SCOPE} GROUP BY ALL HAVING COUNT(*) > 1"
+        f" WHERE {IN_SCOPE} GROUP BY ALL HAVING COUNT(*) > 1"
         " UNION ALL SELECT window_start, '', COUNT(*), 'agent_9_window_log' FROM agent_9_window_log"
-        f" WHERE {_IN_SCOPE} GROUP BY window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
+        f" WHERE {IN_SCOPE} GROUP BY window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
     )
 
 
 def _log_and_rows(look: Look) -> Cases:
     return look.cases(
         "WITH log AS (SELECT window_start, ANY_VALUE(agents) AS agents, ANY_VALUE(local_date) AS local_date"  # noqa: S608  # fixed words
-        f"  FROM agent_9_window_log WHERE {_IN_SCOPE} GROUP BY window_start),"
+        f"  FROM agent_9_window_log WHERE {IN_SCOPE} GROUP BY window_start),"
         " rows AS (SELECT window_start, COUNT(DISTINCT agent_name) AS agents, ANY_VALUE(local_date) AS local_date"
-        f"  FROM agent_9_windows WHERE {_IN_SCOPE} GROUP BY window_start)"
+        f"  FROM agent_9_windows WHERE {IN_SCOPE} GROUP BY window_start)"
         " SELECT window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
         "  COALESCE(rows.local_date, log.local_date) AS local_date"
         " FROM log FULL JOIN rows USING (window_start)"
@@ -61,29 +60,28 @@ def _log_and_rows(look: Look) -> Cases:
     )
 
 
-def _negative(look: Look) -> Cases:
+def _rows(look: Look, wrong: str, worst: str = "window_start", **values: object) -> Cases:
+    """Rows of which `wrong` is so, by `worst`."""
     return look.cases(
-        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
-        f" FROM agent_9_windows WHERE {_IN_SCOPE}"
-        "  AND least(hold_mute_count, hold_seconds, mute_seconds, total_seconds) < 0"
-        " ORDER BY window_start DESC, agent_name"
+        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
+        f" FROM agent_9_windows WHERE {IN_SCOPE} AND ({wrong}) ORDER BY {worst} DESC, window_start DESC, agent_name",
+        **values,
     )
+
+
+def _negative(look: Look) -> Cases:
+    return _rows(look, "least(hold_mute_count, hold_seconds, mute_seconds, total_seconds) < 0")
 
 
 def _odd_totals(look: Look) -> Cases:
-    return look.cases(
-        "SELECT window_start, agent_name, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
-        f" FROM agent_9_windows WHERE {_IN_SCOPE} AND total_seconds <> hold_seconds + mute_seconds"
-        " ORDER BY window_start DESC, agent_name"
-    )
+    return _rows(look, "total_seconds <> hold_seconds + mute_seconds")
 
 
 def _implausible(look: Look) -> Cases:
-    return look.cases(
-        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608
-        f" FROM agent_9_windows WHERE {_IN_SCOPE}"
-        "  AND (hold_mute_count > $uses OR hold_seconds + mute_seconds > hold_mute_count * $longest)"
-        " ORDER BY hold_seconds + mute_seconds DESC, window_start DESC",
+    return _rows(
+        look,
+        "hold_mute_count > $uses OR hold_seconds + mute_seconds > hold_mute_count * $longest",
+        "hold_seconds + mute_seconds",
         uses=_MOST_USES,
         longest=_LONGEST_USE,
     )
@@ -118,8 +116,8 @@ def _total_rows(look: Look) -> Cases:
     verdict = latest_total_row(look.con, look.operation.name)
     name = verdict.name if verdict is not None else None
     suspects = look.rows(
-        "WITH used AS (SELECT window_start, agent_name, hold_mute_count AS c, hold_seconds AS h, mute_seconds AS m,"  # noqa: S608
-        f"  total_seconds AS t FROM agent_9_windows WHERE {_IN_SCOPE}"
+        "WITH used AS (SELECT window_start, agent_name, hold_mute_count AS c, hold_seconds AS h, mute_seconds AS m,"  # noqa: S608  # fixed words
+        f"  total_seconds AS t FROM agent_9_windows WHERE {IN_SCOPE}"
         "  AND greatest(hold_mute_count, hold_seconds, mute_seconds, total_seconds) > 0),"
         " sums AS (SELECT window_start, SUM(c) AS c, SUM(h) AS h, SUM(m) AS m, SUM(t) AS t FROM used"
         "  GROUP BY window_start HAVING COUNT(*) > 2)"

@@ -1,5 +1,6 @@
 """What `doctor` finds in Dagster's settings and records: a `dagster.yaml` of before, schedules and sensors that are
-off, silent, or wait for a moment in the future, and places in a pool that are held by runs that have ended.
+off, silent, or wait for a moment in the future, places in a pool that are held by runs that have ended, and checks that
+failed and block.
 
 What belongs here: reading Dagster's instance. What doesn't: changing anything in it.
 """

@@ -80,7 +80,7 @@ def _drawn_by_pygal(columns: Sequence[Column]) -> ET.Element:
     chart.add("hold", [c.hold_seconds for c in columns])
     chart.add("mute", [c.mute_seconds for c in columns])
     chart.add("unknown", [c.unknown * (amounts[-1] - c.hold_seconds - c.mute_seconds) for c in columns])
-    return chart.render_tree()  # type: ignore[no-any-return]
+    return chart.render_tree()  # type: ignore[no-any-return]  # pygal has no types
 
 
 def _svg(drawn: ET.Element, caption: Caption, style: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import dagster as dg
+
 from wolkvox_assets.orchestration.resources import StoreResource, WolkvoxResource, wolkvox_key
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.pipeline.reconcile import Site
@@ -29,6 +31,18 @@ class CodeLocation:
     @property
     def store(self) -> Store:
         return Store(self.settings.data_dir)
+
+    @property
+    def schedules_are(self) -> dg.DefaultScheduleStatus:
+        """Whether a schedule starts by itself, as long as nobody has switched it in the UI."""
+        on = self.settings.automation
+        return dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
+
+    @property
+    def sensors_are(self) -> dg.DefaultSensorStatus:
+        """The same of a sensor."""
+        on = self.settings.automation
+        return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
 
     def pool(self, operation: Operation) -> str:
         """Of all long work with the operation's token: named after the first of those that have it."""

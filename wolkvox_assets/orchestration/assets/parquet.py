@@ -41,9 +41,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
         job=job,
         cron_schedule="47 * * * *",
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING
-        if settings.automation
-        else dg.DefaultScheduleStatus.STOPPED,
+        default_status=location.schedules_are,
     )
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 

@@ -36,9 +36,7 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
     @dg.sensor(
         name=ALERTS,
         minimum_interval_seconds=_EVERY_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING
-        if location.settings.automation
-        else dg.DefaultSensorStatus.STOPPED,
+        default_status=location.sensors_are,
         description="Says what failed, for which operation, since when, and what to do: to the log and to "
         "WOLKVOX_ALERT_WEBHOOK. One message for one cause until it is over, and one when it is over. Reports the check "
         "newest_window_is_recent, also when no run does.",

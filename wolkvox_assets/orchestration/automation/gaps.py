@@ -56,9 +56,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         name=sensor_name(operation),
         asset_selection=[asset],
         minimum_interval_seconds=_EVERY_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING
-        if location.settings.automation
-        else dg.DefaultSensorStatus.STOPPED,
+        default_status=location.sensors_are,
         description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
         "them.",
     )

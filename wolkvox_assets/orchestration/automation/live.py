@@ -65,9 +65,7 @@ def build_live(
         job=live,
         cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING
-        if settings.automation
-        else dg.DefaultScheduleStatus.STOPPED,
+        default_status=location.schedules_are,
         description="Each five minutes, once the windows that closed have had a moment.",
     )
     def live_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

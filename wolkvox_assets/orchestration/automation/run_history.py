@@ -48,9 +48,7 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
         job=prune_run_history,
         cron_schedule="23 3 * * *",
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING
-        if settings.automation
-        else dg.DefaultScheduleStatus.STOPPED,
+        default_status=location.schedules_are,
     )
     return prune_run_history, schedule
 
