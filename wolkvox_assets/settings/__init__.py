@@ -15,11 +15,13 @@ from wolkvox_assets.settings.environment import (
     read_token,
     unknown_variables,
 )
+from wolkvox_assets.store.lake.place import Lake
 
 __all__ = [
     "ENV_FILE",
     "NOTHING_SET",
     "ConfigurationProblem",
+    "Lake",
     "Operation",
     "Settings",
     "alert_webhook",

@@ -1,10 +1,11 @@
 """What the person who runs this has set: the operations, where their tokens stand, where the files lie.
 
 What belongs here: reading and validating the environment, `.env` and `operations.toml`. What doesn't: what
-is done with it, and how a line of `operations.toml` is read (`operations_file`).
+is done with it, how a line of `operations.toml` is read (`operations_file`), and how a lake is named (`lake`).
 
 Where a variable stands in both, `.env` counts. A secret (a token, the webhook's address) is read at the
-moment it is needed and is never part of a setting, so that no repr, run config or page of the UI can show it.
+moment it is needed and is never part of a setting, so that no repr, run config or page of the UI can show it. The
+address of the lake's Postgres, in which there may be a password, is one that doesn't show itself (`SecretStr`).
 """
 
 import os
@@ -22,6 +23,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import operations_file
+from wolkvox_assets.settings.lake import read_lake
+from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.sources import OperationSource
 
 ENV_FILE = Path(".env")
@@ -230,7 +233,7 @@ class Settings(NamedTuple):
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
     a window is first asked for. `run_history`: how long what ticks have logged is kept. `parquet`: whether the
-    tables are written as Parquet files, too.
+    tables are written as Parquet files, too. `lake`: where what is stored lies, unless it is in `data_dir`.
     """
 
     operations: tuple[Operation, ...]
@@ -240,6 +243,7 @@ class Settings(NamedTuple):
     live_delay: timedelta = timedelta(seconds=60)
     run_history: timedelta = timedelta(days=14)
     parquet: bool = False
+    lake: Lake | None = None
 
 
 class _Environment(BaseSettings):
@@ -278,6 +282,8 @@ class _Environment(BaseSettings):
     live_delay_seconds: str = "60"
     run_history_days: str = "14"
     parquet: str = "off"
+    store: SecretStr = SecretStr("")
+    store_data: str | None = None
 
 
 NOTHING_SET = (
@@ -295,6 +301,11 @@ def load_settings() -> Settings:
         # No operation of `operations.toml` either: the folder its data belongs in may stand in .env.
         return Settings((), (str(problem),), Path(os.environ.get("WOLKVOX_DATA_DIR") or "data"))
     env = _Environment()
+    try:
+        lake = _lake(env)
+    except ConfigurationProblem as problem:
+        # No operation: what is asked would be stored in files, beside the lake that is meant.
+        return Settings((), (str(problem),), env.data_dir)
     file = env.operations or OPERATIONS_FILE
     tables, problems_of_file = operations_file.read(file, needed=env.operations is not None)
     token = env_file.get("WOLKVOX_TOKEN") or os.environ.get("WOLKVOX_TOKEN")
@@ -333,8 +344,22 @@ def load_settings() -> Settings:
         problems.append(str(problem))
     operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
     return Settings(
-        operations, tuple(problems), env.data_dir, bool(automation), live_delay, run_history, bool(parquet)
+        operations,
+        tuple(problems),
+        env.data_dir,
+        bool(automation),
+        live_delay,
+        run_history,
+        bool(parquet),
+        lake,
     )
+
+
+def _lake(env: _Environment) -> Lake | None:
+    try:
+        return read_lake(env.store.get_secret_value().strip(), (env.store_data or "").strip())
+    except ValueError as wrong:
+        raise ConfigurationProblem(f"{wrong}. Until it is corrected no operation is loaded.") from None
 
 
 def unknown_variables(settings: Settings) -> list[str]:
