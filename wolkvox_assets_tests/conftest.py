@@ -5,9 +5,12 @@ What belongs here: isolation. What doesn't: fixtures of one folder's tests (they
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from wolkvox_assets_tests import postgres
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +25,17 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     monkeypatch.chdir(folder)  # nor their .env
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A Postgres of our own: the tests may stop it."""
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_address(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """An empty database in it, as libpq takes it."""
+    with postgres_cluster.database() as address:
+        yield address
