@@ -12,6 +12,7 @@ from wolkvox_assets.settings.environment import (
     alert_webhook,
     checked_name,
     load_settings,
+    read_lake,
     read_token,
     unknown_variables,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "alert_webhook",
     "checked_name",
     "load_settings",
+    "read_lake",
     "read_token",
     "unknown_variables",
 ]

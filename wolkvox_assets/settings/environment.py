@@ -23,7 +23,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import operations_file
-from wolkvox_assets.settings.lake import read_lake
+from wolkvox_assets.settings.lake import judged_lake
+from wolkvox_assets.store import Store, open_store
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.sources import OperationSource
 
@@ -245,6 +246,11 @@ class Settings(NamedTuple):
     parquet: bool = False
     lake: Lake | None = None
 
+    @property
+    def store(self) -> Store:
+        """Where all that is stored lies."""
+        return open_store(self.data_dir, self.lake)
+
 
 class _Environment(BaseSettings):
     # Text, all of it: what is wrong with one variable must not keep the others from being read.
@@ -302,7 +308,7 @@ def load_settings() -> Settings:
         return Settings((), (str(problem),), Path(os.environ.get("WOLKVOX_DATA_DIR") or "data"))
     env = _Environment()
     try:
-        lake = _lake(env)
+        lake = read_lake()
     except ConfigurationProblem as problem:
         # No operation: what is asked would be stored in files, beside the lake that is meant.
         return Settings((), (str(problem),), env.data_dir)
@@ -355,9 +361,14 @@ def load_settings() -> Settings:
     )
 
 
-def _lake(env: _Environment) -> Lake | None:
+def read_lake() -> Lake | None:
+    """The lake that is set now, in the environment or in `.env`; None where what is stored lies in files.
+
+    Raises `ConfigurationProblem` where what is set is no lake that can be used.
+    """
+    env = _Environment()
     try:
-        return read_lake(env.store.get_secret_value().strip(), (env.store_data or "").strip())
+        return judged_lake(env.store.get_secret_value().strip(), (env.store_data or "").strip(), _secret)
     except ValueError as wrong:
         raise ConfigurationProblem(f"{wrong}. Until it is corrected no operation is loaded.") from None
 

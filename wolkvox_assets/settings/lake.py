@@ -1,16 +1,18 @@
 """`WOLKVOX_STORE` and `WOLKVOX_STORE_DATA`: whether there is a lake in place of the files, and where.
 
-What belongs here: reading the two. What doesn't: opening it (`store/lake/`).
+What belongs here: judging the two, and the keys of S3. What doesn't: where they are set (`environment.py`), and opening
+it (`store/lake/`).
 
 The value is never repeated in a problem: there may be a password in it.
 """
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import PurePath
 
 from pydantic import SecretStr
 
-from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.place import S3, Lake
 
 _PREFIX = "ducklake:postgres:"
 _PACKAGES = (
@@ -21,8 +23,8 @@ _PACKAGES = (
 )
 
 
-def read_lake(store: str, data: str) -> Lake | None:
-    """The lake that these two name, or None where neither is set.
+def judged_lake(store: str, data: str, variable: Callable[[str], str]) -> Lake | None:
+    """The lake that these two name, or None where neither is set. `variable`: the value of another one, or empty.
 
     Raises `ValueError` with the whole problem, the variable's name first, where they name none that can be used.
     """
@@ -57,7 +59,25 @@ def read_lake(store: str, data: str) -> Lake | None:
             "dbname=wolkvox, or a URI such as postgresql://wolkvox@db.example.com/wolkvox (it can hold a password and "
             "is not shown here)"
         )
-    return Lake(SecretStr(address), data.rstrip("/"))
+    s3 = _s3(variable) if data.startswith("s3://") else None
+    return Lake(SecretStr(address), data.rstrip("/"), s3)
+
+
+def _s3(variable: Callable[[str], str]) -> S3:
+    """By the variables that every program for S3 reads."""
+    key, secret = variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        raise ValueError(
+            "WOLKVOX_STORE_DATA: for s3://… AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed "
+            "(AWS_ENDPOINT_URL, too, for another server than Amazon's)"
+        )
+    return S3(
+        key,
+        SecretStr(secret),
+        SecretStr(variable("AWS_SESSION_TOKEN")),
+        variable("AWS_REGION") or variable("AWS_DEFAULT_REGION") or "us-east-1",
+        variable("AWS_ENDPOINT_URL_S3") or variable("AWS_ENDPOINT_URL"),
+    )
 
 
 def _is_folder(data: str) -> bool:

@@ -121,9 +121,13 @@ def _replace(
 ) -> list[Correction]:
     _take_in(con, operation, in_order, run_id)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
-    corrections = con.execute(
+    con.execute(
         resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"),
         span | {"credible": credible},
+    )
+    con.execute("INSERT INTO agent_9_corrections BY NAME FROM batch_corrections")
+    corrections = con.execute(
+        "SELECT window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
     ).fetchall()
     for table in ("agent_9_windows", "agent_9_window_log", "agent_9_answer_order"):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.

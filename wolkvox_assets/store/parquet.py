@@ -14,15 +14,16 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.store.disk import flush, same_access
-from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.disk import flush, make_folder, same_access
+from wolkvox_assets.store.face import Store
+from wolkvox_assets.store.files import PUBLISHED
 
 TABLES = ("agent_9_windows", "agent_9_window_log", "agent_hold_mute_daily", "operation_hold_mute_daily")
 _CONTENT = "content"  # the key of the digest
 
 
 def folder_of(store: Store) -> Path:
-    """Beside the DuckDB files."""
+    """In the folder of this machine."""
     return store.folder / "parquet"
 
 
@@ -53,7 +54,7 @@ def write_month(
         if digest is None:
             file.unlink(missing_ok=True)
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         # Readers pass over names that begin with a dot.
         new = file.with_name(f".{file.name}.{os.getpid()}")
         try:
@@ -62,7 +63,7 @@ def write_month(
                 f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_CONTENT}: '{digest}'}})",
                 _of(operation, month),
             ).fetchone()
-            same_access(new, store.published)
+            same_access(new, store.folder / PUBLISHED, mode=0o640)
             flush(new)
             new.replace(file)
         finally:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.evidence import agreed_hours
-from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.face import Store
 
 _DAY = timedelta(days=1)
 

@@ -557,6 +557,9 @@ def test_loading_leaves_the_environment_as_it_was(settings_of: SettingsOf) -> No
 IN_A_LAKE = {
     "WOLKVOX_STORE": "ducklake:postgres:host=db.example.com dbname=wolkvox password=sekret",
     "WOLKVOX_STORE_DATA": "s3://bucket/lake/",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "sekret2",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
 }
 
 
@@ -566,6 +569,9 @@ def test_what_is_stored_lies_in_files_unless_a_lake_is_named(settings_of: Settin
     assert lake is not None
     assert lake.postgres.get_secret_value() == "host=db.example.com dbname=wolkvox password=sekret"
     assert lake.data == "s3://bucket/lake"
+    assert lake.s3 is not None
+    assert (lake.s3.key_id, lake.s3.endpoint) == ("key", "http://127.0.0.1:9000")
+    assert lake.s3.secret.get_secret_value() == "sekret2"
 
 
 def test_the_password_of_the_lake_shows_nowhere(settings_of: SettingsOf) -> None:
@@ -587,6 +593,7 @@ def test_the_password_of_the_lake_shows_nowhere(settings_of: SettingsOf) -> None
         ({"WOLKVOX_STORE_DATA": ""}, "WOLKVOX_STORE_DATA: is not set."),
         ({"WOLKVOX_STORE_DATA": "lake"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
         ({"WOLKVOX_STORE_DATA": "s3://"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "WOLKVOX_STORE_DATA: for s3://"),
         ({"WOLKVOX_STORE_DATA": "/"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
     ],
 )
