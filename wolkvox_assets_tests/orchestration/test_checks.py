@@ -72,7 +72,6 @@ class Checked(Location):
 
 @pytest.fixture
 def checked(loaded_once: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checked]:
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
     shutil.copytree(loaded_once.folder, tmp_path / "data")
     with instance_in(tmp_path / "dagster") as instance:
         project = Project(tmp_path, loaded_once.simulator, DAY)

@@ -105,7 +105,7 @@ def _passed_before(asset: str, check: str) -> Delete:
 def _of_the_whole(event: dg.EventLogEntry) -> dg.EventLogEntry:
     """That a check is planned, without partitions: none of ours has any.
 
-    In a run of partitions, Dagster names these all the same, and would keep a row for each of them and each check, which
+    In a run of partitions, Dagster names these all the same, and would keep a row for each of them and each check that
     no evaluation ever fills: of a month 100,000, and hundreds of lines in a check's history that say nothing.
     """
     if event.dagster_event_type is not _CHECK_PLANNED:
