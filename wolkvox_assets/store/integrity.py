@@ -32,6 +32,10 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import REPORTS
+from wolkvox_assets.store.filled import filled_file
+
 VERSION = 3
 """Of the tables, and of how the files are written. 1: files without a `schema_version`. 2: bodies not compressed."""
 
@@ -100,7 +104,7 @@ _left: dict[Path, tuple[State, Checkpoint | None]] = {}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file that can be trusted holds. `missing`: tables of `schema.sql` that it lacks. `checkpoint`: where it
+    """What a file that can be trusted holds. `missing`: tables of ours that it lacks. `checkpoint`: where it
     stood when it was looked at, if that could be told."""
 
     version: int
@@ -277,7 +281,7 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             " WHERE database_name = current_database() AND schema_name = 'main'"
         ).fetchall()
     )
-    wanted = _tables_wanted()
+    wanted = _tables_wanted(tuple(REPORTS))
     version = 1
     if "schema_version" in tables:
         try:
@@ -292,8 +296,8 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             f"{file} is version {version}, of a newer release; this release knows {VERSION}. "
             "Take a newer release of this project, or set WOLKVOX_DATA_DIR to another folder."
         )
-    if "agent_9_windows" not in tables:
-        raise Damaged(f"{file.name} is a DuckDB database, but has no table agent_9_windows")
+    if not tables.keys() & {report.names.windows for report in REPORTS}:
+        raise Damaged(f"{file.name} is a DuckDB database, but has no table {REPORTS[0].names.windows}")
     altered = sorted(name for name, sql in wanted.items() if tables.get(name, sql) != sql)
     if altered:
         raise Damaged(f"{file.name} has other columns than it should in {', '.join(altered)}")
@@ -301,11 +305,14 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
 
 
 def schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+    """Every table: those of `schema.sql`, and those that each report has."""
+    shared = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+    return "\n".join([shared, *(filled_file("report_schema.sql", report) for report in REPORTS)])
 
 
 def views() -> str:
-    return resources.files(__package__).joinpath("views.sql").read_text("utf-8")
+    """Every view, of each report."""
+    return "\n".join(filled_file("views.sql", report) for report in REPORTS)
 
 
 def log_of(file: Path) -> Path:
@@ -448,8 +455,8 @@ def _not_opened(file: Path, error: duckdb.Error) -> Exception:
 
 
 @cache
-def _tables_wanted() -> dict[str, str]:
-    """Each table of `schema.sql`, as DuckDB writes its definition."""
+def _tables_wanted(_reports: tuple[Report, ...]) -> dict[str, str]:
+    """Each of our tables, as long as these are the reports, as DuckDB writes its definition."""
     con = duckdb.connect()
     try:
         con.execute(schema())

@@ -25,12 +25,13 @@ import sys
 from datetime import datetime
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 url, token, times = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2])
 with WolkvoxClient(operation="north", server="0013", token=SecretStr(token), base_url=url) as client:
     for _ in range(times):
-        client.agent_9(one(datetime(2026, 11, 16, 8, 5)))
+        client.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))
 """
 
 HOLD = """
