@@ -21,4 +21,5 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage sets it when it is imported
     monkeypatch.chdir(folder)  # nor their .env

@@ -32,7 +32,7 @@ from wolkvox_assets.settings import (
     load_settings,
     unknown_variables,
 )
-from wolkvox_assets.store import Store, examine, sources
+from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import known_without_a_row, nothing_ever
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
@@ -79,8 +79,8 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
     yield from _secrets()
     for fine, finding in dagster_doctor.findings(settings):
         yield fine, "Dagster", finding
-    store = Store(settings.data_dir)
-    yield from examine.findings(store)
+    store = settings.store
+    yield from store.findings()
     yield from _sources(settings, store)
     yield from _quotas(settings, store)
     yield from _windows(settings, store)
@@ -193,7 +193,7 @@ def _windows(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
     for report, name, known, first, last in rows:
         which = label(name, report)
         yield from states[which]
-        said = f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.published}"
+        said = f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.where}"
         yield True, f"{which}: windows", said
         if which in operations:
             yield _newest(store, operations[which], last, now)

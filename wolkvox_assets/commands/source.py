@@ -22,7 +22,7 @@ def run(operation: str, *, keep: bool, move_to: str | None, drop: bool) -> int:
     Raises `ConfigurationProblem`, and `StoreError`, where it can't be done: then nothing was changed.
     """
     settings = load_settings()
-    store = Store(settings.data_dir)
+    store = settings.store
     current = next((one for one in settings.operations if one.name == operation), None)
     _refuse_unknown(operation, current, store)
     if keep:
@@ -42,7 +42,7 @@ def _refuse_unknown(operation: str, current: Operation | None, store: Store) -> 
     if current is None and operation not in names:
         stored = f"Stored are: {', '.join(names)}." if names else "Nothing is stored yet."
         raise ConfigurationProblem(
-            f"operation {operation} is neither set nor stored in {store.published}. {stored}"
+            f"operation {operation} is neither set nor stored in {store.where}. {stored}"
         )
 
 

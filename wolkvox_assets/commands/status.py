@@ -14,7 +14,6 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.overview import Overview, overview
 
@@ -54,7 +53,7 @@ def run(*, as_json: bool) -> int:
 
 
 def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
-    store = Store(settings.data_dir)
+    store = settings.store
     live_first = len(quota_group(operation, settings.operations)) if settings.automation else 0
     reasons = {
         str(work): reason_to_wait(store, operation, work, now, live_first)

@@ -132,9 +132,13 @@ def _replace(
 ) -> list[Correction]:
     _take_in(con, operation, in_order, run_id, report)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
-    corrections = con.execute(
+    con.execute(
         filled_file("corrections.sql", report),
         span | {"credible": credible},
+    )
+    con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", report))
+    corrections = con.execute(
+        "SELECT window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
     ).fetchall()
     for table in (report.names.windows, report.names.window_log, report.names.answer_order):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.

@@ -1,6 +1,6 @@
 -- What the batch changes of windows that are known already. A window that was not known is no correction, be it
 -- that it was fetched in the future ($credible), nor is content that is the same.
-INSERT INTO {corrections} BY NAME
+CREATE OR REPLACE TEMP TABLE batch_corrections AS
 WITH known AS (
     SELECT window_start
     FROM {window_log}
@@ -29,5 +29,4 @@ SELECT
     COALESCE(change.new_value, 0) AS new_value
 FROM pairs
 WHERE COALESCE(change.old_value, 0) <> COALESCE(change.new_value, 0)
-ORDER BY window_start, agent_name, column_name
-RETURNING window_start, agent_name, column_name, old_value, new_value;
+ORDER BY window_start, agent_name, column_name;

@@ -23,7 +23,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import resources
 from io import SEEK_END, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
@@ -32,12 +31,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import REPORTS
-from wolkvox_assets.store.filled import filled_file
-
-VERSION = 3
-"""Of the tables, and of how the files are written. 1: files without a `schema_version`. 2: bodies not compressed."""
+from wolkvox_assets.store.schema import tables_wanted
+from wolkvox_assets.store.versions import VERSION
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -281,7 +277,7 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             " WHERE database_name = current_database() AND schema_name = 'main'"
         ).fetchall()
     )
-    wanted = _tables_wanted(tuple(REPORTS))
+    wanted = tables_wanted()
     version = 1
     if "schema_version" in tables:
         try:
@@ -302,17 +298,6 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
     if altered:
         raise Damaged(f"{file.name} has other columns than it should in {', '.join(altered)}")
     return Contents(version, frozenset(wanted.keys() - tables.keys()))
-
-
-def schema() -> str:
-    """Every table: those of `schema.sql`, and those that each report has."""
-    shared = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-    return "\n".join([shared, *(filled_file("report_schema.sql", report) for report in REPORTS)])
-
-
-def views() -> str:
-    """Every view, of each report."""
-    return "\n".join(filled_file("views.sql", report) for report in REPORTS)
 
 
 def log_of(file: Path) -> Path:
@@ -452,14 +437,3 @@ def _not_opened(file: Path, error: duckdb.Error) -> Exception:
             "to another folder."
         )
     return Damaged(f"{file.name} can't be opened together with its log {log_of(file).name} ({error})")
-
-
-@cache
-def _tables_wanted(_reports: tuple[Report, ...]) -> dict[str, str]:
-    """Each of our tables, as long as these are the reports, as DuckDB writes its definition."""
-    con = duckdb.connect()
-    try:
-        con.execute(schema())
-        return dict(con.execute("SELECT table_name, sql FROM duckdb_tables()").fetchall())
-    finally:
-        con.close()

@@ -13,7 +13,7 @@ import duckdb
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import REPORTS
-from wolkvox_assets.store.integrity import schema
+from wolkvox_assets.store.schema import schema
 
 
 class Meaning(NamedTuple):
@@ -247,8 +247,9 @@ def columns(table: str) -> list[tuple[str, str, str]]:
     return [(name, kind, meaning(table, name)) for name, kind in lines]
 
 
-def write_comments(con: duckdb.DuckDBPyConnection) -> None:
-    """Put these words on the tables and views of an open database, where many tools show them."""
+def write_comments(con: duckdb.DuckDBPyConnection, *, view_columns: bool = True) -> None:
+    """Put these words on the tables and views of an open database, where many tools show them. `view_columns`: DuckLake
+    has no comments on the columns of a view."""
     rows = con.execute(
         "SELECT table_name, column_name, view_name IS NOT NULL FROM duckdb_columns() AS c"
         " LEFT JOIN duckdb_views() AS v ON view_name = table_name AND v.database_name = c.database_name"
@@ -265,7 +266,8 @@ def write_comments(con: duckdb.DuckDBPyConnection) -> None:
                 ),
                 *(
                     f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning(table, column))}"
-                    for table, column, _ in ours
+                    for table, column, is_view in ours
+                    if view_columns or not is_view
                 ),
             ]
         )

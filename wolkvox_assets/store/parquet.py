@@ -15,8 +15,9 @@ from pathlib import Path
 import duckdb
 
 from wolkvox_assets.report.reports import REPORTS
-from wolkvox_assets.store.disk import flush, same_access
-from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.disk import flush, make_folder, same_access
+from wolkvox_assets.store.face import Store
+from wolkvox_assets.store.files import PUBLISHED
 
 _CONTENT = "content"  # the key of the digest
 
@@ -27,7 +28,7 @@ def exported() -> tuple[str, ...]:
 
 
 def folder_of(store: Store) -> Path:
-    """Beside the DuckDB files."""
+    """In the folder of this machine."""
     return store.folder / "parquet"
 
 
@@ -58,7 +59,7 @@ def write_month(
         if digest is None:
             file.unlink(missing_ok=True)
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         # Readers pass over names that begin with a dot.
         new = file.with_name(f".{file.name}.{os.getpid()}")
         try:
@@ -67,7 +68,7 @@ def write_month(
                 f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_CONTENT}: '{digest}'}})",
                 _of(operation, month),
             ).fetchone()
-            same_access(new, store.published)
+            same_access(new, store.folder / PUBLISHED, mode=0o640)
             flush(new)
             new.replace(file)
         finally:

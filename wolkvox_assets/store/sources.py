@@ -18,7 +18,7 @@ from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
-from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.quota_readings import forget_quota
 
 _SOURCES = "operation_sources"

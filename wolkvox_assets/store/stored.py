@@ -18,7 +18,7 @@ from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.evidence import agreed_hours
-from wolkvox_assets.store.files import Store
+from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.filled import filled
 
 _DAY = timedelta(days=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from wolkvox_assets.checks import checks_of, newest_of
 from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
@@ -73,7 +74,6 @@ class Checked(Location):
 
 @pytest.fixture
 def checked(loaded_once: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checked]:
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
     shutil.copytree(loaded_once.folder, tmp_path / "data")
     with instance_in(tmp_path / "dagster") as instance:
         project = Project(tmp_path, loaded_once.simulator, DAY)
@@ -287,6 +287,36 @@ def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
     on_demand(checked)
     tick(checked)
     assert history() == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_range_plans_each_check_once_and_with_its_windows(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster would keep a plan for each window and check, for ever, and store each plan by itself."""
+    alone: list[dg.DagsterEventType | None] = []
+    store_event = SqliteEventLogStorage.store_event
+
+    def watched(storage: SqliteEventLogStorage, event: dg.EventLogEntry) -> None:
+        alone.append(event.dagster_event_type)
+        store_event(storage, event)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", watched)
+    window_range(checked)
+    planned = {
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    }
+    assert not planned & set(alone)
+    storage = checked.instance.event_log_storage
+    (run,) = checked.instance.get_runs(limit=1)
+    told = checked.instance.get_records_for_run(run.run_id, of_type=planned).records
+    assert len(told) == 3 + len([check for check in CHECKS if check.asset == "agent_9_windows"])
+    for check in CHECKS:
+        if check.asset == "agent_9_windows":
+            key = dg.AssetCheckKey(dg.AssetKey(["main", check.asset]), check.name)
+            (record,) = storage.get_asset_check_execution_history(key, limit=9)
+            assert record.status.value in {"SUCCEEDED", "FAILED"}
+            assert record.partition is None
 
 
 def test_an_old_tick_keeps_only_the_last_evaluation_of_each_check(checked: Checked) -> None:

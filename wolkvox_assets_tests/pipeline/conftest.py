@@ -14,8 +14,8 @@ from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import had_use_before
 from wolkvox_assets_tests.store.tables import query
 
@@ -53,8 +53,8 @@ class Place:
     starts: dict[str, date] = field(default_factory=dict)
 
     @property
-    def store(self) -> Store:
-        return Store(self.folder / "data")
+    def store(self) -> FileStore:
+        return FileStore(self.folder / "data")
 
     def operation(self, name: str = "main", **settings: object) -> Operation:
         """`main` and `near` share a token, `south` has its own."""

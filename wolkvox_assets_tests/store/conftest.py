@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 
 
 @pytest.fixture
@@ -14,5 +14,5 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(data_dir: Path) -> Store:
-    return Store(data_dir)
+def store(data_dir: Path) -> FileStore:
+    return FileStore(data_dir)

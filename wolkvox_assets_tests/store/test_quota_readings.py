@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.store import Store, sources
+from wolkvox_assets.store import sources
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import (
     NOTHING_SEEN,
     QuotaReading,
@@ -46,7 +47,7 @@ def refused(ago: timedelta, api: str = "agent_9") -> RequestRecord:
 
 
 def seen(
-    store: Store,
+    store: FileStore,
     *stored: RequestRecord | QuotaReading,
     operations: tuple[str, ...] = ("main",),
     now: datetime = NOW,
@@ -57,7 +58,7 @@ def seen(
         return quota_seen(con, operations, now)
 
 
-def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading) -> None:
+def for_each(store: FileStore, operation: str, *stored: RequestRecord | QuotaReading) -> None:
     with store.transaction() as con:
         for one in stored:
             if isinstance(one, QuotaReading):
@@ -66,12 +67,12 @@ def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading
                 record_requests(con, operation, [one], run_id="r", now=NOW)
 
 
-def test_nothing_was_seen(store: Store) -> None:
+def test_nothing_was_seen(store: FileStore) -> None:
     assert seen(store) == NOTHING_SEEN
     assert seen(store, request(MINUTE)) == NOTHING_SEEN
 
 
-def test_readings_and_the_requests_since(store: Store) -> None:
+def test_readings_and_the_requests_since(store: FileStore) -> None:
     first = QuotaReading(NOW - 3 * HOUR, 1000, 100)
     last = QuotaReading(NOW - HOUR, 1000, 150, NOW + 7 * HOUR)
     assert seen(store, first, request(2 * HOUR), last, request(HOUR), request(MINUTE)) == QuotaSeen(
@@ -79,7 +80,7 @@ def test_readings_and_the_requests_since(store: Store) -> None:
     )
 
 
-def test_readings_between_which_the_count_began_anew(store: Store) -> None:
+def test_readings_between_which_the_count_began_anew(store: FileStore) -> None:
     used = [100, 500, 900, 10, 20, 950, 30, 40]
     readings = [QuotaReading(at, 1000, n) for n, at in zip(used, hours_up_to(NOW, len(used)), strict=True)]
     assert [reading.used for reading in seen(store, *readings).readings] == [900, 10, 950, 30, 40]
@@ -89,7 +90,7 @@ def hours_up_to(now: datetime, hours: int) -> list[datetime]:
     return [now - n * HOUR for n in range(hours, 0, -1)]
 
 
-def test_only_of_those_who_share_it(store: Store) -> None:
+def test_only_of_those_who_share_it(store: FileStore) -> None:
     """Another server's requests are none of this quota's, and another operation's readings are, where it is shared."""
     mine, theirs = QuotaReading(NOW - 2 * HOUR, 1000, 100), QuotaReading(NOW - HOUR, 1000, 150)
     for_each(store, "near", theirs, request(MINUTE), request(MINUTE), refused(3 * MINUTE))
@@ -102,7 +103,7 @@ def test_only_of_those_who_share_it(store: Store) -> None:
     )
 
 
-def test_who_shares_it(store: Store) -> None:
+def test_who_shares_it(store: FileStore) -> None:
     """The server's address and code, whatever the token and the time zone."""
     with store.transaction() as con:
         sources.record(con, "main", HERE)
@@ -128,7 +129,7 @@ def test_who_shares_it(store: Store) -> None:
         request(HOUR, "token_info", status=403, msg=USED_UP),
     ],
 )
-def test_a_refusal_in_whatever_form(store: Store, refusal: RequestRecord) -> None:
+def test_a_refusal_in_whatever_form(store: FileStore, refusal: RequestRecord) -> None:
     found = seen(store, refusal, request(2 * HOUR))
     assert found.refusals == (Refusal(NOW - HOUR),)
     assert found.unreadable_at is None
@@ -143,7 +144,7 @@ def test_a_refusal_in_whatever_form(store: Store, refusal: RequestRecord) -> Non
         request(HOUR, status=None, msg=USED_UP, body=None, records=None),
     ],
 )
-def test_what_is_no_refusal(store: Store, other: RequestRecord) -> None:
+def test_what_is_no_refusal(store: FileStore, other: RequestRecord) -> None:
     assert seen(store, other).refusals == ()
 
 
@@ -160,12 +161,12 @@ def test_what_is_no_refusal(store: Store, other: RequestRecord) -> None:
         (request(61 * MINUTE), False),
     ],
 )
-def test_an_answer_after_a_refusal(store: Store, after: RequestRecord, *, counts: bool) -> None:
+def test_an_answer_after_a_refusal(store: FileStore, after: RequestRecord, *, counts: bool) -> None:
     expected = Refusal(NOW - HOUR, after.requested_at if counts else None)
     assert seen(store, refused(HOUR), after, request(MINUTE, status=503)).refusals == (expected,)
 
 
-def test_each_refusal_has_the_next_answer(store: Store) -> None:
+def test_each_refusal_has_the_next_answer(store: FileStore) -> None:
     assert seen(
         store, *[refused(n * HOUR) for n in (9, 8, 3)], *[request(n * HOUR) for n in (10, 7, 6, 2)]
     ).refusals == (
@@ -174,7 +175,7 @@ def test_each_refusal_has_the_next_answer(store: Store) -> None:
     )
 
 
-def test_a_look_in_vain(store: Store) -> None:
+def test_a_look_in_vain(store: FileStore) -> None:
     reading = QuotaReading(NOW - 3 * HOUR, 1000, 100)
     before = request(4 * HOUR, "token_info", 404)
     assert seen(store, before, reading).in_vain_at is None
@@ -182,7 +183,7 @@ def test_a_look_in_vain(store: Store) -> None:
     assert (found.in_vain_at, found.unreadable_at) == (NOW - HOUR, NOW - 2 * HOUR)
 
 
-def test_moments_of_the_future_are_not_believed(store: Store) -> None:
+def test_moments_of_the_future_are_not_believed(store: FileStore) -> None:
     """A clock was ahead by hours, and was set right: what was stored last counts, and nothing counts twice."""
     right = QuotaReading(NOW - HOUR, 1000, 500)
     ahead = QuotaReading(NOW + 5 * HOUR, 1000, 510)
@@ -200,7 +201,7 @@ def test_moments_of_the_future_are_not_believed(store: Store) -> None:
     assert seen(store, newer, now=NOW + 6 * HOUR).reading == newer
 
 
-def test_what_is_long_ago_is_not_looked_at(store: Store) -> None:
+def test_what_is_long_ago_is_not_looked_at(store: FileStore) -> None:
     old = timedelta(days=9)
     assert (
         seen(store, QuotaReading(NOW - old, 1000, 1), refused(old), request(old, "token_info", 404))
@@ -208,7 +209,7 @@ def test_what_is_long_ago_is_not_looked_at(store: Store) -> None:
     )
 
 
-def test_nothing_of_it_is_kept_for_another_server(store: Store) -> None:
+def test_nothing_of_it_is_kept_for_another_server(store: FileStore) -> None:
     elsewhere = HERE._replace(address="https://wv0014.wolkvox.com", server="0014")
     for_each(
         store,

@@ -3,16 +3,16 @@
 from datetime import timedelta
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import utc_now
 from wolkvox_assets_tests.store.tables import content, query, window
 
 HOUR = timedelta(hours=1)
 
 
-def test_hours_shares_and_days_that_are_not_complete(store: Store) -> None:
+def test_hours_shares_and_days_that_are_not_complete(store: FileStore) -> None:
     first = window(0)
     used = {
         first: {"Ana": Usage(1, 10, 20, 30), "Luis": Usage(2, 0, 30, 30)},
