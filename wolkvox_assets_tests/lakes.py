@@ -21,7 +21,7 @@ from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.lake.turn import asking
 
 BOTH = ("files", "lake")
-"""Both kinds of store. Tests of a module that says `STORES = BOTH` run on both, as far as they have a `store` and no cases."""
+"""Both kinds of store. Tests of a module that says `STORES = BOTH` run on both, if they have a `store` and no cases."""
 
 POSTGRES = "host=127.0.0.1 port=5432 user=postgres"
 
