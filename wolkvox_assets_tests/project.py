@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import duckdb
+import psycopg2
 import pytest
 
 from wolkvox_assets.definitions import build_definitions
@@ -26,6 +29,7 @@ from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store import Store
 
 ROOT = Path(__file__).parents[1]
+POSTGRES = "127.0.0.1:5432"
 Row = tuple[datetime, str, int, int, int, int]
 
 
@@ -51,6 +55,28 @@ def instance_in(home: Path) -> dg.DagsterInstance:
         "config": {"base_dir": str(home)},
     }
     return dg.DagsterInstance.local_temp(str(home), overrides={"storage": {"custom": storage}})
+
+
+@contextmanager
+def postgres_database() -> Iterator[str]:
+    """The address of a database of its own, for Dagster's storage."""
+    name = f"wolkvox_{uuid.uuid4().hex}"
+    try:
+        server = psycopg2.connect(f"postgresql://postgres@{POSTGRES}/postgres", connect_timeout=3)
+    except psycopg2.OperationalError as error:
+        missing_tool(f"no Postgres at {POSTGRES}: {error}")
+    server.autocommit = True
+    server.cursor().execute(f"CREATE DATABASE {name}")
+    try:
+        yield f"postgresql+psycopg2://postgres@{POSTGRES}/{name}"
+    finally:
+        server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
+        server.close()
+
+
+def missing_tool(words: str) -> NoReturn:
+    """A test that needs what this machine does not have is skipped, and fails where all has to be there."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(words)
 
 
 @dataclass
