@@ -14,10 +14,10 @@ TOOLS := wolkvox_assets_tests/examples/sql_tools
 IMAGE := wolkvox_assets_tests/deploy/tools
 DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
-.PHONY: help setup demo dev test lint bench lock
+.PHONY: help setup demo dev test lint bench screenshots lock
 
 help:
-	@echo "make demo | test | setup | dev | lint | bench   (docs/contributing.md says what each does)"
+	@echo "make demo | test | setup | dev | lint | bench | screenshots   (docs/contributing.md says what each does)"
 
 # Made anew only when what is to be installed has changed, so that a second call starts at once.
 $(READY): pyproject.toml requirements.lock
@@ -73,13 +73,17 @@ lint: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS))
 
+# To look at, page by page, and for README: into screenshots/, which git ignores.
+screenshots: $(READY)
+	@$(BIN)/python -m wolkvox_assets_tests.ui.screenshots
+
 # Every platform and Python version in one file, with hashes.
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra scale --group image --python-platform linux --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
-		--quiet -o deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --group image --constraint requirements.lock --python-platform linux \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command "make lock" --quiet -o deploy/requirements.lock
 	$(BIN)/uv pip compile $(IMAGE).in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet -o $(IMAGE).txt
 	for version in $(patsubst $(PINS)-%.txt,%,$(wildcard $(PINS)-*.txt)); do \

@@ -30,7 +30,7 @@ import requests
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator import Operation as Account
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 
 SIZES = (1, 10, 40, 200)
 LATENCIES = (0.0, 0.02)  # seconds a request
@@ -113,7 +113,7 @@ class _Project:
             "WOLKVOX_DATA_DIR": str(folder / "data"),
             "DAGSTER_HOME": str(folder),
         }
-        self._store = Store(folder / "data")
+        self._store = FileStore(folder / "data")
         self._fill(datetime.combine(start, datetime.min.time()))
         self.tick()  # what is done once only: looks at the quota, checks over everything
 

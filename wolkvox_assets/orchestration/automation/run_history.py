@@ -52,6 +52,7 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
         cron_schedule="23 3 * * *",
         execution_timezone="UTC",
         default_status=location.schedules_are,
+        description="Each night.",
     )
     return prune_run_history, schedule
 

@@ -13,15 +13,16 @@ from wolkvox_assets.orchestration.automation.run_history import PRUNE
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator import Simulator
+from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.orchestration.automation.conftest import DAY, LIVE, Location, located, noon
-from wolkvox_assets_tests.project import files_below, postgres_database, utc_now
+from wolkvox_assets_tests.project import files_below, utc_now
 
 
 @contextmanager
 def on_postgres(home: Path) -> Iterator[dg.DagsterInstance]:
     """As the README says, in a database of its own."""
     home.mkdir()
-    with postgres_database() as url:
+    with dagster_database() as url:
         overrides = {"storage": {"postgres": {"postgres_url": url}}}
         with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
             yield instance
@@ -78,7 +79,6 @@ def test_logs_of_old_ticks_go_and_runs_and_marks_stay(ticked: Location) -> None:
 
 
 def test_a_tick_leaves_a_small_file_and_nothing_beside_it(location: Location) -> None:
-    location.monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
     location.fill(Range(location.recent_from, location.live_from))
     assert location.live().success
     location.now += WINDOW

@@ -15,6 +15,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from wolkvox_assets.commands import dagster_doctor
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.orchestration.automation.test_daemon import (
     FAILED,
     IMPATIENT,
@@ -25,7 +26,6 @@ from wolkvox_assets_tests.orchestration.automation.test_daemon import (
     midnight,
     until,
 )
-from wolkvox_assets_tests.project import postgres_database
 
 THEIRS = """
 import dagster as dg
@@ -67,9 +67,7 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
     with ExitStack() as stack:
         settings = "\n"  # an empty dagster.yaml
         if request.param == "postgres":
-            settings = (
-                f"storage:\n  postgres:\n    postgres_url: {stack.enter_context(postgres_database())}\n"
-            )
+            settings = f"storage:\n  postgres:\n    postgres_url: {stack.enter_context(dagster_database())}\n"
         for name, text in (
             ("dagster.yaml", settings),
             ("workspace.yaml", WORKSPACE),
