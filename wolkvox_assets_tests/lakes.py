@@ -47,6 +47,13 @@ def database() -> Iterator[str]:
 
 
 @contextmanager
+def dagster_database() -> Iterator[str]:
+    """The same as the address of Dagster's storage."""
+    with database() as address:
+        yield f"postgresql+psycopg2://postgres@127.0.0.1:5432/{address.rpartition('=')[2]}"
+
+
+@contextmanager
 def new_lake(folder: Path) -> Iterator[Lake]:
     """One in which nothing was stored yet."""
     with database() as address:
