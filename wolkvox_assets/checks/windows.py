@@ -305,8 +305,8 @@ WINDOWS = (
         blocking=False,
         holds="The answer for a range is the sum of the answers for its parts, as far as was tried.",
         wrong="The answer for a range was not the sum of its parts",
-        remedy="Nothing: windows are asked one by one, which costs more requests, and it is tried again after seven "
-        "days. See {additivity_proofs}.",
+        remedy="Nothing has to be done: windows are asked one by one, which costs more requests, and it is tried "
+        "again after seven days. See {additivity_proofs}.",
         find=_additivity,
     ),
     Check(

@@ -87,16 +87,14 @@ def drop_idle_total_rows(
     lists idle agents answers so at night, before anything decides. Returns the days of these windows."""
     if verdict.name is None:
         return set()
-    gone = con.execute(
-        filled(
-            "DELETE FROM {windows} WHERE operation = ? AND list_contains(?, agent_name)"
-            " AND greatest([[#]]) = 0"
-            " RETURNING window_start",
-            report,
-        ),
-        [operation, _stored_as(con, operation, verdict.name, report)],
-    ).fetchall()
-    windows = [window for (window,) in gone]
+    # Two statements: a lake's DELETE returns no rows.
+    idle = "FROM {windows} WHERE operation = ? AND list_contains(?, agent_name) AND greatest([[#]]) = 0"
+    which = [operation, _stored_as(con, operation, verdict.name, report)]
+    found = con.execute(filled(f"SELECT window_start {idle}", report), which).fetchall()
+    windows = [window for (window,) in found]
+    if not windows:
+        return set()
+    con.execute(filled(f"DELETE {idle}", report), which)
     con.execute(
         filled(
             "UPDATE {window_log} AS log SET agents = (SELECT COUNT(*) FROM {windows} AS rows"

@@ -120,7 +120,7 @@ def test_the_deadline_holds_whatever_drips(
         ):
             asking.report(AGENT_9, WINDOW)
         assert time.monotonic() - began < 3
-        with TokenLock(TOKEN, "main").held():  # nobody else waits
+        with TokenLock(TOKEN, "main").held(1):  # nobody else waits
             assert time.monotonic() - began < 4
     assert threading.active_count() <= threads
 

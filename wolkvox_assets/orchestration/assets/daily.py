@@ -39,6 +39,14 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 `agents` over days: the same agent works on many.
 """
 
+_BY_ITSELF = """
+**By itself**: whatever changes windows rebuilds the totals of their days in the same commit, and marks them here; an
+automation of its own would have nothing to do.
+
+**Backfill**: any days, rebuilt from the windows without a request. Where windows are missing or wrong, materialise
+`agent_9_windows`: the totals follow.
+"""
+
 
 def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.AssetsDefinition]:
     """The assets of its days, by agent and by operation, such as `<operation>/agent_hold_mute_daily`."""
@@ -65,7 +73,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         tags=tags,
         kinds={"duckdb", "sql"},
         code_version="1",
-        description=description,
+        description=description + _BY_ITSELF,
         metadata=table_metadata(location.settings, operation, table),
         freshness_policy=fresh_days(location, operation),
     )

@@ -41,6 +41,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
         cron_schedule="47 * * * *",
         execution_timezone="UTC",
         default_status=location.schedules_are,
+        description="Each hour.",
     )
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
