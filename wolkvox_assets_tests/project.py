@@ -25,7 +25,7 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 
 ROOT = Path(__file__).parents[1]
 Row = tuple[datetime, str, int, int, int, int]
@@ -91,8 +91,8 @@ class Project:
         return home
 
     @property
-    def store(self) -> Store:
-        return Store(self.folder / "data")
+    def store(self) -> FileStore:
+        return FileStore(self.folder / "data")
 
     @property
     def settings(self) -> dict[str, str]:
