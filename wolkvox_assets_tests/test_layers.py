@@ -224,7 +224,8 @@ def test_whoever_reads_or_stores_says_of_which_report() -> None:
         if of_agent_9_only & {path, *path.parents}:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
-                if all(keyword.arg != "report" for keyword in node.keywords):
-                    silent.append(f"{name_of(path)}:{node.lineno} {node.func.id}")
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id in functions and all(keyword.arg != "report" for keyword in node.keywords):
+                silent.append(f"{name_of(path)}:{node.lineno} {node.func.id}")
     assert silent == []
