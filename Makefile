@@ -12,10 +12,10 @@ PINS := wolkvox_assets_tests/store/duckdb
 TOOLS := wolkvox_assets_tests/examples/sql_tools
 DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
-.PHONY: help setup demo dev test lint bench lock
+.PHONY: help setup demo dev test lint bench screenshots lock
 
 help:
-	@echo "make demo | test | setup | dev | lint | bench   (docs/contributing.md says what each does)"
+	@echo "make demo | test | setup | dev | lint | bench | screenshots   (docs/contributing.md says what each does)"
 
 # Made anew only when what is to be installed has changed, so that a second call starts at once.
 $(READY): pyproject.toml requirements.lock
@@ -62,7 +62,11 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE))
+	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS))
+
+# To look at, page by page, and for README: into screenshots/, which git ignores.
+screenshots: $(READY)
+	@$(BIN)/python -m wolkvox_assets_tests.ui.screenshots
 
 # Every platform and Python version in one file, with hashes.
 lock: $(READY)

@@ -14,7 +14,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
-from wolkvox_assets_tests import lakes
+from wolkvox_assets_tests import lakes, postgres
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,17 @@ def store(request: pytest.FixtureRequest, data_dir: Path) -> Store:
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """As if another process went on: this one no longer knows what it has found in a lake."""
     return lambda: monkeypatch.setattr("wolkvox_assets.store.lake.store._complete", set())
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A Postgres of our own: the tests may stop it."""
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_address(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """An empty database in it, as libpq takes it."""
+    with postgres_cluster.database() as address:
+        yield address

@@ -22,7 +22,7 @@ _PLACES_SHOWN = 3
 
 @dataclass(frozen=True)
 class Status:
-    """Of one operation, in windows of its wall clock.
+    """Of one operation (`Operation.label`), in windows of its wall clock.
 
     `missing`: over for more than an hour, and not known; `missing_in`: where, newest first. `due`: closed lately and
     not known yet. `due_to_verify`: known, and to be asked about again. `waits`: why nothing is asked at the moment, by
@@ -60,10 +60,10 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
         for work in (Work.LIVE, Work.RECENT, Work.HISTORY)
     }
     with store.reading() as con:
-        stored = overview(con, operation.name) if con else Overview()
+        stored = overview(con, operation.name, report=operation.report) if con else Overview()
     missing = to_do.missing(store, operation, now)
     return Status(
-        operation=operation.name,
+        operation=operation.label,
         history_from=operation.start,
         stored=stored,
         missing=sum(map(len, missing)),

@@ -9,6 +9,7 @@ import pytest
 
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
@@ -32,8 +33,8 @@ class Unreadable(WolkvoxClient):
 
     windows: frozenset[datetime] = frozenset()
 
-    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
-        answer = super().agent_9(range_, requests=requests)
+    def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
+        answer = super().report(report, range_, requests=requests)
         if any(range_.start <= window < range_.end for window in self.windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
