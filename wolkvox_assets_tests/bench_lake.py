@@ -9,8 +9,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -94,13 +95,9 @@ def year(folder: Path) -> list[tuple[str, ...]]:
             for span, condition in (("a month", _MONTH_AGO), ("a year", f"NOT ({_MONTH_AGO})")):
                 say(f"{name}, {span} of one operation")
                 _fill(store, condition)
-                found[name].append(_milliseconds(lambda store=store: _totals_of_a_day(store)))  # type: ignore[misc]
+                found[name].append(_milliseconds(partial(_totals_of_a_day, store)))
                 numbers = iter(range(100, 200))
-                found[name].append(
-                    _milliseconds(
-                        lambda store=store, numbers=numbers: commit_window(store, "op0", next(numbers))
-                    )  # type: ignore[misc]
-                )
+                found[name].append(_milliseconds(partial(_next_commit, store, numbers)))
     titles = ("", "a month: day's totals", "a live commit", "a year: day's totals", "a live commit")
     return [titles, *((name, *cells) for name, cells in found.items())]
 
@@ -109,8 +106,6 @@ def _fill(store: Store, condition: str) -> None:
     """As much of the year as this is true of, with the totals."""
     with store.transaction() as con:
         for insert in _YEAR.split(";\n")[:-1]:
-            source = "FROM (SELECT $last::TIMESTAMP - to_minutes(5 * n) AS start"
-            assert source in insert
             limited = insert.replace(
                 "range(105120) AS r(n)", f"range(105120) AS r(n) WHERE {_of_n(condition)}"
             )
@@ -120,6 +115,10 @@ def _fill(store: Store, condition: str) -> None:
             con.execute(limited, {"operation": "op0", "last": _LAST_DAY})
         days = [_LAST_DAY.date() - timedelta(days=n) for n in range(366)]
         rebuild_days(con, "op0", dict.fromkeys(days, 288), datetime.now(UTC))
+
+
+def _next_commit(store: Store, numbers: Iterator[int]) -> None:
+    commit_window(store, "op0", next(numbers))
 
 
 def _of_n(condition: str) -> str:
