@@ -86,10 +86,11 @@ def _written(con: duckdb.DuckDBPyConnection, file: Path) -> str | None:
     if not file.exists():
         return None
     try:
-        found = con.execute(
-            "SELECT value::VARCHAR FROM parquet_kv_metadata($file) WHERE key::VARCHAR = $key",
-            {"file": str(file), "key": _CONTENT},
-        ).fetchone()
+        with con.cursor() as apart:  # an error would end the transaction of the reading
+            found = apart.execute(
+                "SELECT value::VARCHAR FROM parquet_kv_metadata($file) WHERE key::VARCHAR = $key",
+                {"file": str(file), "key": _CONTENT},
+            ).fetchone()
     except duckdb.Error:  # no Parquet file, or a damaged one: written anew
         return None
     return str(found[0]) if found else None

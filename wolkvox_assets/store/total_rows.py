@@ -67,13 +67,17 @@ def drop_idle_total_rows(con: duckdb.DuckDBPyConnection, operation: str, verdict
     lists idle agents answers so at night, before anything decides. Returns the days of these windows."""
     if verdict.name is None:
         return set()
-    gone = con.execute(
-        "DELETE FROM agent_9_windows WHERE operation = ? AND list_contains(?, agent_name)"
+    idle = (
+        "FROM agent_9_windows WHERE operation = ? AND list_contains(?, agent_name)"
         " AND greatest(hold_mute_count, hold_seconds, mute_seconds, total_seconds) = 0"
-        " RETURNING window_start",
-        [operation, _stored_as(con, operation, verdict.name)],
-    ).fetchall()
-    windows = [window for (window,) in gone]
+    )
+    which = [operation, _stored_as(con, operation, verdict.name)]
+    windows = [
+        window for (window,) in con.execute(f"SELECT window_start {idle}", which).fetchall()
+    ]  # fixed words
+    if not windows:
+        return set()
+    con.execute(f"DELETE {idle}", which)
     con.execute(
         "UPDATE agent_9_window_log AS log SET agents = (SELECT COUNT(*) FROM agent_9_windows AS rows"
         "  WHERE rows.operation = log.operation AND rows.window_start = log.window_start)"

@@ -12,35 +12,38 @@ from hypothesis import strategies as st
 from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, one
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
+STORES = BOTH
 ANA, BEA = "Ana Núñez", "Bea O'Brien"
 
 
-def put(store: FileStore, *windows: WindowContent, operation: str = "main", run_id: str = "run") -> None:
+def put(store: Store, *windows: WindowContent, operation: str = "main", run_id: str = "run") -> None:
     with store.transaction() as con:
         replace_windows(con, operation, windows, run_id=run_id)
 
 
-def rows(store: FileStore, operation: str = "main") -> list[tuple[object, ...]]:
+def rows(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
     return query(
-        store.published,
+        store,
         "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"
         f" FROM agent_9_windows WHERE operation = '{operation}' ORDER BY ALL",
     )
 
 
-def log(store: FileStore, operation: str = "main") -> list[tuple[object, ...]]:
+def log(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
     return query(
-        store.published,
+        store,
         "SELECT window_start, agents, source, run_id FROM agent_9_window_log"
         f" WHERE operation = '{operation}' ORDER BY ALL",
     )
 
 
-def test_every_column_is_filled(store: FileStore) -> None:
+def test_every_column_is_filled(store: Store) -> None:
     start = datetime(2026, 11, 16, 22, 55)
     fetched = datetime(2026, 11, 17, 1, 30, 15, 250, tzinfo=timezone(timedelta(hours=-5)))
     put(
@@ -56,7 +59,7 @@ def test_every_column_is_filled(store: FileStore) -> None:
         operation="north",
         run_id="r1",
     )
-    found = tables(store.published)
+    found = tables(store)
     assert found["agent_9_windows"] == [
         ("north", start, datetime(2026, 11, 17, 3, 55), date(2026, 11, 16), ANA, 3, 40, 50, 91)
     ]
@@ -64,27 +67,27 @@ def test_every_column_is_filled(store: FileStore) -> None:
     assert found["agent_9_window_log"] == [("north", start, date(2026, 11, 16), 1, "derived", utc, utc, "r1")]
 
 
-def test_agents_that_vanish_from_an_answer_vanish(store: FileStore) -> None:
+def test_agents_that_vanish_from_an_answer_vanish(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5), BEA: Usage(1, 1, 1, 2)}))
     put(store, content(window(0), {BEA: Usage(7, 8, 9, 17)}), run_id="later")
     assert rows(store) == [(window(0), BEA, 7, 8, 9, 17)]
     assert log(store) == [(window(0), 1, "asked", "later")]
 
 
-def test_an_empty_answer_replaces_and_is_known(store: FileStore) -> None:
+def test_an_empty_answer_replaces_and_is_known(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}), content(window(1), {ANA: Usage(1, 2, 3, 5)}))
     put(store, content(window(0), source="empty_range"))
     assert [row[0] for row in rows(store)] == [window(1)]
     assert log(store) == [(window(0), 0, "empty_range", "run"), (window(1), 1, "asked", "run")]
 
 
-def test_only_empty_answers_need_no_rows(store: FileStore) -> None:
+def test_only_empty_answers_need_no_rows(store: Store) -> None:
     put(store, *(content(window(n)) for n in range(12)))
     assert rows(store) == []
     assert [entry[:2] for entry in log(store)] == [(window(n), 0) for n in range(12)]
 
 
-def test_windows_in_between_stay(store: FileStore) -> None:
+def test_windows_in_between_stay(store: Store) -> None:
     put(store, *(content(window(n), {ANA: Usage(1, n, 0, n)}) for n in range(10)))
     put(store, content(window(2), {ANA: Usage(9, 9, 9, 18)}), content(window(7)))
     assert [(row[0], row[2]) for row in rows(store)] == [
@@ -93,7 +96,7 @@ def test_windows_in_between_stay(store: FileStore) -> None:
     assert [entry[0] for entry in log(store)] == [window(n) for n in range(10)]
 
 
-def test_other_operations_are_not_touched(store: FileStore) -> None:
+def test_other_operations_are_not_touched(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}), operation="north")
     put(store, content(window(0), {ANA: Usage(4, 5, 6, 11)}), operation="south")
     put(store, content(window(0)), operation="south")
@@ -102,34 +105,34 @@ def test_other_operations_are_not_touched(store: FileStore) -> None:
     assert rows(store, "south") == []
 
 
-def test_of_two_contents_for_one_window_the_later_counts(store: FileStore) -> None:
+def test_of_two_contents_for_one_window_the_later_counts(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}), content(window(0), {BEA: Usage(4, 4, 4, 8)}))
     assert rows(store) == [(window(0), BEA, 4, 4, 4, 8)]
     assert log(store) == [(window(0), 1, "asked", "run")]
 
 
-def test_both_passes_of_a_window_are_one(store: FileStore) -> None:
+def test_both_passes_of_a_window_are_one(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}))
     put(store, content(window(0).replace(fold=1), {ANA: Usage(4, 4, 4, 8)}))
     assert rows(store) == [(window(0), ANA, 4, 4, 4, 8)]
     assert len(log(store)) == 1
 
 
-def test_nothing_to_replace_changes_nothing(store: FileStore) -> None:
+def test_nothing_to_replace_changes_nothing(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}))
-    before = tables(store.published)
+    before = tables(store)
     put(store)
-    assert tables(store.published) == before
+    assert tables(store) == before
 
 
-def test_names_are_kept_as_they_are(store: FileStore) -> None:
+def test_names_are_kept_as_they_are(store: Store) -> None:
     names = ["ANA NÚÑEZ", "Ana Núñez", "O'Hara; DROP TABLE x", "名前", "null", "NaN", "1", "a" * 500]
     put(store, content(window(0), {name: Usage(1, 1, 1, 2) for name in names}))
     assert sorted(str(row[1]) for row in rows(store)) == sorted(names)
     assert log(store)[0][1] == len(names)
 
 
-def test_the_largest_numbers_fit(store: FileStore) -> None:
+def test_the_largest_numbers_fit(store: Store) -> None:
     most = 2**31 - 1
     put(store, content(window(0), {ANA: Usage(most, most, 0, most)}))
     assert rows(store) == [(window(0), ANA, most, most, 0, most)]
@@ -138,17 +141,17 @@ def test_the_largest_numbers_fit(store: FileStore) -> None:
 # Clocks that are wrong
 
 
-def test_a_moment_of_the_future_keeps_no_answer_out(store: FileStore) -> None:
+def test_a_moment_of_the_future_keeps_no_answer_out(store: Store) -> None:
     ahead = datetime.now(UTC) + timedelta(days=30)
     put(store, content(window(0), fetched_at=ahead)._replace(uptime_ns=uptime_ns()))
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
-    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+    assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]
 
 
-def test_a_clock_set_back_makes_no_answer_older(store: FileStore) -> None:
+def test_a_clock_set_back_makes_no_answer_older(store: Store) -> None:
     """Two runs have asked for one window; the clock was set back in between."""
     older = content(window(0), fetched_at=FETCHED + timedelta(hours=6))._replace(uptime_ns=uptime_ns())
     newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns())
@@ -158,7 +161,7 @@ def test_a_clock_set_back_makes_no_answer_older(store: FileStore) -> None:
         assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
 
 
-def test_an_answer_that_is_not_stored_is_told(store: FileStore) -> None:
+def test_an_answer_that_is_not_stored_is_told(store: Store) -> None:
     had_first = uptime_ns()
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
     with store.transaction() as con:
@@ -168,7 +171,7 @@ def test_an_answer_that_is_not_stored_is_told(store: FileStore) -> None:
     assert [entry[0] for entry in log(store)] == [window(0), window(1)]
 
 
-def test_an_answer_from_before_the_machine_was_started_is_older(store: FileStore) -> None:
+def test_an_answer_from_before_the_machine_was_started_is_older(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
     with store.transaction() as con:
         con.execute("UPDATE agent_9_answer_order SET boot = 'another'")
@@ -176,18 +179,18 @@ def test_an_answer_from_before_the_machine_was_started_is_older(store: FileStore
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
 
 
-def test_an_uptime_that_is_still_to_come_keeps_no_answer_out(store: FileStore) -> None:
+def test_an_uptime_that_is_still_to_come_keeps_no_answer_out(store: Store) -> None:
     put(store, content(window(0))._replace(uptime_ns=uptime_ns() + 10**15))
     put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
 
 
-def test_verifying_puts_moments_of_the_future_right(store: FileStore) -> None:
+def test_verifying_puts_moments_of_the_future_right(store: Store) -> None:
     ahead = datetime.now(UTC) + timedelta(days=30)
     put(store, content(window(0), fetched_at=ahead))
     with store.transaction() as con:
         verify_windows(con, "main", one(window(0)), FETCHED)
-    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+    assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]
 
@@ -229,7 +232,7 @@ def expected(windows: Sequence[WindowContent]) -> tuple[list[tuple[object, ...]]
     return sorted(row_table, key=repr), sorted(log_table, key=repr)
 
 
-def fresh(data_dir: Path) -> FileStore:
+def fresh(data_dir: Path) -> Store:
     shutil.rmtree(data_dir, ignore_errors=True)
     return FileStore(data_dir)
 
@@ -243,7 +246,7 @@ def test_the_later_content_of_a_window_wins_however_it_is_split(
     sequence = data.draw(st.lists(_CONTENTS, max_size=12))
     for batch in data.draw(_splits(sequence)):
         put(store, *batch)
-    found = tables(store.published)
+    found = tables(store)
     in_time = sorted(sequence, key=lambda content: content.fetched_at)  # of equals, the later given
     assert (found["agent_9_windows"], found["agent_9_window_log"]) == expected(in_time)
 
@@ -258,5 +261,5 @@ def test_any_order_and_any_repetition_give_the_same_tables(
     again = data.draw(st.lists(st.sampled_from(truth), max_size=6)) if truth else []
     for batch in data.draw(_splits(data.draw(st.permutations([*truth, *again])))):
         put(store, *batch)
-    found = tables(store.published)
+    found = tables(store)
     assert (found["agent_9_windows"], found["agent_9_window_log"]) == expected(truth)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WallClock
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
     DayStatus,
@@ -19,10 +20,11 @@ from wolkvox_assets.store.daily import (
     rebuild_operation_days,
     row_counts,
 )
-from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.schema import schema
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
 
+STORES = BOTH
 ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"
 DAY = date(2026, 11, 16)
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
@@ -156,7 +158,7 @@ Put = Callable[..., None]
 
 
 @pytest.fixture
-def put(store: FileStore) -> Put:
+def put(store: Store) -> Put:
     def put(
         *windows: WindowContent,
         operation: str = "main",
@@ -172,23 +174,23 @@ def put(store: FileStore) -> Put:
     return put
 
 
-def operation_rows(store: FileStore) -> list[Row]:
-    return tables(store.published)["operation_hold_mute_daily"]
+def operation_rows(store: Store) -> list[Row]:
+    return tables(store)["operation_hold_mute_daily"]
 
 
-def test_a_day_without_any_use_has_a_row_and_no_agents(store: FileStore, put: Put) -> None:
+def test_a_day_without_any_use_has_a_row_and_no_agents(store: Store, put: Put) -> None:
     put(content(at(DAY, 8)), content(at(DAY, 9)), days={DAY: 288})
     fetched = FETCHED.replace(tzinfo=None)
     assert operation_rows(store) == [("main", DAY, 0, 0, 0, 0, 0, None, 2, 288, False, fetched)]
-    assert tables(store.published)["agent_hold_mute_daily"] == []
+    assert tables(store)["agent_hold_mute_daily"] == []
 
 
-def test_a_day_of_which_no_window_is_known_has_no_row(store: FileStore, put: Put) -> None:
+def test_a_day_of_which_no_window_is_known_has_no_row(store: Store, put: Put) -> None:
     put(content(at(DAYS[0], 8)), content(at(DAYS[2], 8)), days=dict.fromkeys(DAYS, 288))
     assert [row[1] for row in operation_rows(store)] == [DAYS[0], DAYS[2]]
 
 
-def test_of_windows_with_as_many_seconds_the_earliest_is_the_busiest(store: FileStore, put: Put) -> None:
+def test_of_windows_with_as_many_seconds_the_earliest_is_the_busiest(store: Store, put: Put) -> None:
     put(
         content(at(DAY, 12), {ANA: Usage(1, 0, 0, 60)}),
         content(at(DAY, 8), {ANA: Usage(1, 0, 0, 20), BEA: Usage(1, 0, 0, 40)}),
@@ -198,7 +200,7 @@ def test_of_windows_with_as_many_seconds_the_earliest_is_the_busiest(store: File
     assert row[7] == at(DAY, 8)
 
 
-def test_a_day_is_verified_as_long_ago_as_its_oldest_window(store: FileStore, put: Put) -> None:
+def test_a_day_is_verified_as_long_ago_as_its_oldest_window(store: Store, put: Put) -> None:
     put(
         content(at(DAY, 8), fetched_at=FETCHED + timedelta(hours=1)),
         content(at(DAY, 9), fetched_at=FETCHED),
@@ -219,7 +221,7 @@ def test_a_day_is_verified_as_long_ago_as_its_oldest_window(store: FileStore, pu
     ],
 )
 def test_a_day_is_complete_when_its_wall_clock_has_no_more(
-    store: FileStore, put: Put, zone: str, day: date, windows: int
+    store: Store, put: Put, zone: str, day: date, windows: int
 ) -> None:
     wall = WallClock(zone).windows_of_day(day)
     all_of_them = [content(start, {ANA: Usage(1, 2, 3, 5)}) for start in wall]
@@ -234,22 +236,22 @@ def test_a_day_is_complete_when_its_wall_clock_has_no_more(
     )
 
 
-def test_the_totals_follow_the_windows(store: FileStore, put: Put) -> None:
+def test_the_totals_follow_the_windows(store: Store, put: Put) -> None:
     put(content(at(DAY, 8), {ANA: Usage(1, 2, 3, 5), BEA: Usage(1, 1, 1, 2)}))
     put(content(at(DAY, 8), {BEA: Usage(4, 4, 4, 8)}))
-    found = tables(store.published)
+    found = tables(store)
     assert found["agent_hold_mute_daily"] == [("main", DAY, BEA, 4, 4, 4, 8, 1, at(DAY, 8), at(DAY, 8))]
     assert operation_rows(store)[0][2:7] == (1, 4, 4, 4, 8)
 
 
-def test_other_days_and_other_operations_are_not_touched(store: FileStore, put: Put) -> None:
+def test_other_days_and_other_operations_are_not_touched(store: Store, put: Put) -> None:
     use = {ANA: Usage(1, 2, 3, 5)}
     put(*(content(at(day, 8), use) for day in DAYS), operation="north", days=dict.fromkeys(DAYS, 288))
     put(*(content(at(day, 8), use) for day in DAYS), operation="south", days=dict.fromkeys(DAYS, 288))
-    before = tables(store.published)
+    before = tables(store)
     # The windows of all days change; only one day of one operation is rebuilt.
     put(*(content(at(day, 8)) for day in DAYS), operation="north", days={DAYS[1]: 288})
-    after = tables(store.published)
+    after = tables(store)
     gone = [row for row in before["agent_hold_mute_daily"] if row not in after["agent_hold_mute_daily"]]
     assert [row[:2] for row in gone] == [("north", DAYS[1])]
     changed = set(after["operation_hold_mute_daily"]) - set(before["operation_hold_mute_daily"])
@@ -257,15 +259,15 @@ def test_other_days_and_other_operations_are_not_touched(store: FileStore, put: 
     assert len(after["operation_hold_mute_daily"]) == 6
 
 
-def test_rebuilding_again_changes_nothing(store: FileStore, put: Put) -> None:
+def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
     windows = [content(at(day, 8), {ANA: Usage(1, 2, 3, 5)}) for day in DAYS]
     states = []
     for _ in range(3):
         put(*windows, days=dict.fromkeys(DAYS, 288))
-        states.append(tables(store.published))
+        states.append(tables(store))
     assert all(a == b for a, b in pairwise(states))
 
 
-def test_no_days_no_glance(store: FileStore) -> None:
+def test_no_days_no_glance(store: Store) -> None:
     with store.transaction() as con:
         assert day_statuses(con, "main", DAY, DAY) == {}

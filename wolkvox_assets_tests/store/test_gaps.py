@@ -3,14 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.report.windows import WINDOW, Range
-from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.gaps import holes, verified
+from wolkvox_assets_tests.lakes import BOTH
 
+STORES = BOTH
 DAY = datetime(2026, 11, 18)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def known(store: FileStore, window: datetime, verified_at: datetime, operation: str = "main") -> None:
+def known(store: Store, window: datetime, verified_at: datetime, operation: str = "main") -> None:
     with store.transaction() as con:
         con.execute(
             "INSERT INTO agent_9_window_log VALUES ($operation, $at, $at::DATE, 0, 'asked', $seen, $seen, 'run')",
@@ -18,7 +20,7 @@ def known(store: FileStore, window: datetime, verified_at: datetime, operation: 
         )
 
 
-def test_holes_are_what_is_not_known_newest_first(store: FileStore) -> None:
+def test_holes_are_what_is_not_known_newest_first(store: Store) -> None:
     for n in (0, 1, 5, 6, 9):
         known(store, DAY + n * WINDOW, DAY)
     known(store, DAY + 3 * WINDOW, DAY, operation="other")
@@ -33,7 +35,7 @@ def test_holes_are_what_is_not_known_newest_first(store: FileStore) -> None:
         assert holes(con, "nobody", DAY, DAY + WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
 
 
-def test_moments_of_the_future_say_nothing(store: FileStore) -> None:
+def test_moments_of_the_future_say_nothing(store: Store) -> None:
     """A clock was ahead when they were stored, or is behind now: known in no case, or not verified since."""
     for n in range(4):
         known(store, DAY + n * WINDOW, DAY)
@@ -54,7 +56,7 @@ def test_moments_of_the_future_say_nothing(store: FileStore) -> None:
         assert holes(con, "main", DAY, DAY + 4 * WINDOW, later) == []
 
 
-def test_windows_that_are_left_out_are_no_holes(store: FileStore) -> None:
+def test_windows_that_are_left_out_are_no_holes(store: Store) -> None:
     known(store, DAY, DAY)
     with store.reading() as con:
         assert con is not None

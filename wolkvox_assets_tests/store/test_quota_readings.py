@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.store import sources
-from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.quota_readings import (
     NOTHING_SEEN,
     QuotaReading,
@@ -17,7 +16,9 @@ from wolkvox_assets.store.quota_readings import (
 )
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import OperationSource
+from wolkvox_assets_tests.lakes import BOTH
 
+STORES = BOTH
 NOW = datetime(2026, 11, 20, 17, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -47,7 +48,7 @@ def refused(ago: timedelta, api: str = "agent_9") -> RequestRecord:
 
 
 def seen(
-    store: FileStore,
+    store: Store,
     *stored: RequestRecord | QuotaReading,
     operations: tuple[str, ...] = ("main",),
     now: datetime = NOW,
@@ -58,7 +59,7 @@ def seen(
         return quota_seen(con, operations, now)
 
 
-def for_each(store: FileStore, operation: str, *stored: RequestRecord | QuotaReading) -> None:
+def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading) -> None:
     with store.transaction() as con:
         for one in stored:
             if isinstance(one, QuotaReading):
@@ -67,12 +68,12 @@ def for_each(store: FileStore, operation: str, *stored: RequestRecord | QuotaRea
                 record_requests(con, operation, [one], run_id="r", now=NOW)
 
 
-def test_nothing_was_seen(store: FileStore) -> None:
+def test_nothing_was_seen(store: Store) -> None:
     assert seen(store) == NOTHING_SEEN
     assert seen(store, request(MINUTE)) == NOTHING_SEEN
 
 
-def test_readings_and_the_requests_since(store: FileStore) -> None:
+def test_readings_and_the_requests_since(store: Store) -> None:
     first = QuotaReading(NOW - 3 * HOUR, 1000, 100)
     last = QuotaReading(NOW - HOUR, 1000, 150, NOW + 7 * HOUR)
     assert seen(store, first, request(2 * HOUR), last, request(HOUR), request(MINUTE)) == QuotaSeen(
@@ -80,7 +81,7 @@ def test_readings_and_the_requests_since(store: FileStore) -> None:
     )
 
 
-def test_readings_between_which_the_count_began_anew(store: FileStore) -> None:
+def test_readings_between_which_the_count_began_anew(store: Store) -> None:
     used = [100, 500, 900, 10, 20, 950, 30, 40]
     readings = [QuotaReading(at, 1000, n) for n, at in zip(used, hours_up_to(NOW, len(used)), strict=True)]
     assert [reading.used for reading in seen(store, *readings).readings] == [900, 10, 950, 30, 40]
@@ -90,7 +91,7 @@ def hours_up_to(now: datetime, hours: int) -> list[datetime]:
     return [now - n * HOUR for n in range(hours, 0, -1)]
 
 
-def test_only_of_those_who_share_it(store: FileStore) -> None:
+def test_only_of_those_who_share_it(store: Store) -> None:
     """Another server's requests are none of this quota's, and another operation's readings are, where it is shared."""
     mine, theirs = QuotaReading(NOW - 2 * HOUR, 1000, 100), QuotaReading(NOW - HOUR, 1000, 150)
     for_each(store, "near", theirs, request(MINUTE), request(MINUTE), refused(3 * MINUTE))
@@ -103,7 +104,7 @@ def test_only_of_those_who_share_it(store: FileStore) -> None:
     )
 
 
-def test_who_shares_it(store: FileStore) -> None:
+def test_who_shares_it(store: Store) -> None:
     """The server's address and code, whatever the token and the time zone."""
     with store.transaction() as con:
         sources.record(con, "main", HERE)
@@ -129,7 +130,7 @@ def test_who_shares_it(store: FileStore) -> None:
         request(HOUR, "token_info", status=403, msg=USED_UP),
     ],
 )
-def test_a_refusal_in_whatever_form(store: FileStore, refusal: RequestRecord) -> None:
+def test_a_refusal_in_whatever_form(store: Store, refusal: RequestRecord) -> None:
     found = seen(store, refusal, request(2 * HOUR))
     assert found.refusals == (Refusal(NOW - HOUR),)
     assert found.unreadable_at is None
@@ -144,7 +145,7 @@ def test_a_refusal_in_whatever_form(store: FileStore, refusal: RequestRecord) ->
         request(HOUR, status=None, msg=USED_UP, body=None, records=None),
     ],
 )
-def test_what_is_no_refusal(store: FileStore, other: RequestRecord) -> None:
+def test_what_is_no_refusal(store: Store, other: RequestRecord) -> None:
     assert seen(store, other).refusals == ()
 
 
@@ -161,12 +162,12 @@ def test_what_is_no_refusal(store: FileStore, other: RequestRecord) -> None:
         (request(61 * MINUTE), False),
     ],
 )
-def test_an_answer_after_a_refusal(store: FileStore, after: RequestRecord, *, counts: bool) -> None:
+def test_an_answer_after_a_refusal(store: Store, after: RequestRecord, *, counts: bool) -> None:
     expected = Refusal(NOW - HOUR, after.requested_at if counts else None)
     assert seen(store, refused(HOUR), after, request(MINUTE, status=503)).refusals == (expected,)
 
 
-def test_each_refusal_has_the_next_answer(store: FileStore) -> None:
+def test_each_refusal_has_the_next_answer(store: Store) -> None:
     assert seen(
         store, *[refused(n * HOUR) for n in (9, 8, 3)], *[request(n * HOUR) for n in (10, 7, 6, 2)]
     ).refusals == (
@@ -175,7 +176,7 @@ def test_each_refusal_has_the_next_answer(store: FileStore) -> None:
     )
 
 
-def test_a_look_in_vain(store: FileStore) -> None:
+def test_a_look_in_vain(store: Store) -> None:
     reading = QuotaReading(NOW - 3 * HOUR, 1000, 100)
     before = request(4 * HOUR, "token_info", 404)
     assert seen(store, before, reading).in_vain_at is None
@@ -183,7 +184,7 @@ def test_a_look_in_vain(store: FileStore) -> None:
     assert (found.in_vain_at, found.unreadable_at) == (NOW - HOUR, NOW - 2 * HOUR)
 
 
-def test_moments_of_the_future_are_not_believed(store: FileStore) -> None:
+def test_moments_of_the_future_are_not_believed(store: Store) -> None:
     """A clock was ahead by hours, and was set right: what was stored last counts, and nothing counts twice."""
     right = QuotaReading(NOW - HOUR, 1000, 500)
     ahead = QuotaReading(NOW + 5 * HOUR, 1000, 510)
@@ -201,7 +202,7 @@ def test_moments_of_the_future_are_not_believed(store: FileStore) -> None:
     assert seen(store, newer, now=NOW + 6 * HOUR).reading == newer
 
 
-def test_what_is_long_ago_is_not_looked_at(store: FileStore) -> None:
+def test_what_is_long_ago_is_not_looked_at(store: Store) -> None:
     old = timedelta(days=9)
     assert (
         seen(store, QuotaReading(NOW - old, 1000, 1), refused(old), request(old, "token_info", 404))
@@ -209,7 +210,7 @@ def test_what_is_long_ago_is_not_looked_at(store: FileStore) -> None:
     )
 
 
-def test_nothing_of_it_is_kept_for_another_server(store: FileStore) -> None:
+def test_nothing_of_it_is_kept_for_another_server(store: Store) -> None:
     elsewhere = HERE._replace(address="https://wv0014.wolkvox.com", server="0014")
     for_each(
         store,

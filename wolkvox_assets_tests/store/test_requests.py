@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import query
 
+STORES = BOTH
 NOW = datetime.now(UTC)
 
 
@@ -34,18 +36,18 @@ FULL = request(
 
 
 def record(
-    store: FileStore, *requests: RequestRecord, operation: str = "main", run_id: str = "run"
+    store: Store, *requests: RequestRecord, operation: str = "main", run_id: str = "run"
 ) -> list[tuple[object, ...]]:
     with store.transaction() as con:
         record_requests(con, operation, requests, run_id=run_id, now=NOW)
-    return query(store.published, "FROM api_requests ORDER BY requested_at, http_status")
+    return query(store, "FROM api_requests ORDER BY requested_at, http_status")
 
 
 def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def test_every_field_is_written(store: FileStore) -> None:
+def test_every_field_is_written(store: Store) -> None:
     assert record(store, FULL, operation="north", run_id="r7") == [
         (
             *("north", naive(FULL.requested_at), "agent_9", "20261116080500", "20261116080959"),
@@ -54,13 +56,13 @@ def test_every_field_is_written(store: FileStore) -> None:
     ]
 
 
-def test_what_is_missing_is_null(store: FileStore) -> None:
+def test_what_is_missing_is_null(store: Store) -> None:
     assert record(store, request()) == [
         ("main", naive(NOW), "agent_9", None, None, None, None, None, None, 0.25, "run", None)
     ]
 
 
-def test_what_is_missing_beside_others_is_null_as_well(store: FileStore) -> None:
+def test_what_is_missing_beside_others_is_null_as_well(store: Store) -> None:
     without = request(FULL.requested_at - timedelta(seconds=1))
     found = record(store, FULL, without)
     assert found[0][3:9] == (None,) * 6
@@ -68,7 +70,7 @@ def test_what_is_missing_beside_others_is_null_as_well(store: FileStore) -> None
     assert found[1][3:9] == ("20261116080500", "20261116080959", 200, "200", "1 record found: Ñandú", 1)
 
 
-def test_a_single_number_far_down_a_long_batch_is_kept(store: FileStore) -> None:
+def test_a_single_number_far_down_a_long_batch_is_kept(store: Store) -> None:
     # DuckDB looks at a sample of a frame to guess what its columns hold.
     many = [request(NOW - timedelta(seconds=n)) for n in range(3000)]
     many[1501] = request(NOW - timedelta(seconds=1501), http_status=404, code="404", records=0)
@@ -77,18 +79,18 @@ def test_a_single_number_far_down_a_long_batch_is_kept(store: FileStore) -> None
     assert [row[5:9] for row in found if row[5] is not None] == [(404, "404", None, 0)]
 
 
-def test_requests_add_up(store: FileStore) -> None:
+def test_requests_add_up(store: Store) -> None:
     record(store, request(), request())
     assert len(record(store, request(), operation="other")) == 3
 
 
-def test_any_text_is_kept_as_it_came(store: FileStore) -> None:
+def test_any_text_is_kept_as_it_came(store: Store) -> None:
     body = "a\x00b\r\n'\"; DROP TABLE api_requests; -- ñ 🦤 " + "x" * 65_536
     (row,) = record(store, request(body=body, msg="null", code="NaN"))
     assert (row[11], row[7], row[6]) == (body, "null", "NaN")
 
 
-def test_requests_are_forgotten_after_ninety_days(store: FileStore) -> None:
+def test_requests_are_forgotten_after_ninety_days(store: Store) -> None:
     old = request(NOW - timedelta(days=91), msg="old")
     kept = request(NOW - timedelta(days=89), msg="kept")
     record(store, kept, operation="other")
@@ -96,7 +98,7 @@ def test_requests_are_forgotten_after_ninety_days(store: FileStore) -> None:
     assert [row[7] for row in found] == ["kept", "kept", "new"]
 
 
-def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: FileStore) -> None:
+def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: Store) -> None:
     with store.transaction() as con:
         record_requests(con, "other", [request(msg="was new then")], run_id="run", now=NOW)
         con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 91 DAY")

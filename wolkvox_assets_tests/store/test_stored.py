@@ -1,18 +1,21 @@
 """What the sync is told of the stored windows."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.windows import WINDOW, Range, one
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows, verify_windows
 from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
-from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content
 
+STORES = BOTH
 NINE = Range(datetime(2026, 11, 18, 9), datetime(2026, 11, 18, 10))
 DAY = Range(datetime(2026, 11, 18), datetime(2026, 11, 19))
 FETCHED = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
@@ -20,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def asked(store: FileStore) -> FileStore:
+def asked(store: Store) -> Store:
     """The windows of an hour were asked, and one after it derived; the hour's own request came to nothing."""
     with store.transaction() as con:
         windows = [content(window, fetched_at=FETCHED) for window in NINE.windows()]
@@ -55,7 +58,7 @@ def asked(store: FileStore) -> FileStore:
     ],
 )
 def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
-    asked: FileStore, range_: Range | None, agreed_at: datetime | None, agreed: bool
+    asked: Store, range_: Range | None, agreed_at: datetime | None, agreed: bool
 ) -> None:
     if range_ is not None and agreed_at is not None:
         with asked.transaction() as con:
@@ -66,7 +69,7 @@ def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
     assert stored.asked(Range(NINE.start, NINE.end + WINDOW)) == dict.fromkeys(NINE.windows(), agreed)
 
 
-def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: FileStore) -> None:
+def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: Store) -> None:
     with asked.transaction() as con:
         record_agreement(con, "main", NINE, FETCHED + MINUTE)
         forget_agreements(con, "main", [one(NINE.end)])
@@ -76,13 +79,14 @@ def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: FileStore) ->
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 
-def test_a_file_of_before_is_read(asked: FileStore) -> None:
+def test_a_store_of_before_is_read(asked: Store, forgotten: Callable[[], None]) -> None:
     with asked.transaction() as con:
         con.execute("DROP TABLE agent_9_agreements")
+    forgotten()  # it was another process
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 
-def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: FileStore) -> None:
+def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: Store) -> None:
     window = NINE.start
     rests = []
     for n in range(9):
@@ -99,7 +103,7 @@ def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(
         assert not resting(con, "main", FETCHED + timedelta(days=24))
 
 
-def test_the_hours_of_use_are_those_of_the_nearest_day_of_its_kind(store: FileStore) -> None:
+def test_the_hours_of_use_are_those_of_the_nearest_day_of_its_kind(store: Store) -> None:
     def hours(day: int) -> Range | None:
         return StoredWindows(store, "main").busy_hours(date(2026, 11, day))
 

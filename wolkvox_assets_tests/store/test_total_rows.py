@@ -7,8 +7,8 @@ from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import NOTHING, Usage
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
-from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.total_rows import (
     drop_idle_total_rows,
@@ -16,6 +16,9 @@ from wolkvox_assets.store.total_rows import (
     latest_total_row,
     record_total_row,
 )
+from wolkvox_assets_tests.lakes import BOTH
+
+STORES = BOTH
 
 NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)
 FIRST = datetime(2026, 11, 18, 10)
@@ -26,7 +29,7 @@ def has(name: str | None, *, at: datetime = NOW) -> TotalRow:
     return TotalRow(at, name, "seen")
 
 
-def fill(store: FileStore, *contents: dict[str, Usage]) -> None:
+def fill(store: Store, *contents: dict[str, Usage]) -> None:
     with store.transaction() as con:
         windows = [
             WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, uptime_ns())
@@ -35,7 +38,7 @@ def fill(store: FileStore, *contents: dict[str, Usage]) -> None:
         replace_windows(con, "main", windows, run_id="run")
 
 
-def test_the_verdict_stored_last_counts_whatever_the_clock_said(store: FileStore) -> None:
+def test_the_verdict_stored_last_counts_whatever_the_clock_said(store: Store) -> None:
     with store.transaction() as con:
         assert latest_total_row(con, "main") is None
         record_total_row(con, "main", has("TOTAL"), run_id="1")
@@ -44,7 +47,7 @@ def test_the_verdict_stored_last_counts_whatever_the_clock_said(store: FileStore
         assert latest_total_row(con, "main") == has(None, at=NOW - timedelta(days=30))
 
 
-def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: FileStore) -> None:
+def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: Store) -> None:
     fill(store, {"Ana": USED}, {"Ana": USED, "Techcon": USED}, {"Ana": NOTHING, "techcon": NOTHING})
     with store.transaction() as con:
         assert drop_idle_total_rows(con, "main", has("techcon")) == {FIRST.date()}
@@ -58,7 +61,7 @@ def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: FileStore) 
 
 
 def test_what_a_wrong_verdict_left_out_is_asked_again_and_a_proved_one_spoils_nothing(
-    store: FileStore,
+    store: Store,
 ) -> None:
     for decided, forgotten in ((NOW - timedelta(days=40), 0), (NOW - timedelta(hours=1), 2)):
         fill(store, {"Ana": USED}, {}, {"Beto": USED})
@@ -67,7 +70,7 @@ def test_what_a_wrong_verdict_left_out_is_asked_again_and_a_proved_one_spoils_no
             assert sum(map(len, record_total_row(con, "main", has(None), run_id="2"))) == forgotten
 
 
-def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(store: FileStore) -> None:
+def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(store: Store) -> None:
     row = '{"agent_name": "%s", "count": "1", "hold_time": "5", "mute_time": "", "total_time": "5"}'
     bodies = ['{"code": 200, "data": [' + row % name + "]}" for name in ("Ana", "Beto")]
     with store.transaction() as con:

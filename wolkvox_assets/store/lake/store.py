@@ -73,12 +73,18 @@ class LakeStore:
         if self.lake in open_readings:
             yield open_readings[self.lake]
             return
+        # The caller's own OSError, of a file it writes, is none of the lake's.
         with self._explained("reading"), self._current() as con:
             open_readings[self.lake] = con
             try:
                 yield con
+            except OSError as error:
+                theirs = error
+            else:
+                return
             finally:
                 del open_readings[self.lake]
+        raise theirs
 
     @contextmanager
     def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
