@@ -1,4 +1,4 @@
-"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+"""The checks of a report's windows: each row, the answers they came from, and how new they are.
 
 What belongs here: that. What doesn't: days and their totals (`days.py`).
 """

@@ -23,8 +23,10 @@ from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.centre import Use
+from wolkvox_assets_tests import made_up_report
 from wolkvox_assets_tests.made_up_report import AGENT_77
 from wolkvox_assets_tests.orchestration.automation.conftest import DAY, HOUR, Location, located, noon
+from wolkvox_assets_tests.project import ROOT
 
 SECOND = timedelta(seconds=1)
 OF_AGENT_9 = re.compile(r"agent_9|hold_|on hold|used hold|mute", re.IGNORECASE)
@@ -81,6 +83,11 @@ def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeping
     ):
         yield Keeping(location)
     REPORTS[:] = before
+
+
+def test_the_contributors_page_shows_its_file() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text("utf-8")
+    assert f"```python\n{Path(made_up_report.__file__).read_text('utf-8')}```" in page
 
 
 def test_by_itself_it_goes_all_the_way_and_nothing_speaks_of_another(keeping: Keeping) -> None:
