@@ -74,7 +74,7 @@ def _odd_totals(look: Look) -> Cases:
 
 
 def _implausible(look: Look) -> Cases:
-    seconds = " + ".join(look.report.durations) or "0"
+    seconds = " + ".join(look.report.durations) or "0 * {first}"
     return _rows(
         look,
         f"{{first}} > $most OR {seconds} > {{first}} * $longest",
