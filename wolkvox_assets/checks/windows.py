@@ -1,4 +1,4 @@
-"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+"""The checks of a report's windows: each row, the answers they came from, and how new they are.
 
 What belongs here: that. What doesn't: days and their totals (`days.py`).
 """
@@ -74,7 +74,7 @@ def _odd_totals(look: Look) -> Cases:
 
 
 def _implausible(look: Look) -> Cases:
-    seconds = " + ".join(look.report.durations) or "0"
+    seconds = " + ".join(look.report.durations) or "0 * {first}"
     return _rows(
         look,
         f"{{first}} > $most OR {seconds} > {{first}} * $longest",
