@@ -46,8 +46,8 @@ from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests import bench_commits
 
 ROOT = Path(__file__).parents[1]
@@ -197,8 +197,8 @@ class Project:
     start: date
 
     @property
-    def store(self) -> Store:
-        return Store(self.folder / "data")
+    def store(self) -> FileStore:
+        return FileStore(self.folder / "data")
 
     def copy(self, name: str) -> "Project":
         """With the same things known."""

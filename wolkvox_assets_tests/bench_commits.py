@@ -17,9 +17,10 @@ from typing import NamedTuple
 from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
-from wolkvox_assets.store import Store, replacing
+from wolkvox_assets.store import replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.disk import file_system
+from wolkvox_assets.store.files import FileStore
 
 SIZES = (182, 720)  # MB
 ROUNDS, WARM_UP = 15, 3
@@ -54,7 +55,7 @@ class Commits(NamedTuple):
     written: float
 
 
-def filled(store: Store, megabytes: int) -> None:
+def filled(store: FileStore, megabytes: int) -> None:
     """Makes a store of about so many MB: as many operations as it takes, with a year each."""
     operations = 0
     for more in (2, None):
@@ -67,7 +68,7 @@ def filled(store: Store, megabytes: int) -> None:
                 operations += 1
 
 
-def live_commits(store: Store) -> Commits:
+def live_commits(store: FileStore) -> Commits:
     seconds, written = [], []
     for number in range(WARM_UP + ROUNDS):
         windows = [
@@ -114,7 +115,7 @@ def rows(sizes: Sequence[int], folder: Path) -> list[tuple[str, ...]]:
     ]
     for megabytes in sizes:
         print(f"… a live commit at {megabytes} MB", file=sys.stderr, flush=True)
-        store = Store(folder / f"commits_{megabytes}")
+        store = FileStore(folder / f"commits_{megabytes}")
         filled(store, megabytes)
         size = store.own.stat().st_size / 1e6
         with whole_copies():

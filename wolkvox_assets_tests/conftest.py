@@ -5,9 +5,16 @@ What belongs here: isolation. What doesn't: fixtures of one folder's tests (they
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets_tests import lakes, postgres
 
 
 @pytest.fixture(autouse=True)
@@ -21,4 +28,63 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage sets it when it is imported
     monkeypatch.chdir(folder)  # nor their .env
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    kinds = getattr(metafunc.module, "STORES", None)
+    if kinds and "store" in metafunc.fixturenames:
+        # Of a test that has cases, the SQL is the same in each.
+        cases = metafunc.definition.get_closest_marker("parametrize")
+        metafunc.parametrize("store", kinds[:1] if cases else kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def one_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Of this worker."""
+    with lakes.new_lake(tmp_path_factory.mktemp("lake")) as lake:
+        yield lake
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Not there yet: the store makes it."""
+    return tmp_path / "deep" / "data"
+
+
+@pytest.fixture
+def lake_store(data_dir: Path, one_lake: Lake) -> LakeStore:
+    """With no row in it."""
+    store = LakeStore(data_dir, one_lake)
+    lakes.empty(store)
+    return store
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, data_dir: Path) -> Store:
+    """In files, and for tests that run on both in the lake, too."""
+    if getattr(request, "param", "files") == "lake":
+        store: Store = request.getfixturevalue("lake_store")
+        return store
+    return FileStore(data_dir)
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """As if another process went on: this one no longer knows what it has found in a lake."""
+    return lambda: monkeypatch.setattr("wolkvox_assets.store.lake.store._complete", set())
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A Postgres of our own: the tests may stop it."""
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_address(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """An empty database in it, as libpq takes it."""
+    with postgres_cluster.database() as address:
+        yield address

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import duckdb
@@ -23,7 +25,7 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 
 ROOT = Path(__file__).parents[1]
 Row = tuple[datetime, str, int, int, int, int]
@@ -45,12 +47,29 @@ def had_use_before(con: duckdb.DuckDBPyConnection, operation: str) -> None:
 def instance_in(home: Path) -> dg.DagsterInstance:
     """A Dagster instance on disk, with the storage that our `dagster.yaml` names."""
     home.mkdir()
+    for name, content in _unused_instance().items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(content)
+    return _opened(home)
+
+
+def _opened(home: Path) -> dg.DagsterInstance:
     storage = {
         "module": "wolkvox_assets.orchestration.instance.storage",
         "class": "SqliteStorage",
         "config": {"base_dir": str(home)},
     }
     return dg.DagsterInstance.local_temp(str(home), overrides={"storage": {"custom": storage}})
+
+
+@cache
+def _unused_instance() -> dict[Path, bytes]:
+    """The files that Dagster makes for itself: that takes 0.13 s of CPU each time, copying them a tenth."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        with _opened(home) as instance:
+            instance.get_materialized_partitions(dg.AssetKey("none"))
+        return {file.relative_to(home): file.read_bytes() for file in files_below(home)}
 
 
 @dataclass
@@ -62,6 +81,7 @@ class Project:
     start: date
     timezone: str = "America/Bogota"
     _commands: int = 0
+    _instances: int = 0
 
     @property
     def home(self) -> Path:
@@ -71,8 +91,8 @@ class Project:
         return home
 
     @property
-    def store(self) -> Store:
-        return Store(self.folder / "data")
+    def store(self) -> FileStore:
+        return FileStore(self.folder / "data")
 
     @property
     def settings(self) -> dict[str, str]:
@@ -132,16 +152,20 @@ class Project:
             if partition_range
             else {}
         )
-        return dg.materialize(
-            list(definitions.assets or []),  # type: ignore[arg-type]  # never the cacheable kind
-            selection=[dg.AssetKey(["main", asset])],
-            resources=definitions.resources,
-            partition_key=partition or None,
-            tags=tags,
-            instance=instance,
-            run_config=run_config,
-            raise_on_error=False,
-        )
+        # Dagster's own in memory takes 3 ms for each mark of a window.
+        self._instances += 1
+        fresh = self.folder / f"instance-{self._instances}"
+        with nullcontext(instance) if instance else instance_in(fresh) as used:
+            return dg.materialize(
+                list(definitions.assets or []),  # type: ignore[arg-type]  # never the cacheable kind
+                selection=[dg.AssetKey(["main", asset])],
+                resources=definitions.resources,
+                partition_key=partition or None,
+                tags=tags,
+                instance=used,
+                run_config=run_config,
+                raise_on_error=False,
+            )
 
     # What came of it
 

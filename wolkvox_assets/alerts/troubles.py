@@ -9,7 +9,6 @@ from wolkvox_assets.alerts.news import Trouble
 from wolkvox_assets.pipeline.pauses import open_failures
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Settings
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, Work
 
 TEXT_LENGTH = 1500
@@ -18,13 +17,13 @@ _MET_WITHIN = timedelta(days=2)
 
 def troubles(settings: Settings, now: datetime) -> dict[str, Trouble]:
     """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
-    store = Store(settings.data_dir)
+    store = settings.store
     found = {f"settings: {problem}": Trouble(now, f"{problem}") for problem in settings.problems}
     for operation in settings.operations:
         for attempt in open_failures(store, operation):
             if _is_news(attempt, now):
                 words = f"{visible(attempt.message)[:TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
-                found.setdefault(f"{operation.name}: {attempt.error}", Trouble(attempt.ended_at, words))
+                found.setdefault(f"{operation.label}: {attempt.error}", Trouble(attempt.ended_at, words))
     return found
 
 

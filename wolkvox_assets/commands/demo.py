@@ -22,6 +22,7 @@ from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.disk import make_folder
+from wolkvox_assets.store.files import PUBLISHED, FileStore
 
 _ZONE = "America/Bogota"
 
@@ -34,7 +35,7 @@ def run() -> int:
     if settings.exists():
         shutil.copyfile(settings, folder / "dagster.yaml")
     day = _last_office_day()
-    with _running_simulator(Store(folder)) as simulator:
+    with _running_simulator(FileStore(folder)) as simulator:
         print(f"The simulator answers at {simulator.url}. Loading {day:%A %Y-%m-%d} from it:")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WOLKVOX_")}
         environment |= {
@@ -59,7 +60,7 @@ def run() -> int:
         start = datetime.combine(day, datetime.min.time())
         truth = simulator.truth(start, start + timedelta(days=1, seconds=-1))
         requests = simulator.counters.requests
-    return _show(Store(folder).published, day, truth, requests)
+    return _show(folder / PUBLISHED, day, truth, requests)
 
 
 @contextmanager

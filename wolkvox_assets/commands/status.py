@@ -14,7 +14,6 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.overview import Overview, overview
 
@@ -23,7 +22,7 @@ _PLACES_SHOWN = 3
 
 @dataclass(frozen=True)
 class Status:
-    """Of one operation, in windows of its wall clock.
+    """Of one operation (`Operation.label`), in windows of its wall clock.
 
     `missing`: over for more than an hour, and not known; `missing_in`: where, newest first. `due`: closed lately and
     not known yet. `due_to_verify`: known, and to be asked about again. `waits`: why nothing is asked at the moment, by
@@ -54,17 +53,17 @@ def run(*, as_json: bool) -> int:
 
 
 def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
-    store = Store(settings.data_dir)
+    store = settings.store
     live_first = len(quota_group(operation, settings.operations)) if settings.automation else 0
     reasons = {
         str(work): reason_to_wait(store, operation, work, now, live_first)
         for work in (Work.LIVE, Work.RECENT, Work.HISTORY)
     }
     with store.reading() as con:
-        stored = overview(con, operation.name) if con else Overview()
+        stored = overview(con, operation.name, report=operation.report) if con else Overview()
     missing = to_do.missing(store, operation, now)
     return Status(
-        operation=operation.name,
+        operation=operation.label,
         history_from=operation.start,
         stored=stored,
         missing=sum(map(len, missing)),

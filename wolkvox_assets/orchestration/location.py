@@ -30,7 +30,7 @@ class CodeLocation:
 
     @property
     def store(self) -> Store:
-        return Store(self.settings.data_dir)
+        return self.settings.store
 
     @property
     def schedules_are(self) -> dg.DefaultScheduleStatus:

@@ -37,7 +37,13 @@ def month_partitions(operation: Operation) -> dg.MonthlyPartitionsDefinition:
 
 def windows_key(operation: Operation) -> dg.AssetKey:
     """The asset key of the operation's windows."""
-    return dg.AssetKey([operation.name, "agent_9_windows"])
+    return dg.AssetKey([operation.name, operation.report.names.windows])
+
+
+def day_keys(operation: Operation) -> list[dg.AssetKey]:
+    """The asset keys of its days, by agent and by operation."""
+    names = operation.report.names
+    return [dg.AssetKey([operation.name, table]) for table in (names.agent_days, names.operation_days)]
 
 
 def keys_of_window(

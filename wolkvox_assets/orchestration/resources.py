@@ -3,15 +3,19 @@
 What belongs here: turning settings into things that assets use. What doesn't: what assets do with them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 from dagster_duckdb import DuckDBResource
 
 from wolkvox_assets.api import WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client
-from wolkvox_assets.settings import Operation, Settings, read_token
-from wolkvox_assets.store import Store
+from wolkvox_assets.settings import ConfigurationProblem, Operation, Settings, read_lake, read_token
+from wolkvox_assets.store import Store, open_store
+from wolkvox_assets.store.files import PUBLISHED
 
 
 class WolkvoxResource(dg.ConfigurableResource[None]):
@@ -36,7 +40,8 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
         )
 
     def open_client(self, wanted: Client) -> WolkvoxClient:
-        """A client, to be closed (`with`). Raises `ConfigurationProblem` where there is no token."""
+        """A client, to be closed (`with`). Raises `ConfigurationProblem` where there is no token, or a wrong lake."""
+        lake = read_lake()
         return WolkvoxClient(
             operation=self.operation,
             server=self.server,
@@ -46,18 +51,41 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
             sleep=wanted.sleep,
             retry=wanted.retry,
             urgent=wanted.urgent,
+            lock_postgres=lake.postgres if lake else None,
             now=wanted.now,
         )
 
 
 class StoreResource(dg.ConfigurableResource[None]):
-    """The DuckDB files, in the folder `data_dir`."""
+    """What is stored: the DuckDB files in the folder `data_dir`, or the lake whose data lies in `lake`.
+
+    The address of the lake's Postgres is no field: as a token it is read when it is needed.
+    """
 
     data_dir: str
+    lake: str | None = None
 
     @property
     def store(self) -> Store:
-        return Store(Path(self.data_dir))
+        """Raises `ConfigurationProblem` where the lake can't be had by what is set now."""
+        return open_store(Path(self.data_dir), read_lake() if self.lake else None)
+
+
+class LakeDuckDBResource(DuckDBResource):
+    """A DuckDB with the lake attached for reading, in the form that readers of a DuckDB file know."""
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Its tables need no other name. Raises `ConfigurationProblem`, and `StoreError`."""
+        lake = read_lake()
+        if lake is None:
+            raise ConfigurationProblem(
+                "WOLKVOX_STORE is no longer set. Set it, and reload the code location."
+            )
+        from wolkvox_assets.store.lake.store import reader  # needs the extra `scale`
+
+        with reader(lake) as con:
+            yield con
 
 
 def wolkvox_key(operation: Operation) -> str:
@@ -68,13 +96,15 @@ def wolkvox_key(operation: Operation) -> str:
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource[object] | DuckDBResource]:
     """Every resource of the code location.
 
-    `duckdb` is the published file, read-only: for anyone's own assets downstream. Ours go through `store`.
+    `duckdb` is the published file, or the lake, read-only: for anyone's own assets downstream. Ours go through `store`.
     """
-    store = Store(settings.data_dir)
+    lake = settings.lake
     return {
-        "store": StoreResource(data_dir=str(settings.data_dir)),
-        "duckdb": DuckDBResource(
-            database=str(store.published), connection_config={"access_mode": "READ_ONLY"}
+        "store": StoreResource(data_dir=str(settings.data_dir), lake=lake.data if lake else None),
+        "duckdb": LakeDuckDBResource(database=lake.data)
+        if lake
+        else DuckDBResource(
+            database=str(settings.data_dir / PUBLISHED), connection_config={"access_mode": "READ_ONLY"}
         ),
         **{wolkvox_key(operation): WolkvoxResource.of(operation) for operation in settings.operations},
     }

@@ -83,7 +83,8 @@ Fetcher = Callable[[Handover], None]
 
 
 def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[dict[str, Batch], None, None]:
-    """Run each of the fetchers in a thread, and yield what each commit stored and published, by operation.
+    """Run each of the fetchers in a thread, and yield what each commit stored and published, by operation
+    (`Operation.label`).
 
     What was fetched before an error is committed and yielded first, then the error is raised: what a fetcher raised,
     or `StoreError`. Close the generator (`contextlib.closing`) to stop early. A commit for which a fetcher has waited
@@ -176,7 +177,7 @@ class _Loading:
             return None
 
     def _add(self, item: _Item) -> None:
-        name = item.operation.name
+        name = item.operation.label
         if name not in self._pending:
             self._pending[name] = Handed(item.operation, item.clocks, Batch())
         self._pending[name].batch.add(item.content)

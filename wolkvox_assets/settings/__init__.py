@@ -12,19 +12,23 @@ from wolkvox_assets.settings.environment import (
     alert_webhook,
     checked_name,
     load_settings,
+    read_lake,
     read_token,
     unknown_variables,
 )
+from wolkvox_assets.store.lake.place import Lake
 
 __all__ = [
     "ENV_FILE",
     "NOTHING_SET",
     "ConfigurationProblem",
+    "Lake",
     "Operation",
     "Settings",
     "alert_webhook",
     "checked_name",
     "load_settings",
+    "read_lake",
     "read_token",
     "unknown_variables",
 ]

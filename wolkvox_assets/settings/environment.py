@@ -1,10 +1,11 @@
 """What the person who runs this has set: the operations, where their tokens stand, where the files lie.
 
 What belongs here: reading and validating the environment, `.env` and `operations.toml`. What doesn't: what
-is done with it, and how a line of `operations.toml` is read (`operations_file`).
+is done with it, how a line of `operations.toml` is read (`operations_file`), and how a lake is named (`lake`).
 
 Where a variable stands in both, `.env` counts. A secret (a token, the webhook's address) is read at the
-moment it is needed and is never part of a setting, so that no repr, run config or page of the UI can show it.
+moment it is needed and is never part of a setting, so that no repr, run config or page of the UI can show it. The
+address of the lake's Postgres, in which there may be a password, is one that doesn't show itself (`SecretStr`).
 """
 
 import os
@@ -17,11 +18,24 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9, REPORTS, label
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import operations_file
+from wolkvox_assets.settings.lake import judged_lake
+from wolkvox_assets.store import Store, open_store
+from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.sources import OperationSource
 
 ENV_FILE = Path(".env")
@@ -138,7 +152,8 @@ def _is_tag(key: object, value: object) -> bool:
 
 
 class Operation(BaseModel):
-    """One Wolkvox contact centre.
+    """One Wolkvox contact centre, and the report that is kept of it: with several reports there are several of these,
+    which are alike but for that.
 
     `token_env` names the environment variable its token stands in. `start` is the first day of its
     history, on its own wall clock (`timezone`). `base_url`: a simulator, in place of the real one.
@@ -157,6 +172,24 @@ class Operation(BaseModel):
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
     owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = ()
     tags: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_tags)] = ()
+    # Nothing that is set: each report is kept of each operation.
+    _report: Report = PrivateAttr(default_factory=lambda: AGENT_9)  # as a default it would be copied
+
+    @property
+    def report(self) -> Report:
+        """The report."""
+        return self._report
+
+    @property
+    def label(self) -> str:
+        """Tells it from all others, also of the same name: see `label`."""
+        return label(self.name, self.report)
+
+    def keeping(self, report: Report) -> "Operation":
+        """The same operation with this report."""
+        other = self.model_copy()
+        other._report = report  # noqa: SLF001  # of the same class
+        return other
 
     @property
     def clock(self) -> WallClock:
@@ -226,11 +259,11 @@ def alert_webhook() -> SecretStr | None:
 
 
 class Settings(NamedTuple):
-    """All that is set: the operations that can work, and for the others what to correct.
+    """All that is set: the operations that can work, each with each report, and for the others what to correct.
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
     a window is first asked for. `run_history`: how long what ticks have logged is kept. `parquet`: whether the
-    tables are written as Parquet files, too.
+    tables are written as Parquet files, too. `lake`: where what is stored lies, unless it is in `data_dir`.
     """
 
     operations: tuple[Operation, ...]
@@ -240,6 +273,20 @@ class Settings(NamedTuple):
     live_delay: timedelta = timedelta(seconds=60)
     run_history: timedelta = timedelta(days=14)
     parquet: bool = False
+    lake: Lake | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where all that is stored lies."""
+        return open_store(self.data_dir, self.lake)
+
+    @property
+    def centres(self) -> tuple[Operation, ...]:
+        """Each contact centre once, with its first report."""
+        found: dict[str, Operation] = {}
+        for operation in self.operations:
+            found.setdefault(operation.name, operation)
+        return tuple(found.values())
 
 
 class _Environment(BaseSettings):
@@ -278,6 +325,8 @@ class _Environment(BaseSettings):
     live_delay_seconds: str = "60"
     run_history_days: str = "14"
     parquet: str = "off"
+    store: SecretStr = SecretStr("")
+    store_data: str | None = None
 
 
 NOTHING_SET = (
@@ -295,6 +344,11 @@ def load_settings() -> Settings:
         # No operation of `operations.toml` either: the folder its data belongs in may stand in .env.
         return Settings((), (str(problem),), Path(os.environ.get("WOLKVOX_DATA_DIR") or "data"))
     env = _Environment()
+    try:
+        lake = read_lake()
+    except ConfigurationProblem as problem:
+        # No operation: what is asked would be stored in files, beside the lake that is meant.
+        return Settings((), (str(problem),), env.data_dir)
     file = env.operations or OPERATIONS_FILE
     tables, problems_of_file = operations_file.read(file, needed=env.operations is not None)
     token = env_file.get("WOLKVOX_TOKEN") or os.environ.get("WOLKVOX_TOKEN")
@@ -331,10 +385,30 @@ def load_settings() -> Settings:
         alert_webhook()  # said now, not when the first alert can't be sent
     except ConfigurationProblem as problem:
         problems.append(str(problem))
-    operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
+    good = (one for one in found if one is not None and one.name.casefold() not in ambiguous)
+    operations = tuple(one.keeping(report) for one in good for report in REPORTS)
     return Settings(
-        operations, tuple(problems), env.data_dir, bool(automation), live_delay, run_history, bool(parquet)
+        operations,
+        tuple(problems),
+        env.data_dir,
+        bool(automation),
+        live_delay,
+        run_history,
+        bool(parquet),
+        lake,
     )
+
+
+def read_lake() -> Lake | None:
+    """The lake that is set now, in the environment or in `.env`; None where what is stored lies in files.
+
+    Raises `ConfigurationProblem` where what is set is no lake that can be used.
+    """
+    env = _Environment()
+    try:
+        return judged_lake(env.store.get_secret_value().strip(), (env.store_data or "").strip(), _secret)
+    except ValueError as wrong:
+        raise ConfigurationProblem(f"{wrong}. Until it is corrected no operation is loaded.") from None
 
 
 def unknown_variables(settings: Settings) -> list[str]:

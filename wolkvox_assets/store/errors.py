@@ -74,7 +74,7 @@ def _explained(error: BaseException, doing: str, folder: Path, patience_seconds:
             f"{patience_seconds:.0f} s. Nothing of this change was stored; what was stored before is "
             f"intact. Close that program, and read {folder / 'wolkvox.duckdb'} instead: it can stay open. ({error})"
         )
-    if _disk_full(error):
+    if disk_full(error):
         return StoreFull(
             f"{doing}: no room left on the disk of {folder}. What was committed before is intact and "
             "wolkvox.duckdb is as it was. Make room (both files together, and once more the size "
@@ -101,7 +101,8 @@ def _explained(error: BaseException, doing: str, folder: Path, patience_seconds:
     )
 
 
-def _disk_full(error: BaseException) -> bool:
+def disk_full(error: BaseException) -> bool:
+    """Whether there was no room, as the system says it or DuckDB."""
     if isinstance(error, OSError):
         return error.errno in {ENOSPC, EDQUOT}
     text = str(error)

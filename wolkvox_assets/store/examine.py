@@ -8,23 +8,25 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from wolkvox_assets.store.disk import LocksUnusable, access_lost, file_system, obstacle, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError
-from wolkvox_assets.store.files import Store
-from wolkvox_assets.store.integrity import VERSION, Contents, Damaged, Refused, inspect, log_of
+from wolkvox_assets.store.face import Finding
+from wolkvox_assets.store.integrity import Contents, Damaged, Refused, inspect, log_of
+from wolkvox_assets.store.versions import VERSION
 
-Finding = tuple[bool, str, str]
-"""Whether all is well with it, what it is about, and a line that says what to do."""
+if TYPE_CHECKING:
+    from wolkvox_assets.store.files import FileStore
 
 # Longer than any commit takes.
 _PATIENCE_SECONDS = 10.0
 _LEAST_ROOM = 100_000_000
 
 
-def findings(store: Store) -> Iterator[Finding]:
+def findings(store: "FileStore") -> Iterator[Finding]:
     """Everything about the files that a person should know. Changes nothing."""
     there = next(
         path for path in (store.folder.absolute(), *store.folder.absolute().parents) if path.exists()
@@ -54,7 +56,7 @@ def findings(store: Store) -> Iterator[Finding]:
         )
 
 
-def _kept(store: Store) -> list[Path]:
+def _kept(store: "FileStore") -> list[Path]:
     return sorted(
         file
         for file in store.folder.glob(f"{store.own.name}.*")
@@ -62,7 +64,7 @@ def _kept(store: Store) -> list[Path]:
     )
 
 
-def _contents(store: Store) -> Iterator[Finding]:
+def _contents(store: "FileStore") -> Iterator[Finding]:
     try:
         # Without the lock a change that is just being written would look like damage.
         if store.lock.exists():
@@ -108,7 +110,7 @@ def _contents(store: Store) -> Iterator[Finding]:
         )
 
 
-def _room(store: Store) -> Iterator[Finding]:
+def _room(store: "FileStore") -> Iterator[Finding]:
     """Beside the two files, a third lies there while one is replaced, and a fourth while both are written anew."""
     takes = sum(file.stat().st_size for file in (store.own, store.published) if file.exists())
     free = shutil.disk_usage(store.folder).free
@@ -136,7 +138,7 @@ def _version(found: Contents) -> str:
     return f", of schema version {found.version}: the next run upgrades it to {VERSION} and keeps the old one"
 
 
-def _access(store: Store) -> Iterator[Finding]:
+def _access(store: "FileStore") -> Iterator[Finding]:
     for file in (store.own, log_of(store.own), *_kept(store)):
         if file.exists() and (mode := _mode(file)) & 0o077:
             yield False, "store", f"others may read or write {file} ({mode:04o}): chmod go= {file}"

@@ -23,11 +23,11 @@ import duckdb
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from wolkvox_assets.store import replacing
+from wolkvox_assets.store import examine, replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError, StoreFull, explained, in_use, stoppable
+from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.integrity import (
-    VERSION,
     Checkpoint,
     Contents,
     Damaged,
@@ -44,8 +44,12 @@ from wolkvox_assets.store.integrity import (
     remember,
     state_of,
 )
+from wolkvox_assets.store.versions import VERSION
 
 logger = logging.getLogger(__name__)
+
+PUBLISHED = "wolkvox.duckdb"
+"""What everybody reads, in the data folder."""
 
 # A writer holds the lock for a fraction of a second (a whole copy of 321 MB takes 0.4 s); minutes of waiting
 # mean that something is wrong with the machine, and a person should hear of it.
@@ -54,7 +58,7 @@ _LOCK_PATIENCE_SECONDS = 600.0
 _OPEN_PATIENCE_SECONDS = 30.0
 
 
-# When it has swollen: see `Store.tidy`.
+# When it has swollen: see `FileStore.tidy`.
 _SWOLLEN = 1.1
 _REST_BETWEEN_REWRITES = timedelta(days=1)
 
@@ -63,7 +67,7 @@ _ONE_READER_A_PROCESS = threading.RLock()
 T = TypeVar("T")
 
 
-class Store:
+class FileStore:
     """The pipeline's DuckDB file and its published copy, in one folder.
 
     `data_dir` is made when the first change is stored.
@@ -72,8 +76,12 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir
         self.own = data_dir / "store.duckdb"
-        self.published = data_dir / "wolkvox.duckdb"
+        self.published = data_dir / PUBLISHED
         self.lock = data_dir / "store.duckdb.lock"
+
+    @property
+    def where(self) -> str:
+        return str(self.published)
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -159,6 +167,10 @@ class Store:
             logger.warning("%s", error)
             return False
         return True
+
+    def findings(self) -> Iterator[Finding]:
+        """See `examine`."""
+        return examine.findings(self)
 
     def _has_swollen(self) -> bool:
         """Whether it is larger by a tenth than when it was last written anew, a day ago or longer. So it is never

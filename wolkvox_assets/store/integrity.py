@@ -23,7 +23,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import resources
 from io import SEEK_END, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +31,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-VERSION = 3
-"""Of the tables, and of how the files are written. 1: files without a `schema_version`. 2: bodies not compressed."""
+from wolkvox_assets.report.reports import REPORTS
+from wolkvox_assets.store.schema import tables_wanted
+from wolkvox_assets.store.versions import VERSION
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -100,7 +100,7 @@ _left: dict[Path, tuple[State, Checkpoint | None]] = {}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file that can be trusted holds. `missing`: tables of `schema.sql` that it lacks. `checkpoint`: where it
+    """What a file that can be trusted holds. `missing`: tables of ours that it lacks. `checkpoint`: where it
     stood when it was looked at, if that could be told."""
 
     version: int
@@ -277,7 +277,7 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             " WHERE database_name = current_database() AND schema_name = 'main'"
         ).fetchall()
     )
-    wanted = _tables_wanted()
+    wanted = tables_wanted()
     version = 1
     if "schema_version" in tables:
         try:
@@ -292,20 +292,12 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             f"{file} is version {version}, of a newer release; this release knows {VERSION}. "
             "Take a newer release of this project, or set WOLKVOX_DATA_DIR to another folder."
         )
-    if "agent_9_windows" not in tables:
-        raise Damaged(f"{file.name} is a DuckDB database, but has no table agent_9_windows")
+    if not tables.keys() & {report.names.windows for report in REPORTS}:
+        raise Damaged(f"{file.name} is a DuckDB database, but has no table {REPORTS[0].names.windows}")
     altered = sorted(name for name, sql in wanted.items() if tables.get(name, sql) != sql)
     if altered:
         raise Damaged(f"{file.name} has other columns than it should in {', '.join(altered)}")
     return Contents(version, frozenset(wanted.keys() - tables.keys()))
-
-
-def schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-
-
-def views() -> str:
-    return resources.files(__package__).joinpath("views.sql").read_text("utf-8")
 
 
 def log_of(file: Path) -> Path:
@@ -445,14 +437,3 @@ def _not_opened(file: Path, error: duckdb.Error) -> Exception:
             "to another folder."
         )
     return Damaged(f"{file.name} can't be opened together with its log {log_of(file).name} ({error})")
-
-
-@cache
-def _tables_wanted() -> dict[str, str]:
-    """Each table of `schema.sql`, as DuckDB writes its definition."""
-    con = duckdb.connect()
-    try:
-        con.execute(schema())
-        return dict(con.execute("SELECT table_name, sql FROM duckdb_tables()").fetchall())
-    finally:
-        con.close()

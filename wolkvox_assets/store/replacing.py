@@ -9,10 +9,8 @@ import filecmp
 import logging
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -28,7 +26,6 @@ from wolkvox_assets.store.disk import (
     target_of,
 )
 from wolkvox_assets.store.integrity import (
-    VERSION,
     Checkpoint,
     Contents,
     Damaged,
@@ -39,11 +36,10 @@ from wolkvox_assets.store.integrity import (
     quoted,
     recall,
     remember,
-    schema,
     state_of,
-    views,
 )
-from wolkvox_assets.store.meanings import write_comments
+from wolkvox_assets.store.schema import schema
+from wolkvox_assets.store.versions import VERSION, raise_version
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +48,6 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibilit
 
 # Smaller files are copied whole as quickly, and need no room for a third one.
 _SPARE_FROM_BYTES = 16_000_000
-
-# What leads to each version from the one before, beyond tables that `schema.sql` adds by itself. All steps that
-# are due run in one transaction, in the new file.
-_STEPS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
-    # No table is another; the whole file is written anew, in the format of DuckDB 1.2
-    2: lambda _: None,
-    3: lambda _: None,  # and with compressed bodies: of an existing column that can't be changed
-}
 
 
 def new_name(file: Path) -> Path:
@@ -193,20 +181,9 @@ def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:
     """Brings an open database from `old_version` (0: it is new) to `VERSION` in one transaction, and closes it."""
     try:
         con.execute("BEGIN")
-        if old_version:
-            for step in range(old_version + 1, VERSION + 1):
-                _STEPS[step](con)
-        con.execute(schema())
-        con.execute(views())
-        write_comments(con)
-        if old_version < VERSION:
-            now = datetime.now(UTC).replace(tzinfo=None)
-            con.execute(
-                "INSERT INTO schema_version VALUES (?, ?, ?)",
-                [VERSION, now, f"wolkvox_assets {version('wolkvox-assets')}"],
-            )
-            if not old_version:
-                con.execute("INSERT INTO store_rewrites VALUES (?, 0)", [now])
+        raise_version(con, old_version)
+        if not old_version:
+            con.execute("INSERT INTO store_rewrites VALUES (?, 0)", [datetime.now(UTC).replace(tzinfo=None)])
         con.execute("COMMIT")
         con.execute("CHECKPOINT")
     finally:

@@ -20,8 +20,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from wolkvox_assets.commands.cli import main
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.sources import record
 from wolkvox_assets_tests.project import Project
@@ -156,7 +156,7 @@ def test_who_shares_a_quota_and_what_it_waits_for(
             "south": "shared with north: the same server",
         }
         looked_at = datetime.now(UTC)
-        with Store(tmp_path / "data").transaction() as con:
+        with FileStore(tmp_path / "data").transaction() as con:
             for operation in load_settings().operations:
                 record(con, operation.name, operation.source)
             record_quota(con, "south", QuotaReading(looked_at, 1000, 850), run_id="r")
@@ -164,7 +164,7 @@ def test_who_shares_a_quota_and_what_it_waits_for(
         assert set(found) == {"north", "south"}
         for said in found.values():
             assert "the same server; used up when last looked at: nothing is asked before" in said
-        with Store(tmp_path / "data").transaction() as con:
+        with FileStore(tmp_path / "data").transaction() as con:
             record_quota(con, "south", QuotaReading(looked_at, 200, 150), run_id="r")
         for said in quotas().values():
             assert "only live windows are asked before" in said
@@ -247,7 +247,7 @@ def test_files_in_any_state_are_told_of(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    store = Store(tmp_path / "data")
+    store = FileStore(tmp_path / "data")
     put(store, 1)
     file = store.folder / name
     before = file.read_bytes()

@@ -11,8 +11,8 @@ from wolkvox_assets.commands.cli import main
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import Project
 
 TODAY = WallClock("America/Bogota").now(datetime.now(UTC)).date()
@@ -47,7 +47,7 @@ def test_nothing_is_stored_yet(project: Project, capsys: pytest.CaptureFixture[s
     assert row.split()[:3] == ["main", "none", "0"]
     assert missing.startswith(f"main: missing from {project.start} on: {project.start} 00:00:00 to ")
     assert project.simulator.counters.requests == 0
-    assert not Store(project.folder / "data").own.exists()
+    assert not FileStore(project.folder / "data").own.exists()
 
 
 def test_a_day_is_stored_and_the_token_is_refused(

@@ -12,9 +12,9 @@ from wolkvox_assets.day_report.files import ReportFiles
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.tables import content
 
 MONDAY = date(2026, 11, 16)
@@ -35,7 +35,7 @@ def at(hour: int, minute: int = 0, day: date = MONDAY) -> datetime:
 class Centre:
     """An operation of which `know` stores what is known."""
 
-    store: Store
+    store: FileStore
     operation: Operation
 
     def know(
@@ -63,4 +63,4 @@ class Centre:
 
 @pytest.fixture
 def centre(tmp_path: Path) -> Centre:
-    return Centre(Store(tmp_path / "data"), Operation(server="0013", start=date(2026, 11, 2)))
+    return Centre(FileStore(tmp_path / "data"), Operation(server="0013", start=date(2026, 11, 2)))

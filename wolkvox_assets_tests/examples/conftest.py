@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "data")
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "data")

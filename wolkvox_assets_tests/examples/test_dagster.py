@@ -6,14 +6,14 @@ from types import ModuleType
 import dagster as dg
 import pytest
 
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.examples.test_sql_tools import store_some
 from wolkvox_assets_tests.project import ROOT
 from wolkvox_assets_tests.store.tables import window
 
 
 @pytest.fixture
-def example(store: Store, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def example(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setenv("WOLKVOX_DUCKDB", str(store.published))
     spec = importlib.util.spec_from_file_location("example", ROOT / "examples/dagster/definitions.py")
     assert spec is not None
@@ -23,7 +23,7 @@ def example(store: Store, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_an_asset_on_the_published_file(store: Store, example: ModuleType) -> None:
+def test_an_asset_on_the_published_file(store: FileStore, example: ModuleType) -> None:
     store_some(store, 7)
     defs: dg.Definitions = example.defs
     with dg.DagsterInstance.ephemeral() as instance:

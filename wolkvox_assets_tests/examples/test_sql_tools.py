@@ -16,9 +16,9 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import ROOT, utc_now
 from wolkvox_assets_tests.store.tables import content, window
 
@@ -51,7 +51,7 @@ row = [
 }
 
 
-def store_some(store: Store, seconds: int) -> None:
+def store_some(store: FileStore, seconds: int) -> None:
     with store.transaction() as con:
         usage = Usage(1, seconds, 1, seconds + 1)
         replace_windows(
@@ -61,7 +61,7 @@ def store_some(store: Store, seconds: int) -> None:
 
 
 @pytest.fixture
-def published(store: Store) -> Iterator[Path]:
+def published(store: FileStore) -> Iterator[Path]:
     """A file whose numbers change all the time; what belongs together changes together."""
     store_some(store, 1)
     stop, again = threading.Event(), threading.Event()

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from wolkvox_assets.checks import CHECKS, NEWEST
+from wolkvox_assets.checks import checks_of, newest_of
 from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loaded_once, take_out
 from wolkvox_assets_tests.orchestration.automation.conftest import HOUR, MINUTE, Location
@@ -19,6 +21,7 @@ from wolkvox_assets_tests.project import Project, instance_in, utc_now
 
 __all__ = ["loaded_once"]
 
+CHECKS, NEWEST = checks_of(AGENT_9), newest_of(AGENT_9)
 ALL = {f"{check.asset}/{check.name}" for check in CHECKS}
 BLOCKING = {f"{check.asset}/{check.name}" for check in CHECKS if check.blocking}
 DAILY = {name for name in ALL if "daily" in name}
@@ -71,7 +74,6 @@ class Checked(Location):
 
 @pytest.fixture
 def checked(loaded_once: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checked]:
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
     shutil.copytree(loaded_once.folder, tmp_path / "data")
     with instance_in(tmp_path / "dagster") as instance:
         project = Project(tmp_path, loaded_once.simulator, DAY)
@@ -285,6 +287,36 @@ def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
     on_demand(checked)
     tick(checked)
     assert history() == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_range_plans_each_check_once_and_with_its_windows(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster would keep a plan for each window and check, for ever, and store each plan by itself."""
+    alone: list[dg.DagsterEventType | None] = []
+    store_event = SqliteEventLogStorage.store_event
+
+    def watched(storage: SqliteEventLogStorage, event: dg.EventLogEntry) -> None:
+        alone.append(event.dagster_event_type)
+        store_event(storage, event)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", watched)
+    window_range(checked)
+    planned = {
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    }
+    assert not planned & set(alone)
+    storage = checked.instance.event_log_storage
+    (run,) = checked.instance.get_runs(limit=1)
+    told = checked.instance.get_records_for_run(run.run_id, of_type=planned).records
+    assert len(told) == 3 + len([check for check in CHECKS if check.asset == "agent_9_windows"])
+    for check in CHECKS:
+        if check.asset == "agent_9_windows":
+            key = dg.AssetCheckKey(dg.AssetKey(["main", check.asset]), check.name)
+            (record,) = storage.get_asset_check_execution_history(key, limit=9)
+            assert record.status.value in {"SUCCEEDED", "FAILED"}
+            assert record.partition is None
 
 
 def test_an_old_tick_keeps_only_the_last_evaluation_of_each_check(checked: Checked) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import had_use_before
 from wolkvox_assets_tests.store.tables import query
 
@@ -32,8 +33,8 @@ class Unreadable(WolkvoxClient):
 
     windows: frozenset[datetime] = frozenset()
 
-    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
-        answer = super().agent_9(range_, requests=requests)
+    def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
+        answer = super().report(report, range_, requests=requests)
         if any(range_.start <= window < range_.end for window in self.windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
@@ -52,8 +53,8 @@ class Place:
     starts: dict[str, date] = field(default_factory=dict)
 
     @property
-    def store(self) -> Store:
-        return Store(self.folder / "data")
+    def store(self) -> FileStore:
+        return FileStore(self.folder / "data")
 
     def operation(self, name: str = "main", **settings: object) -> Operation:
         """`main` and `near` share a token, `south` has its own."""

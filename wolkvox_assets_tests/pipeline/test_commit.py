@@ -10,8 +10,8 @@ from wolkvox_assets.report.clocks import Clocks, uptime_ns
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.sync import Discard
 from wolkvox_assets_tests.store.tables import query
 
@@ -22,12 +22,12 @@ USES = {"Ana": Usage(1, 20, 10, 30)}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path)
 
 
 def store_them(
-    store: Store,
+    store: FileStore,
     clocks: Clocks,
     first: datetime,
     count: int = 1,
@@ -51,14 +51,14 @@ def clocks(off: timedelta = timedelta(), *, heard: bool = False) -> Clocks:
     return found
 
 
-def day_of(store: Store, day: datetime) -> list[tuple[object, ...]]:
+def day_of(store: FileStore, day: datetime) -> list[tuple[object, ...]]:
     return query(
         store.published,
         f"SELECT windows_known, complete FROM operation_hold_mute_daily WHERE local_date = '{day.date()}'",
     )
 
 
-def test_windows_that_are_still_to_come_are_not_known(store: Store) -> None:
+def test_windows_that_are_still_to_come_are_not_known(store: FileStore) -> None:
     store_them(store, clocks(timedelta(days=30)), YESTERDAY + timedelta(hours=23), 12 * 49)
     assert query(store.published, "SELECT COUNT(*) FROM agent_9_window_log") == [(588,)]
     store_them(store, clocks(), YESTERDAY)
@@ -68,7 +68,7 @@ def test_windows_that_are_still_to_come_are_not_known(store: Store) -> None:
     assert [day_of(store, YESTERDAY + timedelta(days=n)) for n in (0, 1, 2)] == [[(1, False)], [], []]
 
 
-def test_what_replaces_an_answer_of_the_future_is_no_correction(store: Store) -> None:
+def test_what_replaces_an_answer_of_the_future_is_no_correction(store: FileStore) -> None:
     store_them(store, clocks(timedelta(days=30)), YESTERDAY)
     store_them(store, clocks(), YESTERDAY, agents=USES)
     assert query(store.published, "SELECT COUNT(*) FROM agent_9_windows") == [(1,)]
@@ -77,14 +77,16 @@ def test_what_replaces_an_answer_of_the_future_is_no_correction(store: Store) ->
     assert query(store.published, "SELECT COUNT(*) FROM agent_9_corrections") == [(4,)]
 
 
-def test_a_clock_that_is_behind_makes_no_day_less_known_where_the_server_tells_the_time(store: Store) -> None:
+def test_a_clock_that_is_behind_makes_no_day_less_known_where_the_server_tells_the_time(
+    store: FileStore,
+) -> None:
     store_them(store, clocks(), YESTERDAY, 288, USES)
     for off in (timedelta(hours=-3), timedelta(days=-400)):
         store_them(store, clocks(off, heard=True), YESTERDAY - timedelta(days=1))
         assert day_of(store, YESTERDAY) == [(288, True)]
 
 
-def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> None:
+def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: FileStore) -> None:
     store_them(store, clocks(), YESTERDAY, 288, USES)
     store_them(store, clocks(timedelta(minutes=-59)), YESTERDAY, 12, USES)
     assert day_of(store, YESTERDAY) == [(12, False)]
@@ -92,7 +94,7 @@ def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> Non
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
-def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> None:
+def test_with_the_first_row_ever_earlier_days_are_asked_again(store: FileStore) -> None:
     """A server that lacked the report has answered like one where nobody used hold or mute."""
     store_them(store, clocks(), YESTERDAY - timedelta(days=2), 576)
     store_them(store, clocks(), YESTERDAY, run="the one with the row")

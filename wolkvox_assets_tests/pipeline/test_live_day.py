@@ -23,7 +23,7 @@ from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
-from wolkvox_assets.store import Store as Files
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
 from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, reconcile
 from wolkvox_assets_tests.sync.model import (
@@ -190,7 +190,7 @@ def test_two_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: p
     """From 23:06 to 01:01, over the end of the day and its being verified: no more than `five_days` has it."""
     now = datetime(2026, 11, 17, 4, 1, tzinfo=UTC)
     monkeypatch.setenv("WOLKVOX_TOKEN", "token-l-20")
-    files = Files(tmp_path)
+    files = FileStore(tmp_path)
     with Simulator(Centre(5), token="token-l-20", clock=lambda: now, date_header=False) as simulator:
         operation = Operation(server="0013", start=START, base_url=simulator.url)
         site = Site(operation, files, "0017", WolkvoxResource.of(operation).open_client, 1, lambda: now)

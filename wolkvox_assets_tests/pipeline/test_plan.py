@@ -11,7 +11,7 @@ from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.sync import Additivity, BadAnswers, Known, LeftOut, Step
 from wolkvox_assets_tests.pipeline.conftest import NOON, START, TODAY
 
@@ -34,7 +34,7 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
         rows = [("Ana", ana), ("Bea", bea), ("techcon", ana.plus(bea))]
         return judge.agents_of(f"{r}", rows)[0]
 
-    plan = WindowsPlan(operation, Store(tmp_path), Additivity.FAILED, judge, 0, True, 150)
+    plan = WindowsPlan(operation, FileStore(tmp_path), Additivity.FAILED, judge, 0, True, 150)
     steps: list[Step] = []
     with pytest.raises(BadAnswers) as bad:
         steps.extend(plan.reconcile(WINDOWS, NOON, ask, ask))

@@ -23,7 +23,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator import Operation as Account
 from wolkvox_assets.simulator.answers import Quirk
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.sync import Ask, AskBriefly, Known, Source, Step
 
 MINUTE = timedelta(minutes=1)
@@ -39,7 +39,7 @@ class Place:
 
     now: datetime
     simulator: Simulator
-    store: Store
+    store: FileStore
 
     def operation(self, name: str = "main", server: str = "0013") -> Operation:
         return Operation(name=name, server=server, start=date(2026, 11, 1), base_url=self.simulator.url)
@@ -78,7 +78,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    found = Place(datetime(2026, 11, 16, 12, tzinfo=UTC), Simulator(), Store(tmp_path / "data"))
+    found = Place(datetime(2026, 11, 16, 12, tzinfo=UTC), Simulator(), FileStore(tmp_path / "data"))
     centre = Centre(2, profile="empty")
     found.simulator = Simulator(
         operations=[

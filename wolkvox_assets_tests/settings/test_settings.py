@@ -160,7 +160,7 @@ def test_the_bundled_example_shows_every_variable() -> None:
 def test_the_bundled_example_shows_the_defaults(settings_of: SettingsOf) -> None:
     example = (Path(__file__).parents[2] / ".env.example").read_text("utf-8")
     all_set = re.sub(
-        r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS|OWNERS|TAGS)\w+=)", r"\1", example, flags=re.MULTILINE
+        r"^# (WOLKVOX_(?!BASE_URL|OPERATIONS|OWNERS|TAGS|STORE)\w+=)", r"\1", example, flags=re.MULTILINE
     )
     settings = settings_of.just(WORKING, all_set)
     operation = Operation(server="0013", start=date(2026, 11, 1))
@@ -550,3 +550,67 @@ def test_loading_leaves_the_environment_as_it_was(settings_of: SettingsOf) -> No
     before = dict(os.environ)
     settings_of.just({}, env_file(WORKING))
     assert dict(os.environ) == before
+
+
+# A lake
+
+IN_A_LAKE = {
+    "WOLKVOX_STORE": "ducklake:postgres:host=db.example.com dbname=wolkvox password=sekret",
+    "WOLKVOX_STORE_DATA": "s3://bucket/lake/",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "sekret2",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+}
+
+
+def test_what_is_stored_lies_in_files_unless_a_lake_is_named(settings_of: SettingsOf) -> None:
+    assert settings_of.working().lake is None
+    lake = settings_of.working(**IN_A_LAKE).lake
+    assert lake is not None
+    assert lake.postgres.get_secret_value() == "host=db.example.com dbname=wolkvox password=sekret"
+    assert lake.data == "s3://bucket/lake"
+    assert lake.s3 is not None
+    assert (lake.s3.key_id, lake.s3.endpoint) == ("key", "http://127.0.0.1:9000")
+    assert lake.s3.secret.get_secret_value() == "sekret2"
+
+
+def test_the_password_of_the_lake_shows_nowhere(settings_of: SettingsOf) -> None:
+    settings = settings_of.working(**IN_A_LAKE)
+    assert "sekret" not in f"{settings!r} {settings} {_Environment()!r}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "begins"),
+    [
+        ({"WOLKVOX_STORE": "postgres:dbname=sekret"}, "WOLKVOX_STORE: must begin with ducklake:postgres:"),
+        ({"WOLKVOX_STORE": "ducklake:postgres: "}, "WOLKVOX_STORE: must begin with ducklake:postgres:"),
+        ({"WOLKVOX_STORE": "ducklake:postgres:sekret"}, "WOLKVOX_STORE: what follows ducklake:postgres: is "),
+        (
+            {"WOLKVOX_STORE": "ducklake:postgres:sekret=x"},
+            "WOLKVOX_STORE: what follows ducklake:postgres: is ",
+        ),
+        ({"WOLKVOX_STORE": ""}, "WOLKVOX_STORE_DATA is set without WOLKVOX_STORE"),
+        ({"WOLKVOX_STORE_DATA": ""}, "WOLKVOX_STORE_DATA: is not set."),
+        ({"WOLKVOX_STORE_DATA": "lake"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
+        ({"WOLKVOX_STORE_DATA": "s3://"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "WOLKVOX_STORE_DATA: for s3://"),
+        ({"WOLKVOX_STORE_DATA": "/"}, "WOLKVOX_STORE_DATA: must be s3://bucket/folder"),
+    ],
+)
+def test_with_a_wrong_lake_nothing_loads_lest_it_be_stored_elsewhere(
+    changes: dict[str, str], begins: str, settings_of: SettingsOf
+) -> None:
+    settings = settings_of.working(**{**IN_A_LAKE, **changes})
+    assert (settings.operations, settings.lake) == ((), None)
+    (problem,) = settings.problems
+    assert problem.startswith(begins)
+    assert problem.endswith(" Until it is corrected no operation is loaded.")
+    assert "sekret" not in problem
+
+
+def test_without_the_extra_it_is_said_what_to_install(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wolkvox_assets.settings.lake._PACKAGES", ("duckdb_extension_of_nobody",))
+    (problem,) = settings_of.working(**IN_A_LAKE).problems
+    assert "pip install 'wolkvox-assets[scale]'" in problem

@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from wolkvox_assets.store import Store, StoreError, examine
+from wolkvox_assets.store import StoreError, examine
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.processes import store_round
 
 USER, GROUP, OTHER_GROUP = 23456, 34567, 45678
@@ -28,7 +29,7 @@ class _Heard(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def tell(store: Store) -> None:
+def tell(store: FileStore) -> None:
     heard = _Heard()
     logging.getLogger().addHandler(heard)
     told: dict[str, object] = {"wrong": [line for fine, _, line in examine.findings(store) if not fine]}
@@ -45,23 +46,23 @@ def tell(store: Store) -> None:
 def as_another_user(*folders: str) -> None:
     # Once as root: what is imported late may lie where another user can't read it.
     with tempfile.TemporaryDirectory() as folder:
-        store_round(Store(Path(folder)), "before", 1)
+        store_round(FileStore(Path(folder)), "before", 1)
     os.umask(0o077)
     os.setgroups([GROUP])
     os.setgid(USER)
     os.setuid(USER)
     for folder in folders:
-        tell(Store(Path(folder)))
+        tell(FileStore(Path(folder)))
 
 
 def with_mounts(alone: str, read_only: str) -> None:
     """The published file of the one is mounted by itself, the whole folder of the other for reading only."""
-    file = str(Store(Path(alone)).published)
+    file = str(FileStore(Path(alone)).published)
     subprocess.run(["mount", "--bind", file, file], check=True)
     subprocess.run(["mount", "--bind", read_only, read_only], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", read_only], check=True)
-    tell(Store(Path(alone)))
-    tell(Store(Path(read_only)))
+    tell(FileStore(Path(alone)))
+    tell(FileStore(Path(read_only)))
 
 
 if __name__ == "__main__":

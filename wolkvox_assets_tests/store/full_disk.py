@@ -21,8 +21,9 @@ from pathlib import Path
 import duckdb
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, StoreError, StoreFull
+from wolkvox_assets.store import StoreError, StoreFull
 from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.processes import publish_by
 from wolkvox_assets_tests.store.tables import content, window
 
@@ -31,7 +32,7 @@ RANDOM = random.Random(9)
 Seen = tuple[int, int, int, int]
 
 
-def store_round(store: Store, round_number: int, windows: int) -> None:
+def store_round(store: FileStore, round_number: int, windows: int) -> None:
     """So many windows; what can't be compressed, so that it takes room."""
     batch = [
         content(
@@ -57,7 +58,7 @@ def seen(con: duckdb.DuckDBPyConnection) -> Seen:
     return least, highest, rows, logged
 
 
-def published(store: Store) -> Seen:
+def published(store: FileStore) -> Seen:
     con = duckdb.connect(store.published, read_only=True)
     try:
         return seen(con)
@@ -96,7 +97,7 @@ def main(kind: str, folder: Path, way: str) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         limited, rooms = room_in_files, (100_000, 700_000, 1_200_000, 4_000_000)
     for room in rooms:
-        store = Store(folder / "data")
+        store = FileStore(folder / "data")
         for _ in range(3 if way == "spare" else 1):
             store_round(store, 1, windows=1)
         told = {"room": room, "error": "", "message": "", "full": False}

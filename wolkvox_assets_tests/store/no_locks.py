@@ -36,7 +36,8 @@ for name in working:
 
 import duckdb  # noqa: E402  # after the patches, as all that follows
 
-from wolkvox_assets.store import Store, StoreError, disk, examine  # noqa: E402
+from wolkvox_assets.store import StoreError, disk, examine  # noqa: E402
+from wolkvox_assets.store.files import FileStore  # noqa: E402
 from wolkvox_assets_tests.store.processes import store_round  # noqa: E402
 
 WAYS: dict[str, dict[str, int | None]] = {
@@ -61,7 +62,7 @@ def failing(attempt: Callable[[], None]) -> tuple[str, float]:
 
 
 def main(folder: Path) -> None:
-    store = Store(folder)
+    store = FileStore(folder)
     store_round(store, "before", 1)
     connect = duckdb.connect
 

@@ -23,8 +23,9 @@ from filelock import FileLock
 
 from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, disk, files, replacing
+from wolkvox_assets.store import disk, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def agents_of(round_number: int, number: int) -> int:
     return 1 + (round_number + number) % 4
 
 
-def store_round(store: Store, writer: str, round_number: int, first: int = 0) -> None:
+def store_round(store: FileStore, writer: str, round_number: int, first: int = 0) -> None:
     with store.transaction() as con:
         replace_windows(con, "main", batch_of(round_number, first), run_id=f"{writer}-{round_number}")
 
@@ -73,7 +74,7 @@ def write(data_dir: Path, writer: str, first_window: int, first_round: int, roun
             raise
 
     files.duckdb.connect = counting  # type: ignore[attr-defined]  # in a writer's own process
-    store = Store(data_dir)
+    store = FileStore(data_dir)
     say(f"ready {os.getpid()}")
     sys.stdin.readline()
     for round_number in range(first_round, first_round + rounds):
@@ -103,7 +104,7 @@ def publish_by(way: str) -> None:
 def die(data_dir: Path, moment: str, way: str = "whole") -> None:
     """Store round 1 and be killed at this moment of it."""
     publish_by(way)
-    store = Store(data_dir)
+    store = FileStore(data_dir)
     if moment in (moments := _moments(store)):
         setattr(*moments[moment])
     with store.transaction() as con:
@@ -120,7 +121,7 @@ def _killed(*_: object, **__: object) -> NoReturn:
     raise AssertionError("unreachable")
 
 
-def _moments(store: Store) -> dict[str, tuple[object, str, Callable[..., object]]]:
+def _moments(store: FileStore) -> dict[str, tuple[object, str, Callable[..., object]]]:
     """What to put in whose place, so that it comes to an end just there."""
     pwrite, replace, keep_private = os.pwrite, Path.replace, disk.keep_private
 
@@ -139,7 +140,7 @@ def _moments(store: Store) -> dict[str, tuple[object, str, Callable[..., object]
         return _killed() if file == replacing.spare_name(store.published) else keep_private(file)
 
     return {
-        "before the copy": (files.Store, "_publish", _killed),
+        "before the copy": (files.FileStore, "_publish", _killed),
         "in the copy": (shutil, "copyfile", half_a_copy),
         "in a block": (os, "pwrite", half_a_block),
         "after the copy": (Path, "replace", replace_or_die),
@@ -170,9 +171,9 @@ def start_and_be_killed(tidy: bool = False) -> None:
             sys.addaudithook(count)
             try:
                 if tidy:
-                    assert Store(Path(folder)).tidy()
+                    assert FileStore(Path(folder)).tidy()
                 else:
-                    with Store(Path(folder)).transaction():
+                    with FileStore(Path(folder)).transaction():
                         pass
                 say(f"ended {steps}")
             finally:

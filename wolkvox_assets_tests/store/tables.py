@@ -3,7 +3,8 @@
 What belongs here: making contents and reading tables. What doesn't: assertions, processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import duckdb
 from wolkvox_assets.report.clocks import uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.files import FileStore
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
@@ -47,19 +50,26 @@ def content(
     )
 
 
-def query(file: Path, sql: str) -> list[Row]:
-    """What a person's SQL finds in this file."""
-    con = duckdb.connect(file, read_only=True)
-    try:
+def query(where: Path | Store, sql: str) -> list[Row]:
+    """What a person's SQL finds in this file, or in this store."""
+    with _opened(where) as con:
         return con.execute(sql).fetchall()
-    finally:
-        con.close()
 
 
-def tables(file: Path) -> dict[str, list[Row]]:
-    """All tables of this file, sorted; a row that stood there twice stands there twice."""
-    con = duckdb.connect(file, read_only=True)
-    try:
+def tables(where: Path | Store) -> dict[str, list[Row]]:
+    """All tables of it, sorted; a row that stood there twice stands there twice."""
+    with _opened(where) as con:
         return {name: sorted(con.execute(f"FROM {name}").fetchall(), key=repr) for name in TABLES}
-    finally:
-        con.close()
+
+
+@contextmanager
+def _opened(where: Path | Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Files as everybody opens them, not by the store's own means."""
+    file = where.published if isinstance(where, FileStore) else where
+    if isinstance(file, Path):
+        with closing(duckdb.connect(file, read_only=True)) as con:
+            yield con
+    else:
+        with file.reading() as con:
+            assert con is not None
+            yield con

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from wolkvox_assets.store import Store, StoreError, examine
+from wolkvox_assets.store import StoreError, examine
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.access import GROUP, OTHER_GROUP, USER
 from wolkvox_assets_tests.store.processes import ROOT, store_round
 from wolkvox_assets_tests.store.tables import query
@@ -25,7 +26,7 @@ ROUND = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def filled(store: FileStore) -> FileStore:
     store_round(store, "before", 1)
     return store
 
@@ -54,7 +55,7 @@ def outcomes(program: str, prefix: list[str], *arguments: Path) -> list[dict[str
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_what_is_made_is_not_for_everybody(umask: int, store: Store) -> None:
+def test_what_is_made_is_not_for_everybody(umask: int, store: FileStore) -> None:
     before = os.umask(umask)
     try:
         store_round(store, "before", 1)
@@ -74,7 +75,7 @@ def test_what_is_made_is_not_for_everybody(umask: int, store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["store.duckdb", "store.duckdb.wal", "store.duckdb.v1-backup"])
-def test_doctor_says_what_others_can_read(name: str, filled: Store) -> None:
+def test_doctor_says_what_others_can_read(name: str, filled: FileStore) -> None:
     assert all(fine for fine, *_ in examine.findings(filled))
     file = filled.folder / name
     file.touch()
@@ -83,7 +84,7 @@ def test_doctor_says_what_others_can_read(name: str, filled: Store) -> None:
 
 
 @pytest.mark.parametrize("kept", [0o600, 0o664, 0o444])
-def test_the_mode_of_the_published_file_is_kept(kept: int, filled: Store) -> None:
+def test_the_mode_of_the_published_file_is_kept(kept: int, filled: FileStore) -> None:
     filled.published.chmod(kept)
     umask = os.umask(0o077)
     try:
@@ -93,7 +94,7 @@ def test_the_mode_of_the_published_file_is_kept(kept: int, filled: Store) -> Non
     assert mode(filled.published) == kept
 
 
-def test_an_access_list_is_kept(filled: Store) -> None:
+def test_an_access_list_is_kept(filled: FileStore) -> None:
     entries = [
         (1, 6, -1),
         (2, 4, USER),
@@ -112,7 +113,7 @@ def test_an_access_list_is_kept(filled: Store) -> None:
     assert os.getxattr(filled.published, "system.posix_acl_access") == wanted
 
 
-def test_links_are_followed_to_the_file_that_is_replaced(filled: Store, tmp_path: Path) -> None:
+def test_links_are_followed_to_the_file_that_is_replaced(filled: FileStore, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     target = elsewhere / "target.duckdb"
@@ -137,7 +138,7 @@ def test_links_are_followed_to_the_file_that_is_replaced(filled: Store, tmp_path
         (lambda file: file.mkdir(), "is a folder. Move it away"),
     ],
 )
-def test_what_can_not_be_replaced_is_named(in_the_way: Any, words: str, filled: Store) -> None:
+def test_what_can_not_be_replaced_is_named(in_the_way: Any, words: str, filled: FileStore) -> None:
     filled.published.unlink()
     in_the_way(filled.published)
     assert any(not fine and words in line for fine, _, line in examine.findings(filled))
@@ -153,7 +154,7 @@ def test_what_can_not_be_replaced_is_named(in_the_way: Any, words: str, filled: 
     assert query(filled.published, ROUND) == [(3,)]
 
 
-def test_a_pipe_in_its_place_is_replaced(filled: Store) -> None:
+def test_a_pipe_in_its_place_is_replaced(filled: FileStore) -> None:
     filled.published.unlink()
     os.mkfifo(filled.published)
     assert not all(fine for fine, *_ in examine.findings(filled))
@@ -164,11 +165,11 @@ def test_a_pipe_in_its_place_is_replaced(filled: Store) -> None:
 # Mounts
 
 
-def test_a_file_mounted_alone_and_a_folder_mounted_for_reading(filled: Store, tmp_path: Path) -> None:
+def test_a_file_mounted_alone_and_a_folder_mounted_for_reading(filled: FileStore, tmp_path: Path) -> None:
     prefix = own_mounts(tmp_path)
     if not prefix:
         pytest.skip("this machine lets nobody mount anything")
-    read_only = Store(shutil.copytree(filled.folder, tmp_path / "read only"))
+    read_only = FileStore(shutil.copytree(filled.folder, tmp_path / "read only"))
     alone, folder = outcomes("mounts", prefix, filled.folder, read_only.folder)
     for said in (alone["error"], *alone["wrong"]):
         assert f"{filled.published} is a mount of its own" in said
@@ -198,9 +199,9 @@ def open_to_all() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_other_users_and_groups(filled: Store, open_to_all: Path) -> None:
-    def theirs(name: str) -> Store:
-        store = Store(shutil.copytree(filled.folder, open_to_all / name))
+def test_other_users_and_groups(filled: FileStore, open_to_all: Path) -> None:
+    def theirs(name: str) -> FileStore:
+        store = FileStore(shutil.copytree(filled.folder, open_to_all / name))
         for path in (store.folder, *store.folder.iterdir()):
             os.chown(path, USER, USER)
         return store

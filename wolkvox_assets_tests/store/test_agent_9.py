@@ -14,8 +14,11 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, one
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
+from wolkvox_assets.store.files import FileStore
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
+STORES = BOTH
 ANA, BEA = "Ana Núñez", "Bea O'Brien"
 
 
@@ -26,7 +29,7 @@ def put(store: Store, *windows: WindowContent, operation: str = "main", run_id: 
 
 def rows(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
     return query(
-        store.published,
+        store,
         "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"
         f" FROM agent_9_windows WHERE operation = '{operation}' ORDER BY ALL",
     )
@@ -34,7 +37,7 @@ def rows(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
 
 def log(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
     return query(
-        store.published,
+        store,
         "SELECT window_start, agents, source, run_id FROM agent_9_window_log"
         f" WHERE operation = '{operation}' ORDER BY ALL",
     )
@@ -56,7 +59,7 @@ def test_every_column_is_filled(store: Store) -> None:
         operation="north",
         run_id="r1",
     )
-    found = tables(store.published)
+    found = tables(store)
     assert found["agent_9_windows"] == [
         ("north", start, datetime(2026, 11, 17, 3, 55), date(2026, 11, 16), ANA, 3, 40, 50, 91)
     ]
@@ -117,9 +120,9 @@ def test_both_passes_of_a_window_are_one(store: Store) -> None:
 
 def test_nothing_to_replace_changes_nothing(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)}))
-    before = tables(store.published)
+    before = tables(store)
     put(store)
-    assert tables(store.published) == before
+    assert tables(store) == before
 
 
 def test_names_are_kept_as_they_are(store: Store) -> None:
@@ -143,7 +146,7 @@ def test_a_moment_of_the_future_keeps_no_answer_out(store: Store) -> None:
     put(store, content(window(0), fetched_at=ahead)._replace(uptime_ns=uptime_ns()))
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
-    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+    assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]
 
@@ -187,7 +190,7 @@ def test_verifying_puts_moments_of_the_future_right(store: Store) -> None:
     put(store, content(window(0), fetched_at=ahead))
     with store.transaction() as con:
         verify_windows(con, "main", one(window(0)), FETCHED)
-    assert query(store.published, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
+    assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]
 
@@ -231,7 +234,7 @@ def expected(windows: Sequence[WindowContent]) -> tuple[list[tuple[object, ...]]
 
 def fresh(data_dir: Path) -> Store:
     shutil.rmtree(data_dir, ignore_errors=True)
-    return Store(data_dir)
+    return FileStore(data_dir)
 
 
 @given(st.data())
@@ -243,7 +246,7 @@ def test_the_later_content_of_a_window_wins_however_it_is_split(
     sequence = data.draw(st.lists(_CONTENTS, max_size=12))
     for batch in data.draw(_splits(sequence)):
         put(store, *batch)
-    found = tables(store.published)
+    found = tables(store)
     in_time = sorted(sequence, key=lambda content: content.fetched_at)  # of equals, the later given
     assert (found["agent_9_windows"], found["agent_9_window_log"]) == expected(in_time)
 
@@ -258,5 +261,5 @@ def test_any_order_and_any_repetition_give_the_same_tables(
     again = data.draw(st.lists(st.sampled_from(truth), max_size=6)) if truth else []
     for batch in data.draw(_splits(data.draw(st.permutations([*truth, *again])))):
         put(store, *batch)
-    found = tables(store.published)
+    found = tables(store)
     assert (found["agent_9_windows"], found["agent_9_window_log"]) == expected(truth)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.measures import Usage, add_up, in_all
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
@@ -20,9 +21,11 @@ from wolkvox_assets.store.daily import (
     rebuild_operation_days,
     row_counts,
 )
-from wolkvox_assets.store.integrity import schema
+from wolkvox_assets.store.schema import schema
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
 
+STORES = BOTH
 ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"
 DAY = date(2026, 11, 16)
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
@@ -81,9 +84,7 @@ def operation_days(windows: Mapping[datetime, WindowContent], expected: Mapping[
             continue
         uses = [usage for w in known.values() for usage in w.agents.values()]
         seconds = {
-            start: sum(usage.total_seconds for usage in w.agents.values())
-            for start, w in known.items()
-            if w.agents
+            start: sum(usage[-1] for usage in w.agents.values()) for start, w in known.items() if w.agents
         }
         busiest = min((s for s in seconds if seconds[s] == max(seconds.values())), default=None)
         found.append(
@@ -140,9 +141,7 @@ def test_the_totals_are_those_of_plain_python(
             len(known),
             per_day[day],
             len(known) == per_day[day] and _any_row(windows),
-            sum(usage.hold_mute_count for w in known for usage in w.agents.values()),
-            sum(usage.hold_seconds for w in known for usage in w.agents.values()),
-            sum(usage.mute_seconds for w in known for usage in w.agents.values()),
+            in_all(add_up(w.agents for w in known)) or AGENT_9.nothing,
             verified_at=min(w.fetched_at for w in known).replace(tzinfo=None),
         )
         for day, known in of_day.items()
@@ -173,14 +172,14 @@ def put(store: Store) -> Put:
 
 
 def operation_rows(store: Store) -> list[Row]:
-    return tables(store.published)["operation_hold_mute_daily"]
+    return tables(store)["operation_hold_mute_daily"]
 
 
 def test_a_day_without_any_use_has_a_row_and_no_agents(store: Store, put: Put) -> None:
     put(content(at(DAY, 8)), content(at(DAY, 9)), days={DAY: 288})
     fetched = FETCHED.replace(tzinfo=None)
     assert operation_rows(store) == [("main", DAY, 0, 0, 0, 0, 0, None, 2, 288, False, fetched)]
-    assert tables(store.published)["agent_hold_mute_daily"] == []
+    assert tables(store)["agent_hold_mute_daily"] == []
 
 
 def test_a_day_of_which_no_window_is_known_has_no_row(store: Store, put: Put) -> None:
@@ -237,7 +236,7 @@ def test_a_day_is_complete_when_its_wall_clock_has_no_more(
 def test_the_totals_follow_the_windows(store: Store, put: Put) -> None:
     put(content(at(DAY, 8), {ANA: Usage(1, 2, 3, 5), BEA: Usage(1, 1, 1, 2)}))
     put(content(at(DAY, 8), {BEA: Usage(4, 4, 4, 8)}))
-    found = tables(store.published)
+    found = tables(store)
     assert found["agent_hold_mute_daily"] == [("main", DAY, BEA, 4, 4, 4, 8, 1, at(DAY, 8), at(DAY, 8))]
     assert operation_rows(store)[0][2:7] == (1, 4, 4, 4, 8)
 
@@ -246,10 +245,10 @@ def test_other_days_and_other_operations_are_not_touched(store: Store, put: Put)
     use = {ANA: Usage(1, 2, 3, 5)}
     put(*(content(at(day, 8), use) for day in DAYS), operation="north", days=dict.fromkeys(DAYS, 288))
     put(*(content(at(day, 8), use) for day in DAYS), operation="south", days=dict.fromkeys(DAYS, 288))
-    before = tables(store.published)
+    before = tables(store)
     # The windows of all days change; only one day of one operation is rebuilt.
     put(*(content(at(day, 8)) for day in DAYS), operation="north", days={DAYS[1]: 288})
-    after = tables(store.published)
+    after = tables(store)
     gone = [row for row in before["agent_hold_mute_daily"] if row not in after["agent_hold_mute_daily"]]
     assert [row[:2] for row in gone] == [("north", DAYS[1])]
     changed = set(after["operation_hold_mute_daily"]) - set(before["operation_hold_mute_daily"])
@@ -262,7 +261,7 @@ def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
     states = []
     for _ in range(3):
         put(*windows, days=dict.fromkeys(DAYS, 288))
-        states.append(tables(store.published))
+        states.append(tables(store))
     assert all(a == b for a, b in pairwise(states))
 
 

@@ -11,21 +11,22 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, StoreBusy, StoreError, StoreFull, files
+from wolkvox_assets.store import StoreBusy, StoreError, StoreFull, files
 from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window
 
 COUNT = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
 
 
-def put(store: Store, count: int) -> None:
+def put(store: FileStore, count: int) -> None:
     """Window 0, with this count."""
     with store.transaction() as con:
         replace_windows(con, "main", [content(window(0), {"Ana": Usage(count, 1, 1, 2)})], run_id="run")
 
 
-def read(store: Store) -> int:
+def read(store: FileStore) -> int:
     with store.reading() as con:
         assert con is not None
         ((count,),) = con.execute(COUNT).fetchall()
@@ -35,13 +36,13 @@ def read(store: Store) -> int:
 # One transaction
 
 
-def test_before_the_first_change_there_is_nothing_to_read(store: Store, data_dir: Path) -> None:
+def test_before_the_first_change_there_is_nothing_to_read(store: FileStore, data_dir: Path) -> None:
     with store.reading() as con:
         assert con is None
     assert not data_dir.exists()
 
 
-def test_what_is_published_is_what_is_stored(store: Store, data_dir: Path) -> None:
+def test_what_is_published_is_what_is_stored(store: FileStore, data_dir: Path) -> None:
     for count in range(1, 5):
         put(store, count)
         assert query(store.published, COUNT) == [(count,)]
@@ -52,7 +53,7 @@ def test_what_is_published_is_what_is_stored(store: Store, data_dir: Path) -> No
 
 @pytest.mark.parametrize("error", [ValueError("a fault of ours"), KeyboardInterrupt()])
 def test_an_exception_inside_rolls_everything_back(
-    store: Store, data_dir: Path, error: BaseException
+    store: FileStore, data_dir: Path, error: BaseException
 ) -> None:
     put(store, 1)
     before = tables(store.published)
@@ -71,7 +72,7 @@ def test_an_exception_inside_rolls_everything_back(
     assert query(store.published, COUNT) == [(2,)]
 
 
-def test_an_exception_in_the_very_first_change_publishes_nothing(store: Store) -> None:
+def test_an_exception_in_the_very_first_change_publishes_nothing(store: FileStore) -> None:
     with pytest.raises(ValueError, match="ours"), store.transaction():
         raise ValueError("ours")
     assert not store.published.exists()
@@ -79,7 +80,7 @@ def test_an_exception_in_the_very_first_change_publishes_nothing(store: Store) -
     assert query(store.published, COUNT) == [(1,)]
 
 
-def test_an_error_of_duckdb_is_explained_and_rolls_everything_back(store: Store, data_dir: Path) -> None:
+def test_an_error_of_duckdb_is_explained_and_rolls_everything_back(store: FileStore, data_dir: Path) -> None:
     put(store, 1)
     before = tables(store.published)
     changes = "DELETE FROM agent_9_windows; INSERT INTO agent_9_window_log (operation) VALUES (NULL)"
@@ -91,7 +92,7 @@ def test_an_error_of_duckdb_is_explained_and_rolls_everything_back(store: Store,
     assert tables(store.published) == before
 
 
-def test_the_rows_of_a_reader_cannot_be_changed(store: Store) -> None:
+def test_the_rows_of_a_reader_cannot_be_changed(store: FileStore) -> None:
     put(store, 1)
     with store.reading() as con:
         assert con is not None
@@ -99,7 +100,7 @@ def test_the_rows_of_a_reader_cannot_be_changed(store: Store) -> None:
             con.execute("DELETE FROM agent_9_windows")
 
 
-def test_a_reading_within_a_reading_opens_nothing_and_misses_nothing(store: Store) -> None:
+def test_a_reading_within_a_reading_opens_nothing_and_misses_nothing(store: FileStore) -> None:
     put(store, 1)
     with store.reading() as con:
         assert con is not None
@@ -117,10 +118,10 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     with pytest.raises(StoreError, match=re.escape(str(in_the_way / "data"))):
-        put(Store(in_the_way / "data"), 1)
+        put(FileStore(in_the_way / "data"), 1)
 
 
-def test_a_store_that_is_no_duckdb_file_is_explained_and_kept(store: Store, data_dir: Path) -> None:
+def test_a_store_that_is_no_duckdb_file_is_explained_and_kept(store: FileStore, data_dir: Path) -> None:
     data_dir.mkdir(parents=True)
     (data_dir / "store.duckdb").write_bytes(b"something else" * 1000)
     with pytest.raises(StoreError, match=r"store\.duckdb"):
@@ -128,7 +129,7 @@ def test_a_store_that_is_no_duckdb_file_is_explained_and_kept(store: Store, data
     assert (data_dir / "store.duckdb").read_bytes() == b"something else" * 1000
 
 
-def test_a_lost_published_file_comes_back(store: Store) -> None:
+def test_a_lost_published_file_comes_back(store: FileStore) -> None:
     put(store, 1)
     store.published.unlink()
     assert read(store) == 1
@@ -138,7 +139,7 @@ def test_a_lost_published_file_comes_back(store: Store) -> None:
 # Readers of the published file
 
 
-def test_a_reader_keeps_the_old_content_and_the_next_one_sees_the_new(store: Store) -> None:
+def test_a_reader_keeps_the_old_content_and_the_next_one_sees_the_new(store: FileStore) -> None:
     put(store, 1)
     with running(keep_open, store.published, True, "") as reader:
         assert reader.hear() == "open"
@@ -150,7 +151,7 @@ def test_a_reader_keeps_the_old_content_and_the_next_one_sees_the_new(store: Sto
         reader.end()
 
 
-def test_a_reader_does_not_slow_the_writers(store: Store) -> None:
+def test_a_reader_does_not_slow_the_writers(store: FileStore) -> None:
     put(store, 0)
 
     def some_changes() -> float:
@@ -168,7 +169,7 @@ def test_a_reader_does_not_slow_the_writers(store: Store) -> None:
     assert beside < 3 * alone + 3
 
 
-def test_a_log_left_beside_the_published_file_does_not_break_the_next_one(store: Store) -> None:
+def test_a_log_left_beside_the_published_file_does_not_break_the_next_one(store: FileStore) -> None:
     put(store, 1)
     with running(keep_open, store.published, False, "CREATE TABLE mine AS SELECT 42 AS x") as stranger:
         assert stranger.hear() == "open"
@@ -183,7 +184,7 @@ def test_a_log_left_beside_the_published_file_does_not_break_the_next_one(store:
     ) == [(0,)]
 
 
-def test_somebody_who_has_the_published_file_open_for_writing_holds_nobody_up(store: Store) -> None:
+def test_somebody_who_has_the_published_file_open_for_writing_holds_nobody_up(store: FileStore) -> None:
     put(store, 1)
     with running(keep_open, store.published, False, "CREATE TABLE mine AS SELECT 42 AS x") as stranger:
         assert stranger.hear() == "open"
@@ -205,7 +206,7 @@ def test_somebody_who_has_the_published_file_open_for_writing_holds_nobody_up(st
 
 
 def test_a_stranger_in_the_store_is_named_after_a_while(
-    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, 1)
     monkeypatch.setattr(files, "_OPEN_PATIENCE_SECONDS", 0.2)
@@ -223,7 +224,7 @@ def test_a_stranger_in_the_store_is_named_after_a_while(
     assert query(store.published, COUNT) == [(2,)]
 
 
-def test_a_stranger_who_leaves_soon_is_waited_for(store: Store, data_dir: Path) -> None:
+def test_a_stranger_who_leaves_soon_is_waited_for(store: FileStore, data_dir: Path) -> None:
     put(store, 1)
     with running(keep_open, data_dir / "store.duckdb", False, "") as stranger:
         assert stranger.hear() == "open"
@@ -235,7 +236,7 @@ def test_a_stranger_who_leaves_soon_is_waited_for(store: Store, data_dir: Path) 
 
 
 def test_a_writer_that_hangs_is_named_after_a_while(
-    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, 1)
     monkeypatch.setattr(files, "_LOCK_PATIENCE_SECONDS", 0.2)
@@ -249,7 +250,7 @@ def test_a_writer_that_hangs_is_named_after_a_while(
     assert query(store.published, COUNT) == [(2,)]
 
 
-def test_a_thread_that_reads_does_not_make_another_read_what_was_replaced(store: Store) -> None:
+def test_a_thread_that_reads_does_not_make_another_read_what_was_replaced(store: FileStore) -> None:
     """DuckDB hands a process that has a file open the same one again, whatever lies at its path by then."""
     put(store, 1)
     with ThreadPoolExecutor(1) as other:
@@ -266,7 +267,7 @@ def test_a_thread_that_reads_does_not_make_another_read_what_was_replaced(store:
 
 
 @pytest.mark.parametrize("how", ["transaction", "reading", "looking"])
-def test_who_stops_a_run_in_a_query_is_heard_and_nothing_is_stored(store: Store, how: str) -> None:
+def test_who_stops_a_run_in_a_query_is_heard_and_nothing_is_stored(store: FileStore, how: str) -> None:
     """Dagster's handler raises from the signal; DuckDB would make a failure of it."""
 
     class Interrupted(BaseException):

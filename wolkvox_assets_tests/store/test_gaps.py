@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.gaps import holes, verified
+from wolkvox_assets_tests.lakes import BOTH
 
+STORES = BOTH
 DAY = datetime(2026, 11, 18)
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

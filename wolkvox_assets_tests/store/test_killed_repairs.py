@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.store.integrity import VERSION, Contents, inspect
+from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.integrity import Contents, inspect
+from wolkvox_assets.store.versions import VERSION
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import Process, running, start_and_be_killed
 from wolkvox_assets_tests.store.tables import content, window
@@ -20,18 +21,18 @@ OURS = {"store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"}
 DAMAGE, LOG = b"no database " * 1000, b"no log"
 
 
-def old(store: Store) -> None:
+def old(store: FileStore) -> None:
     version_1.make(store)
 
 
-def damaged(store: Store) -> None:
+def damaged(store: FileStore) -> None:
     with store.transaction() as con:
         replace_windows(con, "main", [content(window(0), {"Ana": Usage(1, 1, 1, 2)})], run_id="run")
     store.own.write_bytes(DAMAGE)
     store.own.with_name("store.duckdb.wal").write_bytes(LOG)
 
 
-def nothing(store: Store) -> None:
+def nothing(store: FileStore) -> None:
     store.folder.mkdir(parents=True)
 
 
@@ -45,7 +46,7 @@ def start(killer: Process, folder: Path, kind: str, number: float) -> tuple[bool
     return bool(steps), steps, float(seconds)
 
 
-def at_any_moment(store: Store, before: dict[str, list[version_1.Row]], original: bytes) -> None:
+def at_any_moment(store: FileStore, before: dict[str, list[version_1.Row]], original: bytes) -> None:
     """What a final name points to is whole; what was there before is there."""
     if before:
         assert version_1.rows_of(store.published) == before
@@ -59,7 +60,7 @@ def at_any_moment(store: Store, before: dict[str, list[version_1.Row]], original
     assert kept or not original or store.own.read_bytes() == original
 
 
-def kept_stores(store: Store) -> list[Path]:
+def kept_stores(store: FileStore) -> list[Path]:
     return sorted(
         [*store.folder.glob("store.duckdb.*-backup*"), *store.folder.glob("store.duckdb.damaged-*")]
     )
@@ -67,7 +68,7 @@ def kept_stores(store: Store) -> list[Path]:
 
 @pytest.mark.parametrize("prepare", [old, damaged, nothing])
 def test_killed_at_any_moment_the_next_start_finishes(
-    prepare: Callable[[Store], None], store: Store, tmp_path: Path
+    prepare: Callable[[FileStore], None], store: FileStore, tmp_path: Path
 ) -> None:
     prepare(store)
     original = store.own.read_bytes() if store.own.exists() else b""
@@ -75,8 +76,8 @@ def test_killed_at_any_moment_the_next_start_finishes(
     kills = 0
     with running(start_and_be_killed) as killer:
 
-        def fresh(name: str) -> Store:
-            return Store(shutil.copytree(store.folder, tmp_path / name, copy_function=shutil.copy2))
+        def fresh(name: str) -> FileStore:
+            return FileStore(shutil.copytree(store.folder, tmp_path / name, copy_function=shutil.copy2))
 
         start(killer, fresh("warm").folder, "step", 0)
         _, steps, seconds = start(killer, fresh("untroubled").folder, "step", 0)

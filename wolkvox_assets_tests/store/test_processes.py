@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.processes import (
     BATCH,
     BATCHES,
@@ -60,13 +60,13 @@ def rounds_by_batch(file: Path, first: int = 0) -> dict[int, tuple[str, int]]:
 
 def expected_tables(folder: Path, rounds: range, writer: str) -> dict[str, list[tuple[object, ...]]]:
     """What these rounds leave in a store where nothing ever went wrong."""
-    store = Store(folder)
+    store = FileStore(folder)
     for round_number in rounds:
         store_round(store, writer, round_number)
     return tables(store.published)
 
 
-def whole_while_running(store: Store, writers: list[Process]) -> int:
+def whole_while_running(store: FileStore, writers: list[Process]) -> int:
     """Read as others do until all writers have ended: each time whole batches only. Returns how often."""
     reads = 0
     while any(writer.popen.poll() is None for writer in writers):
@@ -79,7 +79,7 @@ def whole_while_running(store: Store, writers: list[Process]) -> int:
     return reads
 
 
-def test_four_writers_at_once_all_succeed_at_the_first_attempt(store: Store, data_dir: Path) -> None:
+def test_four_writers_at_once_all_succeed_at_the_first_attempt(store: FileStore, data_dir: Path) -> None:
     rounds = 6
     firsts = (0, 0, 100, 200)  # two write the same windows, two their own
     with ExitStack() as stack:
@@ -112,7 +112,7 @@ def stored_before_the_kill(writers: Process, within: float) -> list[int]:
 
 
 def test_killed_at_random_moments_nothing_is_torn_and_nothing_told_is_lost(
-    store: Store, data_dir: Path, tmp_path: Path
+    store: FileStore, data_dir: Path, tmp_path: Path
 ) -> None:
     kills, per_writer = 10, 1000
     began = time.perf_counter()
@@ -150,13 +150,13 @@ def test_killed_at_random_moments_nothing_is_torn_and_nothing_told_is_lost(
     }
 
 
-def mended_by_a_reader(store: Store, run_id: str) -> None:
+def mended_by_a_reader(store: FileStore, run_id: str) -> None:
     with store.reading() as con:
         assert con is not None
         assert con.execute("SELECT DISTINCT run_id FROM agent_9_window_log").fetchall() == [(run_id,)]
 
 
-def mended_by_a_writer(store: Store, _: str) -> None:
+def mended_by_a_writer(store: FileStore, _: str) -> None:
     with store.transaction():
         pass
 
@@ -174,7 +174,7 @@ def mended_by_a_writer(store: Store, _: str) -> None:
 def test_killed_between_commit_and_publishing_is_mended(
     data_dir: Path, tmp_path: Path, moment: str, committed: bool
 ) -> None:
-    killed = Store(data_dir)
+    killed = FileStore(data_dir)
     store_round(killed, "before", 1)
     before = tables(killed.published)
     with running(die, data_dir, moment) as dying:
@@ -186,7 +186,7 @@ def test_killed_between_commit_and_publishing_is_mended(
     for correct in (mended_by_a_reader, mended_by_a_writer):
         copy = tmp_path / correct.__name__
         shutil.copytree(data_dir, copy)
-        store = Store(copy)
+        store = FileStore(copy)
         correct(store, f"{writer}-1")
         assert rounds_by_batch(store.published) == {1: (writer, 1)}
         assert tables(store.published) == tables(copy / "store.duckdb")

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, copying, integrity, replacing
+from wolkvox_assets.store import copying, integrity, replacing
 from wolkvox_assets.store.agent_9 import replace_windows
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Checkpoint, inspect, layout_of
 from wolkvox_assets_tests.store.processes import (
     ROOT,
@@ -73,7 +74,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     return found
 
 
-def change(store: Store, chance: random.Random) -> None:
+def change(store: FileStore, chance: random.Random) -> None:
     """Some windows, new ones or known ones; now and then much comes, or goes."""
     kind = chance.random()
     with store.transaction() as con:
@@ -109,7 +110,7 @@ def blocks_of(file: Path) -> list[bytes]:
 
 
 def test_what_is_published_is_the_store_to_the_last_byte(
-    way: str, store: Store, written: list[int | None]
+    way: str, store: FileStore, written: list[int | None]
 ) -> None:
     chance = random.Random()
     for n in range(16):
@@ -126,7 +127,7 @@ def test_what_is_published_is_the_store_to_the_last_byte(
     assert None not in written
 
 
-def test_duckdb_writes_to_no_block_that_the_checkpoint_before_needs(store: Store) -> None:
+def test_duckdb_writes_to_no_block_that_the_checkpoint_before_needs(store: FileStore) -> None:
     """What looking at the changes alone rests on. Where another DuckDB does otherwise, this fails."""
     chance, before = random.Random(), Checkpoint(-1, 0, frozenset())
     earlier: list[bytes] = []
@@ -144,7 +145,7 @@ def test_duckdb_writes_to_no_block_that_the_checkpoint_before_needs(store: Store
     assert before.number > 16
 
 
-def test_readers_keep_what_they_opened(way: str, store: Store, written: list[int | None]) -> None:
+def test_readers_keep_what_they_opened(way: str, store: FileStore, written: list[int | None]) -> None:
     for number in (1, 2, 3):
         store_round(store, "before", number)
     link = store.folder / "somebody's"
@@ -165,7 +166,7 @@ def test_readers_keep_what_they_opened(way: str, store: Store, written: list[int
 
 
 def test_a_spare_that_somebody_has_open_is_left_to_them(
-    by_spare: None, store: Store, written: list[int | None]
+    by_spare: None, store: FileStore, written: list[int | None]
 ) -> None:
     store_round(store, "before", 1)
     whole = store.published.read_bytes()
@@ -209,7 +210,7 @@ def put_a_link_there(spare: Path) -> None:
 
 @pytest.mark.parametrize("harm", [flip, cut, put_a_folder_there, put_a_link_there, Path.unlink])
 def test_a_spare_that_was_touched_harms_nobody(
-    harm: Callable[[Path], None], by_spare: None, store: Store
+    harm: Callable[[Path], None], by_spare: None, store: FileStore
 ) -> None:
     for number in (1, 2):
         store_round(store, "before", number)
@@ -222,7 +223,7 @@ def test_a_spare_that_was_touched_harms_nobody(
 
 
 def test_a_spare_lets_nobody_read_what_they_may_not(
-    by_spare: None, store: Store, written: list[int | None]
+    by_spare: None, store: FileStore, written: list[int | None]
 ) -> None:
     store_round(store, "before", 1)
     store.published.chmod(0o664)
@@ -236,7 +237,7 @@ def test_a_spare_lets_nobody_read_what_they_may_not(
 
 
 def test_where_readers_can_not_be_seen_all_of_it_is_copied(
-    by_spare: None, store: Store, monkeypatch: pytest.MonkeyPatch, written: list[int | None]
+    by_spare: None, store: FileStore, monkeypatch: pytest.MonkeyPatch, written: list[int | None]
 ) -> None:
     monkeypatch.setattr(replacing, "readers_show", lambda _: False)
     for number in (1, 2, 3):
@@ -247,7 +248,7 @@ def test_where_readers_can_not_be_seen_all_of_it_is_copied(
 
 
 @pytest.mark.parametrize("moment", ["in a block", "after the copy", "before the spare is private"])
-def test_killed_while_the_spare_is_used(by_spare: None, moment: str, store: Store) -> None:
+def test_killed_while_the_spare_is_used(by_spare: None, moment: str, store: FileStore) -> None:
     for number in (3, 4):
         store_round(store, "before", number)
     before = tables(store.published)
@@ -270,7 +271,7 @@ def test_killed_while_the_spare_is_used(by_spare: None, moment: str, store: Stor
     assert all(path.stat().st_mode & 0o077 == 0 for path in store.folder.glob(".*"))
 
 
-def test_killed_before_a_copy_with_shared_blocks_has_the_name(way: str, store: Store) -> None:
+def test_killed_before_a_copy_with_shared_blocks_has_the_name(way: str, store: FileStore) -> None:
     if way != "shared":
         pytest.skip("the other ways are killed there as well, by other tests")
     store_round(store, "before", 4)

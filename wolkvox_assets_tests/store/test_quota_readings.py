@@ -16,7 +16,9 @@ from wolkvox_assets.store.quota_readings import (
 )
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import OperationSource
+from wolkvox_assets_tests.lakes import BOTH
 
+STORES = BOTH
 NOW = datetime(2026, 11, 20, 17, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

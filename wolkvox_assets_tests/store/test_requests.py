@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.requests import record_requests
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import query
 
+STORES = BOTH
 NOW = datetime.now(UTC)
 
 
@@ -38,7 +40,7 @@ def record(
 ) -> list[tuple[object, ...]]:
     with store.transaction() as con:
         record_requests(con, operation, requests, run_id=run_id, now=NOW)
-    return query(store.published, "FROM api_requests ORDER BY requested_at, http_status")
+    return query(store, "FROM api_requests ORDER BY requested_at, http_status")
 
 
 def naive(moment: datetime) -> datetime:

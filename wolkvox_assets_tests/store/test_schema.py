@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.store import Store
-from wolkvox_assets.store.meanings import MEANINGS, columns
+from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.meanings import columns, meanings
 from wolkvox_assets_tests.store.tables import query
 
 # As in the design, letter by letter.
@@ -187,7 +187,7 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("file", ["store.duckdb", "wolkvox.duckdb"])
-def test_both_files_have_these_tables_and_no_others(file: str, store: Store, data_dir: Path) -> None:
+def test_both_files_have_these_tables_and_no_others(file: str, store: FileStore, data_dir: Path) -> None:
     with store.transaction():
         pass
     found: dict[object, list[object]] = {}
@@ -200,7 +200,9 @@ def test_both_files_have_these_tables_and_no_others(file: str, store: Store, dat
     assert found == COLUMNS | VIEWS
 
 
-def test_the_files_are_called_as_designed_and_nothing_else_lies_about(store: Store, data_dir: Path) -> None:
+def test_the_files_are_called_as_designed_and_nothing_else_lies_about(
+    store: FileStore, data_dir: Path
+) -> None:
     with store.transaction():
         pass
     assert store.published == data_dir / "wolkvox.duckdb"
@@ -211,7 +213,7 @@ def test_the_files_are_called_as_designed_and_nothing_else_lies_about(store: Sto
     }
 
 
-def test_older_duckdb_can_read_the_files(store: Store, data_dir: Path) -> None:
+def test_older_duckdb_can_read_the_files(store: FileStore, data_dir: Path) -> None:
     with store.transaction():
         pass
     ((tags,),) = query(
@@ -227,7 +229,7 @@ def test_the_catalogue_says_what_is_there(table: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["store.duckdb", "wolkvox.duckdb"])
-def test_every_table_view_and_column_says_what_it_means(file: str, store: Store, data_dir: Path) -> None:
+def test_every_table_view_and_column_says_what_it_means(file: str, store: FileStore, data_dir: Path) -> None:
     with store.transaction():
         pass
     said = query(
@@ -242,4 +244,4 @@ def test_every_table_view_and_column_says_what_it_means(file: str, store: Store,
     )
     assert len(said) > 100
     assert all(words and str(words).endswith((".", ")")) for _, words in said), said
-    assert not MEANINGS.keys() - {name for name, _ in said}
+    assert not meanings().keys() - {name for name, _ in said}

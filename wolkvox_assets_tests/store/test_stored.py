@@ -1,5 +1,6 @@
 """What the sync is told of the stored windows."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,8 +12,10 @@ from wolkvox_assets.store.agent_9 import replace_windows, verify_windows
 from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content
 
+STORES = BOTH
 NINE = Range(datetime(2026, 11, 18, 9), datetime(2026, 11, 18, 10))
 DAY = Range(datetime(2026, 11, 18), datetime(2026, 11, 19))
 FETCHED = datetime(2026, 11, 18, 15, 30, tzinfo=UTC)
@@ -76,9 +79,10 @@ def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: Store) -> Non
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 
-def test_a_file_of_before_is_read(asked: Store) -> None:
+def test_a_store_of_before_is_read(asked: Store, forgotten: Callable[[], None]) -> None:
     with asked.transaction() as con:
         con.execute("DROP TABLE agent_9_agreements")
+    forgotten()  # it was another process
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.store import Store, files, replacing
+from wolkvox_assets.store import files, replacing
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import inspect
 from wolkvox_assets_tests.store.processes import (
     hold_lock,
@@ -24,7 +25,7 @@ STEPS, MOMENTS = 3, 2
 
 
 @pytest.fixture
-def swollen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+def swollen(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> FileStore:
     monkeypatch.setattr(files, "_REST_BETWEEN_REWRITES", timedelta(0))
     with store.transaction() as con:
         con.execute(
@@ -38,7 +39,7 @@ def swollen(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
-def test_it_becomes_as_small_as_it_can_be_and_holds_what_it_held(swollen: Store) -> None:
+def test_it_becomes_as_small_as_it_can_be_and_holds_what_it_held(swollen: FileStore) -> None:
     before, size = tables(swollen.own), swollen.own.stat().st_size
     with running(keep_open, swollen.published, True, "") as reader:
         assert reader.hear() == "open"
@@ -53,7 +54,7 @@ def test_it_becomes_as_small_as_it_can_be_and_holds_what_it_held(swollen: Store)
     assert {path.name for path in swollen.folder.iterdir()} == OURS
 
 
-def test_it_rests_for_a_day(store: Store) -> None:
+def test_it_rests_for_a_day(store: FileStore) -> None:
     assert not store.tidy()  # there is nothing
     assert not store.folder.exists()
     store_round(store, "before", 1)
@@ -68,13 +69,13 @@ def test_it_rests_for_a_day(store: Store) -> None:
     assert not store.tidy()
 
 
-def test_a_clock_that_was_ahead_does_not_put_it_off(swollen: Store) -> None:
+def test_a_clock_that_was_ahead_does_not_put_it_off(swollen: FileStore) -> None:
     with swollen.transaction() as con:
         con.execute("UPDATE store_rewrites SET rewritten_at = TIMESTAMP '2200-01-01'")
     assert swollen.tidy()
 
 
-def test_it_is_left_alone_while_somebody_writes(swollen: Store) -> None:
+def test_it_is_left_alone_while_somebody_writes(swollen: FileStore) -> None:
     before = swollen.own.read_bytes()
     with running(hold_lock, swollen.lock) as other:
         assert other.hear() == "held"
@@ -85,7 +86,7 @@ def test_it_is_left_alone_while_somebody_writes(swollen: Store) -> None:
 
 
 def test_what_goes_wrong_is_told_and_harms_nothing(
-    swollen: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    swollen: FileStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -99,12 +100,12 @@ def test_what_goes_wrong_is_told_and_harms_nothing(
     assert swollen.tidy()
 
 
-def test_killed_at_any_moment_all_is_there(swollen: Store, tmp_path: Path) -> None:
+def test_killed_at_any_moment_all_is_there(swollen: FileStore, tmp_path: Path) -> None:
     before = tables(swollen.own)
     with running(start_and_be_killed, True) as killer:
 
-        def fresh(name: str) -> Store:
-            return Store(shutil.copytree(swollen.folder, tmp_path / name, copy_function=shutil.copy2))
+        def fresh(name: str) -> FileStore:
+            return FileStore(shutil.copytree(swollen.folder, tmp_path / name, copy_function=shutil.copy2))
 
         _, steps, seconds = start(killer, fresh("untroubled").folder, "step", 0)
         plan = [("step", float(n)) for n in random.sample(range(1, steps + 1), STEPS)]

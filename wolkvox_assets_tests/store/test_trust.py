@@ -11,9 +11,12 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store, StoreError, examine, files, integrity, replacing
+from wolkvox_assets.store import StoreError, examine, files, integrity, replacing
 from wolkvox_assets.store.agent_9 import replace_windows
-from wolkvox_assets.store.integrity import VERSION, Contents, inspect
+from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.integrity import Contents, inspect
+from wolkvox_assets.store.schema import schema
+from wolkvox_assets.store.versions import VERSION
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window
@@ -22,12 +25,12 @@ HEADERS, BLOCK = 3 * 4096, 262144
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def filled(store: FileStore) -> FileStore:
     put(store, 1)
     return store
 
 
-def put(store: Store, count: int) -> None:
+def put(store: FileStore, count: int) -> None:
     with store.transaction() as con:
         replace_windows(
             con,
@@ -40,7 +43,7 @@ def put(store: Store, count: int) -> None:
         )
 
 
-def counts(store: Store) -> list[tuple[object, ...]]:
+def counts(store: FileStore) -> list[tuple[object, ...]]:
     with store.reading() as con:
         assert con is not None
         return con.execute("SELECT DISTINCT hold_mute_count FROM agent_9_windows").fetchall()
@@ -97,7 +100,7 @@ def fingerprints(folder: Path) -> dict[str, tuple[str, int, int]]:
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("how", ["read", "write"])
 def test_a_damaged_store_is_restored_and_kept(
-    harm: Harm, how: str, filled: Store, caplog: pytest.LogCaptureFixture
+    harm: Harm, how: str, filled: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = tables(filled.published)
     harm(filled.own)
@@ -117,7 +120,7 @@ def test_a_damaged_store_is_restored_and_kept(
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_an_altered_published_file_is_replaced_at_once(harm: Harm, filled: Store) -> None:
+def test_an_altered_published_file_is_replaced_at_once(harm: Harm, filled: FileStore) -> None:
     before = tables(filled.own)
     harm(filled.published)
     assert counts(filled) == [(1,)]
@@ -128,7 +131,7 @@ def test_an_altered_published_file_is_replaced_at_once(harm: Harm, filled: Store
 # Not `drop_a_table`: without a good copy, a table that is gone can't be told from one that a release adds.
 @pytest.mark.parametrize("harm", [harm for harm in HARMS if harm is not drop_a_table])
 @pytest.mark.parametrize("other", [empty, cut, put_another_in_place])
-def test_if_both_are_bad_nothing_is_overwritten(harm: Harm, other: Harm, filled: Store) -> None:
+def test_if_both_are_bad_nothing_is_overwritten(harm: Harm, other: Harm, filled: FileStore) -> None:
     harm(filled.own)
     time.sleep(0.02)  # a clock tick of the file system: not even two cuts fall into the same moment
     other(filled.published)
@@ -142,7 +145,7 @@ def test_if_both_are_bad_nothing_is_overwritten(harm: Harm, other: Harm, filled:
 
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("name", ["store.duckdb", "wolkvox.duckdb"])
-def test_doctor_changes_nothing(harm: Harm, name: str, filled: Store) -> None:
+def test_doctor_changes_nothing(harm: Harm, name: str, filled: FileStore) -> None:
     harm(filled.folder / name)
     before = fingerprints(filled.folder)
     assert any(not fine for fine, _, _ in examine.findings(filled))
@@ -152,7 +155,7 @@ def test_doctor_changes_nothing(harm: Harm, name: str, filled: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["store.duckdb", "wolkvox.duckdb"])
-def test_a_newer_version_is_refused_untouched(name: str, filled: Store) -> None:
+def test_a_newer_version_is_refused_untouched(name: str, filled: FileStore) -> None:
     with duckdb.connect(filled.folder / name) as con:
         con.execute("INSERT INTO schema_version VALUES (99, now()::TIMESTAMP, 'later')")
     before = fingerprints(filled.folder)
@@ -165,7 +168,7 @@ def test_a_newer_version_is_refused_untouched(name: str, filled: Store) -> None:
 @pytest.mark.parametrize("storage_version", version_1.STORAGE_VERSIONS)
 @pytest.mark.parametrize("how", ["read", "write"])
 def test_a_store_of_before_is_upgraded_with_its_data(
-    how: str, storage_version: str, store: Store, caplog: pytest.LogCaptureFixture
+    how: str, storage_version: str, store: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     version_1.make(store, storage_version)
     before = version_1.rows_of(store.own)
@@ -192,10 +195,10 @@ def test_a_store_of_before_is_upgraded_with_its_data(
     }
 
 
-def test_bodies_of_before_are_compressed_once(store: Store) -> None:
+def test_bodies_of_before_are_compressed_once(store: FileStore) -> None:
     store.folder.mkdir(parents=True)
     with duckdb.connect(store.own, config=replacing.CONFIG) as con:
-        con.execute(integrity.schema().replace(" USING COMPRESSION zstd", ""))
+        con.execute(schema().replace(" USING COMPRESSION zstd", ""))
         con.execute("INSERT INTO schema_version VALUES (2, now()::TIMESTAMP, 'before')")
         con.execute(
             "INSERT INTO api_requests BY NAME SELECT 'main' AS operation, now()::TIMESTAMP AS requested_at,"
@@ -241,9 +244,9 @@ def fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fine_clock")
-def test_what_this_process_left_is_not_looked_at_again(filled: Store, looks: list[str]) -> None:
+def test_what_this_process_left_is_not_looked_at_again(filled: FileStore, looks: list[str]) -> None:
     for count_ in (2, 3):
-        put(Store(filled.folder), count_)  # nor by another object for the same files
+        put(FileStore(filled.folder), count_)  # nor by another object for the same files
     assert looks == []
     (filled.folder / "wolkvox.duckdb").write_bytes(b"")
     assert counts(filled) == [(3,)]
@@ -251,7 +254,7 @@ def test_what_this_process_left_is_not_looked_at_again(filled: Store, looks: lis
 
 
 @pytest.mark.usefixtures("fine_clock")
-def test_it_is_looked_at_again_after_any_failure(filled: Store, looks: list[str]) -> None:
+def test_it_is_looked_at_again_after_any_failure(filled: FileStore, looks: list[str]) -> None:
     def fail() -> None:
         with filled.transaction():
             raise ValueError("ours")
@@ -273,7 +276,7 @@ def test_it_is_looked_at_again_after_any_failure(filled: Store, looks: list[str]
 
 
 def test_it_is_looked_at_again_where_the_clock_could_not_show_a_write(
-    filled: Store, looks: list[str], monkeypatch: pytest.MonkeyPatch
+    filled: FileStore, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integrity, "_TICK_NS", 3600 * 10**9)
     put(filled, 2)
@@ -297,7 +300,7 @@ def put_a_copy_back(file: Path) -> None:
 
 @pytest.mark.usefixtures("fine_clock")
 @pytest.mark.parametrize("harm", [overwrite_in_place, put_a_copy_back, drop_a_column])
-def test_what_somebody_else_did_to_it_is_seen(harm: Harm, filled: Store) -> None:
+def test_what_somebody_else_did_to_it_is_seen(harm: Harm, filled: FileStore) -> None:
     harm(filled.own)
     put(filled, 2)
     assert counts(filled) == [(2,)]
@@ -305,7 +308,7 @@ def test_what_somebody_else_did_to_it_is_seen(harm: Harm, filled: Store) -> None
 
 
 @pytest.mark.usefixtures("fine_clock")
-def test_what_another_process_stored_is_seen(filled: Store, looks: list[str]) -> None:
+def test_what_another_process_stored_is_seen(filled: FileStore, looks: list[str]) -> None:
     with running(keep_open, filled.own, False, "UPDATE agent_9_windows SET hold_mute_count = 7") as other:
         assert other.hear() == "open"
         other.kill()  # with its change in the log
@@ -318,7 +321,7 @@ def test_what_another_process_stored_is_seen(filled: Store, looks: list[str]) ->
 # Readers
 
 
-def test_two_files_cut_alike_within_a_tick_are_seen_before_a_query(filled: Store) -> None:
+def test_two_files_cut_alike_within_a_tick_are_seen_before_a_query(filled: FileStore) -> None:
     for file in (filled.own, filled.published):
         os.truncate(file, file.stat().st_size - 1)
         os.utime(file, ns=(10**18, 10**18))
@@ -346,7 +349,7 @@ def leave_a_log(file: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [rename_a_table, put_a_text_in_place, put_a_folder_in_place, leave_a_log])
-def test_other_harm_to_the_store(harm: Harm, filled: Store) -> None:
+def test_other_harm_to_the_store(harm: Harm, filled: FileStore) -> None:
     before = tables(filled.published)
     harm(filled.own)
     assert any(not fine for fine, _, _ in examine.findings(filled))
@@ -357,7 +360,7 @@ def test_other_harm_to_the_store(harm: Harm, filled: Store) -> None:
 
 
 @pytest.mark.parametrize("harm", [rename_a_table, put_a_text_in_place, leave_a_log])
-def test_other_harm_to_the_published_file(harm: Harm, filled: Store) -> None:
+def test_other_harm_to_the_published_file(harm: Harm, filled: FileStore) -> None:
     before = tables(filled.published)
     harm(filled.published)
     assert any(not fine for fine, _, _ in examine.findings(filled))
@@ -366,8 +369,8 @@ def test_other_harm_to_the_published_file(harm: Harm, filled: Store) -> None:
     assert not list(filled.folder.glob("*.wal"))
 
 
-def test_the_published_file_of_another_machine_becomes_the_store(filled: Store, tmp_path: Path) -> None:
-    other = Store(tmp_path / "other")
+def test_the_published_file_of_another_machine_becomes_the_store(filled: FileStore, tmp_path: Path) -> None:
+    other = FileStore(tmp_path / "other")
     put(other, 5)
     shutil.copy2(other.published, filled.own)
     assert counts(filled) == [(5,)]

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import Store
 from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import utc_now
 from wolkvox_assets_tests.store.tables import content, query, window
 
@@ -39,7 +39,7 @@ def test_the_oldest_and_the_newest_are_among_them() -> None:
 
 
 @pytest.mark.parametrize("version", [*VERSIONS, duckdb.__version__])
-def test_every_table_and_view_is_read(version: str, store: Store) -> None:
+def test_every_table_and_view_is_read(version: str, store: FileStore) -> None:
     with store.transaction() as con:
         replace_windows(
             con, "main", [content(window(n), {"Ana Núñez": Usage(n, 1, 2, 3)}) for n in range(20)], run_id="r"

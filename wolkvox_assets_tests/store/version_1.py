@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import opened
 
 SCHEMA = Path(__file__).with_name("schema-1.sql")
@@ -29,7 +29,7 @@ _VALUES = {
 }
 
 
-def make(store: Store, storage_version: str = STORAGE_VERSIONS[0], rows: int = 200) -> None:
+def make(store: FileStore, storage_version: str = STORAGE_VERSIONS[0], rows: int = 200) -> None:
     store.folder.mkdir(parents=True)
     config = {"storage_compatibility_version": storage_version} if storage_version else {}
     with duckdb.connect(store.own, config=dict(config)) as con:

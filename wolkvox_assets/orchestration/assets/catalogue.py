@@ -14,6 +14,7 @@ import dagster as dg
 import wolkvox_assets
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.settings import Operation, Settings
+from wolkvox_assets.store.files import PUBLISHED
 from wolkvox_assets.store.meanings import columns, lineage
 
 _PACKAGE = Path(wolkvox_assets.__file__).parent
@@ -30,13 +31,13 @@ def table_metadata(
 
     Dagster takes assets with one table name for one and the same thing, so the operation is part of it.
     """
-    file = PurePath(settings.data_dir, "wolkvox.duckdb")
+    file = settings.lake.data if settings.lake else PurePath(settings.data_dir, PUBLISHED)
     described = (dg.TableColumn(name, kind, description=meaning) for name, kind, meaning in columns(table))
     found: dict[str, str | dg.TableSchema | dg.TableColumnLineage] = {
         "dagster/table_name": f"{file}.main.{table}/operation={operation.name}",
         "dagster/column_schema": dg.TableSchema(list(described)),
     }
-    if comes_from := lineage(table):
+    if comes_from := lineage(table, operation.report):
         # Of the definition: in each mark of a day it would cost a kilobyte every five minutes.
         found["dagster/column_lineage"] = dg.TableColumnLineage(
             {
@@ -54,7 +55,25 @@ def owners_and_tags(operation: Operation) -> tuple[list[str], dict[str, str]]:
 
 def api_key(operation: Operation) -> dg.AssetKey:
     """The asset key of the operation's report in Wolkvox itself."""
-    return dg.AssetKey([operation.name, "wolkvox_agent_9"])
+    return dg.AssetKey([operation.name, f"wolkvox_{operation.report.api}"])
+
+
+def _uri(settings: Settings) -> str:
+    if settings.lake is None:
+        return (settings.data_dir / PUBLISHED).absolute().as_uri()
+    return settings.lake.data if settings.lake.s3 else Path(settings.lake.data).as_uri()
+
+
+def _what_all_read(settings: Settings) -> str:
+    if settings.lake is None:
+        return (
+            f"The file `{settings.data_dir / PUBLISHED}`, which everybody may read, with the rows of all operations. "
+            "It is published anew, whole, with each change of the assets before it."
+        )
+    return (
+        f"The lake in `{settings.lake.data}`, with the rows of all operations. Each change of the assets before it is "
+        "a snapshot, and readers see whole ones."
+    )
 
 
 def build_surroundings(settings: Settings, windows_and_days: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
@@ -71,20 +90,18 @@ def build_surroundings(settings: Settings, windows_and_days: Iterable[dg.AssetKe
                 kinds={"wolkvox"},
                 owners=owners,
                 tags=tags,
-                description=f"The report `agent_9` of the operation, as {operation.source.address} answers: one "
-                "aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
+                description=f"The report `{operation.report.api}` of the operation, as {operation.source.address} "
+                "answers: one aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
             )
         )
-    file = settings.data_dir / "wolkvox.duckdb"
     specs.append(
         dg.AssetSpec(
             PUBLISHED_FILE,
             deps=list(windows_and_days),
             group_name="published",
             kinds={"duckdb"},
-            metadata={"dagster/uri": file.absolute().as_uri()},
-            description=f"The file `{file}`, which everybody may read, with the rows of all operations. It is "
-            "published anew, whole, with each change of the assets before it. Assets of your own that read it depend "
+            metadata={"dagster/uri": _uri(settings)},
+            description=f"{_what_all_read(settings)} Assets of your own that read it depend "
             f'on this one: `deps=["{PUBLISHED_FILE.to_user_string()}"]`.',
         )
     )

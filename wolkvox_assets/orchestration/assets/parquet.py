@@ -5,19 +5,20 @@ What belongs here: the asset, its job and its schedule. What doesn't: the files 
 A run without a partition writes the months that are out of date: the schedule starts one for all operations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 
 import dagster as dg
 
 from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags
 from wolkvox_assets.orchestration.location import CodeLocation
-from wolkvox_assets.orchestration.partitions import month_partitions, windows_key
+from wolkvox_assets.orchestration.partitions import day_keys, month_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
-from wolkvox_assets.orchestration.run.marks import DAILY_ASSETS
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
-from wolkvox_assets.store.parquet import TABLES, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
 
 _DESCRIPTION = """\
 The tables `{tables}` of the operation as Parquet files, each month one file of each, in
@@ -32,7 +33,8 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
     settings = location.settings
     if not (settings.parquet and settings.operations):
         return dg.Definitions()
-    assets = [_build(location, operation) for operation in settings.operations]
+    by_name = groupby(settings.operations, attrgetter("name"))
+    assets = [_build(location, list(reports)) for _, reports in by_name]
     job = dg.define_asset_job(
         "export_parquet", assets, description="Writes the Parquet files of the months that are out of date."
     )
@@ -47,15 +49,17 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
 
-def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
+def _build(location: CodeLocation, reports: Sequence[Operation]) -> dg.AssetsDefinition:
+    """`reports`: one operation with each of its reports."""
+    operation = reports[0]
     owners, tags = owners_and_tags(operation)
     description = _DESCRIPTION.format(
-        tables="`, `".join(TABLES), folder=folder_of(location.store), name=operation.name
+        tables="`, `".join(exported()), folder=folder_of(location.store), name=operation.name
     )
 
     @dg.asset(
         key=dg.AssetKey([operation.name, "parquet_export"]),
-        deps=[windows_key(operation), *(dg.AssetKey([operation.name, table]) for table in DAILY_ASSETS)],
+        deps=[key for one in reports for key in (windows_key(one), *day_keys(one))],
         partitions_def=month_partitions(operation),
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
@@ -83,7 +87,10 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
                         dg.AssetMaterialization(
                             context.asset_key,
                             partition=f"{month}",
-                            metadata={**rows, "dagster/partition_row_count": rows.get("agent_9_windows", 0)},
+                            metadata={
+                                **rows,
+                                "dagster/partition_row_count": rows.get(operation.report.names.windows, 0),
+                            },
                         )
                     )
         except StoreError as error:

@@ -96,7 +96,7 @@ def _kinds(run: dg.DagsterRun, operations: Sequence[Operation]) -> Iterator[str]
         yield LIVE
     for operation in operations:
         if windows_key(operation) in (run.asset_selection or ()):
-            yield operation.name
+            yield operation.label
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

@@ -79,11 +79,11 @@ def build_live(
 
 
 class _LiveRun:
-    """The tick of this run, and what its commits stored of each operation."""
+    """The tick of this run, and what its commits stored of each operation (by `Operation.label`)."""
 
     def __init__(self, tick: Tick, sites: Sequence[Site], log: dg.DagsterLogManager) -> None:
         self._tick = tick
-        self.sites = {site.operation.name: site for site in sites}
+        self.sites = {site.operation.label: site for site in sites}
         self.reports = {
             name: Reports(site.store, site.operation, site.now, log) for name, site in self.sites.items()
         }
@@ -125,20 +125,24 @@ class _LiveRun:
             raise failure from failed.error
 
 
+def _op_name(operation: Operation) -> str:
+    return f"{operation.label}_live"
+
+
 def _build_op(location: CodeLocation, operation: Operation) -> dg.OpDefinition:
     @dg.op(
-        name=f"{operation.name}_live",
+        name=_op_name(operation),
         pool=f"{location.pool(operation)}_live",
         required_resource_keys={"tick"},
-        description=f"What is due now of {operation.name}.",
+        description=f"What is due now of {operation.label}.",
     )
     def live_op(context: dg.OpExecutionContext) -> None:
         run: _LiveRun = context.resources.tick
         try:
-            progress = run.follow(context, operation.name)
+            progress = run.follow(context, operation.label)
         except StoreError as error:
             raise as_failure(error, operation.name, Work.LIVE) from error
-        run.tell(context, operation.name, progress)
+        run.tell(context, operation.label, progress)
 
     return live_op
 
@@ -147,7 +151,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
     settings = location.settings
 
     @dg.resource(
-        required_resource_keys={"store", *(wolkvox_key(operation) for operation in settings.operations)},
+        required_resource_keys={"store", *map(wolkvox_key, settings.operations)},
         description="The tick of a live run: one for all of its ops, whose requests overlap.",
     )
     def tick(context: dg.InitResourceContext) -> Iterator[_LiveRun]:
@@ -158,7 +162,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
         groups: dict[str, list[Site]] = {}
         for operation in settings.operations:
             # A run can be for some of the ops only: one that is started again from its failures.
-            if run.step_keys_to_execute is None or f"{operation.name}_live" in run.step_keys_to_execute:
+            if run.step_keys_to_execute is None or _op_name(operation) in run.step_keys_to_execute:
                 site = location.site(operation, context.resources, run.run_id)
                 groups.setdefault(location.pool(operation), []).append(site)
         now = location.now()

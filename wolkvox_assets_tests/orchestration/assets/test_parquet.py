@@ -9,7 +9,7 @@ import pytest
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.settings import Operation, Settings
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.parquet import folder_of
 from wolkvox_assets_tests.store.test_parquet import put, rows
 
@@ -32,7 +32,7 @@ def test_it_is_off_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_schedules_run_writes_what_is_out_of_date(definitions: dg.Definitions, tmp_path: Path) -> None:
-    store = Store(tmp_path / "data")
+    store = FileStore(tmp_path / "data")
     put(store, datetime(2026, 10, 5, 8), datetime(2026, 11, 5, 8))
     job = definitions.resolve_job_def("export_parquet")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -45,7 +45,7 @@ def test_the_schedules_run_writes_what_is_out_of_date(definitions: dg.Definition
 
 
 def test_a_person_chooses_a_month(definitions: dg.Definitions, tmp_path: Path) -> None:
-    store = Store(tmp_path / "data")
+    store = FileStore(tmp_path / "data")
     put(store, datetime(2026, 10, 5, 8), datetime(2026, 11, 5, 8))
     job = definitions.resolve_job_def("export_parquet")
     with dg.DagsterInstance.ephemeral() as instance:

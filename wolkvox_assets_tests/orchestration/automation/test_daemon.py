@@ -28,7 +28,7 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
-from wolkvox_assets.store import Store
+from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
 from wolkvox_assets_tests.project import ROOT
 
@@ -159,7 +159,7 @@ class Known:
     """What the published file says, and whether that is the truth."""
 
     def __init__(self, folder: Path, simulator: Simulator, tokens: dict[str, str], start: datetime) -> None:
-        self._published = Store(folder / "data").published
+        self._published = FileStore(folder / "data").published
         self._simulator, self._tokens, self._start = simulator, tokens, start
 
     def windows(self, operation: str) -> list[datetime]:

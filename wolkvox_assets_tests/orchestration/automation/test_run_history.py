@@ -93,7 +93,6 @@ def test_logs_of_old_ticks_go_and_runs_and_marks_stay(ticked: Location) -> None:
 
 
 def test_a_tick_leaves_a_small_file_and_nothing_beside_it(location: Location) -> None:
-    location.monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "300")  # as our storage has it in earnest
     location.fill(Range(location.recent_from, location.live_from))
     assert location.live().success
     location.now += WINDOW

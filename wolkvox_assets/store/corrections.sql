@@ -1,24 +1,21 @@
 -- What the batch changes of windows that are known already. A window that was not known is no correction, be it
 -- that it was fetched in the future ($credible), nor is content that is the same.
-INSERT INTO agent_9_corrections BY NAME
+CREATE OR REPLACE TEMP TABLE batch_corrections AS
 WITH known AS (
     SELECT window_start
-    FROM agent_9_window_log
+    FROM {window_log}
     WHERE operation = $operation AND window_start BETWEEN $first AND $last AND fetched_at <= $credible
         AND window_start IN (SELECT window_start FROM batch_log)
 ),
 old AS (
-    FROM agent_9_windows
+    FROM {windows}
     WHERE operation = $operation AND window_start BETWEEN $first AND $last
         AND window_start IN (FROM known)
 ),
 new AS (FROM batch_rows WHERE window_start IN (FROM known)),
 pairs AS (
     SELECT window_start, agent_name, unnest([
-        {'column_name': 'hold_mute_count', 'old_value': old.hold_mute_count, 'new_value': new.hold_mute_count},
-        {'column_name': 'hold_seconds', 'old_value': old.hold_seconds, 'new_value': new.hold_seconds},
-        {'column_name': 'mute_seconds', 'old_value': old.mute_seconds, 'new_value': new.mute_seconds},
-        {'column_name': 'total_seconds', 'old_value': old.total_seconds, 'new_value': new.total_seconds}
+        [[{'column_name': '#', 'old_value': old.#, 'new_value': new.#}]]
     ]) AS change
     FROM old FULL JOIN new USING (window_start, agent_name)
 )
@@ -32,5 +29,4 @@ SELECT
     COALESCE(change.new_value, 0) AS new_value
 FROM pairs
 WHERE COALESCE(change.old_value, 0) <> COALESCE(change.new_value, 0)
-ORDER BY window_start, agent_name, column_name
-RETURNING window_start, agent_name, column_name, old_value, new_value;
+ORDER BY window_start, agent_name, column_name;

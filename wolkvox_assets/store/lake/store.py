@@ -1,0 +1,286 @@
+"""The lake as a store: transactions, readings, and what `doctor` says of it.
+
+What belongs here: when a change counts, and what a person is told where it doesn't. What doesn't: the turn
+(`turn.py`), attaching (`duck.py`), SQL on the tables, which the files have in common with it.
+
+A change counts with DuckDB's one commit to the catalog, in which DuckLake writes all that belongs to it. Writers take
+turns; and should two have the turn at once, since one has lost it without knowing, DuckLake refuses the second: each
+commit touches the same row, and of two that did so without having seen each other one is a conflict.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import psycopg2
+
+from wolkvox_assets.report.reports import REPORTS
+from wolkvox_assets.store.disk import make_folder
+from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppable
+from wolkvox_assets.store.face import Finding
+from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.lake import duck, examine
+from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.turn import TurnLost, asking, turn, without_password
+from wolkvox_assets.store.schema import tables_wanted
+from wolkvox_assets.store.versions import VERSION, raise_version
+
+_FENCE = "UPDATE schema_version SET version = version WHERE version = ?"
+
+# So that a window's rows lie in few files, and a commit reads no more of them as history grows.
+_LAYOUT = {"api_requests": "operation, year(requested_at), month(requested_at)"}
+_LAYOUT_OF_A_REPORT = {
+    "{windows}": "operation, year(local_date), month(local_date)",
+    "{window_log}": "operation, year(local_date), month(local_date)",
+    "{agent_days}": "operation, year(local_date)",
+}
+
+
+class NewerRelease(Exception):
+    """The lake's tables are of a newer release. Says what to do."""
+
+
+class LakeStore:
+    """The lake that several machines share. `folder`: this machine's, for reports and Parquet files."""
+
+    def __init__(self, folder: Path, lake: Lake) -> None:
+        self.folder = folder
+        self.lake = lake
+
+    @property
+    def where(self) -> str:
+        return f"the lake in {self.lake.data}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """See `Store`. Where the turn is lost in mid-commit, either the change counts whole, or it is refused."""
+        with self._explained("storing a change"), turn(self.lake) as still_ours:
+            if not self.lake.s3:
+                make_folder(Path(self.lake.data))
+            with self._begun() as (con, found):
+                if not found.current:
+                    _bring_up_to_date(con, found)
+                con.execute(_FENCE, [VERSION])
+                yield con
+                still_ours()
+                con.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """See `Store`. Each thread has a snapshot of its own."""
+        open_readings = _readings()
+        if self.lake in open_readings:
+            yield open_readings[self.lake]
+            return
+        # The caller's own OSError, of a file it writes, is none of the lake's.
+        with self._explained("reading"), self._current() as con:
+            open_readings[self.lake] = con
+            try:
+                yield con
+            except OSError as error:
+                theirs = error
+            else:
+                return
+            finally:
+                del open_readings[self.lake]
+        raise theirs
+
+    @contextmanager
+    def looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """See `Store`."""
+        with ExitStack() as stack:
+            try:
+                with self._explained("looking"):
+                    con, found = stack.enter_context(self._begun()) if self._has_catalog() else (None, _NONE)
+            except StoreError:
+                con, found = None, _NONE
+            with self._explained("looking"):
+                yield con if found.current else None
+
+    def tidy(self) -> bool:
+        """Nothing: small changes lie in the catalog, and the job for maintenance makes files of them."""
+        return False
+
+    def version(self) -> int:
+        """Of its tables, as they are; 0 where there are none. Raises `StoreError`."""
+        with self._explained("looking"):
+            if not self._has_catalog():
+                return 0
+            with self._begun() as (_, found):
+                return found.version
+
+    def findings(self) -> Iterator[Finding]:
+        """See `examine`."""
+        return examine.findings(self)
+
+    @contextmanager
+    def _current(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A transaction in which the tables are this release's; an older lake is upgraded first. None where there is
+        nothing yet."""
+        if not self._has_catalog():
+            yield None
+            return
+        with self._begun() as (con, found):
+            if found.current or not found.version:
+                yield con if found.current else None
+                return
+        with self.transaction():
+            pass
+        with self._begun() as (con, _):
+            yield con
+
+    @contextmanager
+    def _begun(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, "_Tables"]]:
+        """A transaction, and what it finds. It is rolled back at the end where it was not committed."""
+        with ExitStack() as stack:
+            con, found = self._answering(stack)
+            try:
+                yield con, found
+            except duckdb.Error:
+                duck.forget(self.lake)
+                raise
+
+    def _answering(self, stack: ExitStack) -> tuple[duckdb.DuckDBPyConnection, "_Tables"]:
+        """Of the process's DuckDB; where that has lost its Postgres (started anew, say), of another one."""
+        warm = duck.is_warm(self.lake)
+        try:
+            con = stack.enter_context(duck.cursor(self.lake))
+            con.execute("BEGIN")
+            return con, _tables(con, self.lake)
+        except duckdb.Error:
+            duck.forget(self.lake)
+            if not warm:
+                raise
+        con = stack.enter_context(duck.cursor(self.lake))
+        con.execute("BEGIN")
+        return con, _tables(con, self.lake)
+
+    def _has_catalog(self) -> bool:
+        """Whether anything was ever stored. To attach a lake makes one, for which this may be the wrong moment."""
+        if duck.is_warm(self.lake):
+            return True
+        with asking(self.lake) as con:
+            return examine.has_catalog(con)
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turns what DuckDB, Postgres or the system raises inside into a `StoreError`, without the password."""
+        try:
+            with stoppable():
+                yield
+        except (duckdb.Error, psycopg2.Error, OSError, TurnLost, duck.NotInstalled, NewerRelease) as error:
+            # From None: what others say of a connection may have its password in it.
+            raise _explained(error, doing, self.lake) from None
+
+
+class _Tables(NamedTuple):
+    """`version`: 0 where there are none."""
+
+    version: int
+    complete: bool
+
+    @property
+    def current(self) -> bool:
+        return self.version == VERSION and self.complete
+
+
+def _tables(con: duckdb.DuckDBPyConnection, lake: Lake) -> _Tables:
+    """Raises `NewerRelease`."""
+    try:
+        ((version,),) = con.execute("SELECT MAX(version) FROM schema_version").fetchall()
+    except duckdb.CatalogException:
+        return _NONE
+    if version > VERSION:
+        raise NewerRelease(
+            f"the lake is version {version}, of a newer release; this release knows {VERSION}. Take a newer release of "
+            "this project on this machine, too."
+        )
+    # Once in a process: to list the tables takes as long as a commit.
+    if lake not in _complete:
+        found = con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main'"
+        ).fetchall()
+        if tables_wanted().keys() - {name for (name,) in found}:
+            return _Tables(version, complete=False)
+        _complete.add(lake)
+    return _Tables(version, complete=True)
+
+
+_NONE = _Tables(0, complete=False)
+# What this process has found so.
+_complete: set[Lake] = set()
+_thread = threading.local()
+
+
+def _readings() -> dict[Lake, duckdb.DuckDBPyConnection | None]:
+    """What this thread is reading."""
+    found: dict[Lake, duckdb.DuckDBPyConnection | None] = _thread.__dict__.setdefault("readings", {})
+    return found
+
+
+def _bring_up_to_date(con: duckdb.DuckDBPyConnection, found: _Tables) -> None:
+    """In the caller's transaction, and so together with its change."""
+    raise_version(con, found.version, lake=True)
+    layout = dict(_LAYOUT)
+    for report in REPORTS:
+        layout |= {filled(table, report): parts for table, parts in _LAYOUT_OF_A_REPORT.items()}
+    for table, parts in layout.items():
+        con.execute(f"ALTER TABLE {table} SET PARTITIONED BY ({parts})")
+
+
+def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
+    said = without_password(str(error).strip(), lake)
+    match error:
+        case duck.NotInstalled() | NewerRelease():
+            return StoreError(f"{doing}: {said} Nothing was changed.")
+        case TurnLost():
+            return StoreError(
+                f"{doing}: the connection to the lake's Postgres broke, and with it the turn to store something. "
+                f"Nothing of this change was stored; repeat the run, repeating is harmless. ({said})"
+            )
+        case psycopg2.Error():
+            return StoreError(
+                f"{doing}: the lake's Postgres can't be used: {said}. Nothing was changed. See that it runs and can be "
+                "reached from here, and that WOLKVOX_STORE is right; then repeat the run, repeating is harmless."
+            )
+        case duckdb.Error() if "does not match existing data path" in said:
+            return StoreError(
+                f"{doing}: WOLKVOX_STORE_DATA is {lake.data}, and the data of this lake lies elsewhere ({said}). "
+                "Nothing was changed. Set it to that place, on all machines."
+            )
+        case duckdb.Error() if "conflict" in said.lower():
+            return StoreError(
+                f"{doing}: something else was stored in the lake at the same moment, and out of turn: the connection "
+                "that holds the turn had been lost. Nothing of this change was stored; repeat the run, repeating is "
+                f"harmless. ({said})"
+            )
+    if disk_full(error):
+        return StoreFull(
+            f"{doing}: no room left, on the disk of {lake.data} or of Postgres. What was committed before is intact. "
+            f"Make room and repeat the run: repeating is harmless. ({said})"
+        )
+    if isinstance(error, OSError):
+        return StoreError(
+            f"{doing}: {said}. What was committed before is intact. See that {lake.data} is there on this machine and "
+            "can be written by this user; then repeat the run."
+        )
+    return StoreError(
+        f"{doing} in the lake in {lake.data} failed: {said}. What was committed before is intact; repeat the run, "
+        "repeating is harmless."
+    )
+
+
+@contextmanager
+def reader(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own with the lake attached for reading. Raises `StoreError`."""
+    try:
+        con = duck.attached(lake, read_only=True)
+    except (duckdb.Error, OSError, duck.NotInstalled) as error:
+        raise _explained(error, "reading", lake) from None
+    try:
+        yield con
+    finally:
+        con.close()

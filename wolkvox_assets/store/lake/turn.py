@@ -1,0 +1,151 @@
+"""Whose turn it is to store something in the lake: one commit at a time, on all machines.
+
+What belongs here: that lock, in Postgres. What doesn't: what is stored (`store.py`).
+
+It is held by an open transaction of Postgres (`pg_advisory_xact_lock`): it ends with the connection, and so with
+the process or the machine, and a pooler between (PgBouncer) keeps it on one connection.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg2
+from psycopg2.extensions import connection, parse_dsn
+
+from wolkvox_assets.store.errors import StoreBusy
+from wolkvox_assets.store.lake.place import Lake
+
+# A commit takes a fraction of a second; minutes of waiting mean that something is wrong, and a person should hear.
+PATIENCE_SECONDS = 600.0
+
+# Both are a signal's longest wait: psycopg2 tells of it only between two calls.
+_ASK_AGAIN_SECONDS = 1
+_CONNECT_SECONDS = 10
+
+# Any number that nobody else in this database uses.
+_KEY = 0x776F6C6B  # "wolk"
+
+# A machine that has lost its power says nothing: after 40 s Postgres lets go of what it held.
+_TOLD = (
+    "SET LOCAL tcp_keepalives_idle = 20; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 4;"
+    " SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+
+_one_thread = threading.Lock()
+# By process: a forked one must not use its parent's. (psycopg2 itself keeps it from closing that.)
+_open: dict[tuple[int, str], connection] = {}
+
+
+class TurnLost(Exception):
+    """The connection that held the lock is broken: another process may be storing something now."""
+
+
+@contextmanager
+def turn(lake: Lake, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Callable[[], None]]:
+    """Holds the lock. What it yields raises `TurnLost` where it was lost meanwhile: call it just before committing.
+
+    Raises `StoreBusy` after a while, and `psycopg2.Error` where Postgres can't be reached.
+    """
+    until = time.monotonic() + patience_seconds
+    if not _one_thread.acquire(timeout=patience_seconds):
+        raise StoreBusy(_too_long(patience_seconds))
+    try:
+        con = _connection(lake)
+        try:
+            _lock(con, until, patience_seconds)
+            yield lambda: _still_ours(con)
+        finally:
+            _let_go(lake, con)
+    finally:
+        _one_thread.release()
+
+
+@contextmanager
+def asking(lake: Lake) -> Iterator[connection]:
+    """A connection of its own to the lake's Postgres, for questions. Raises `psycopg2.Error`."""
+    con = psycopg2.connect(lake.postgres.get_secret_value(), connect_timeout=_CONNECT_SECONDS)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def without_password(said: str, lake: Lake) -> str:
+    """The text, without what is secret in the lake's address."""
+    address = lake.postgres.get_secret_value()
+    words = parse_dsn(address)
+    for secret in (address, words.get("password"), words.get("sslpassword")):
+        if secret:
+            said = said.replace(secret, "…")
+    return said
+
+
+def _connection(lake: Lake) -> connection:
+    """The process's, if it is still good for anything, else a new one. A transaction has begun on it."""
+    address = lake.postgres.get_secret_value()
+    kept = _open.get((os.getpid(), address))
+    if kept is not None:
+        try:
+            return _told(kept)
+        except psycopg2.Error:  # Postgres was started anew since, or cut it off
+            _let_go(lake, kept)
+    con = psycopg2.connect(address, connect_timeout=_CONNECT_SECONDS)
+    _open[os.getpid(), address] = con
+    return _told(con)
+
+
+def _told(con: connection) -> connection:
+    with con.cursor() as cursor:
+        cursor.execute(_TOLD)
+        cursor.execute(f"SET LOCAL lock_timeout = '{_ASK_AGAIN_SECONDS}s'")
+    return con
+
+
+def _lock(con: connection, until: float, patience_seconds: float) -> None:
+    while True:
+        try:
+            with con.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
+        except psycopg2.errors.LockNotAvailable:
+            con.rollback()
+            if time.monotonic() > until:
+                raise StoreBusy(_too_long(patience_seconds)) from None
+            _told(con)
+        else:
+            return
+
+
+def _still_ours(con: connection) -> None:
+    try:
+        with con.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error as error:
+        raise TurnLost(f"{error}".strip()) from None
+
+
+def _let_go(lake: Lake, con: connection) -> None:
+    try:
+        con.rollback()
+    except psycopg2.Error:
+        _open.pop((os.getpid(), lake.postgres.get_secret_value()), None)
+        with suppress(psycopg2.Error):
+            con.close()
+
+
+def _anew() -> None:
+    global _one_thread  # a thread of the parent may have had it
+    _one_thread = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_anew)
+
+
+def _too_long(patience_seconds: float) -> str:
+    return (
+        f"waited {patience_seconds:.0f} s for the turn to store something in the lake, which another process of this "
+        "pipeline has. Nothing of this change was stored. Look for a run that hangs, on any machine (in Postgres: "
+        "pg_locks, locktype advisory), stop it, and repeat; the lock of a process that has ended never blocks."
+    )
