@@ -272,11 +272,11 @@ WINDOWS = (
         _ASSET,
         Severity.WARN,
         blocking=False,
-        # A call that was left on hold, or a mistake: what counts is counted as a whole in one window, however long.
+        # Something left running, or a mistake: what counts is counted as a whole in one window, however long.
         holds="No agent has a {first} of more than {most} in five minutes, nor more than {longest} seconds for each of "
         "them. Each counts as a whole, so that a window can have more than 300 seconds.",
         wrong="An agent has a larger {first}, or more seconds, than can be believed",
-        remedy="Compare with Wolkvox: a call that was left on hold, or a wrong number. It is kept as it came.",
+        remedy="Compare with Wolkvox: something that was left running, or a wrong number. It is kept as it came.",
         find=_implausible,
     ),
     Check(

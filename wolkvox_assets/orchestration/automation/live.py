@@ -35,6 +35,7 @@ from wolkvox_assets.store.attempts import Work
 
 LIVE = "live"
 LIVE_SCHEDULE = f"{LIVE}_schedule"
+LIVE_TAGS = {WORK: str(Work.LIVE)}
 # The next tick is for windows that have just closed: it should not have to wait for a request of this one.
 _ENDS_BEFORE = timedelta(seconds=15)
 _WAITING = [
@@ -54,7 +55,7 @@ def build_live(
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(
         name=LIVE,
-        tags={WORK: str(Work.LIVE), "dagster/max_retries": "0", "dagster/priority": "10"},
+        tags={**LIVE_TAGS, "dagster/max_retries": "0", "dagster/priority": "10"},
         description="What is due now of every operation: windows that have just closed, verification, recent gaps.",
     )
     def live() -> None:
@@ -71,7 +72,9 @@ def build_live(
     )
     def live_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # One that is under way ends about now, and the next one follows it. A second in the queue is one too many.
-        waiting = context.instance.get_runs(filters=dg.RunsFilter(job_name=LIVE, statuses=_WAITING), limit=1)
+        # By its tag: another code location of the instance may have a job of this name.
+        ours = dg.RunsFilter(job_name=LIVE, tags=LIVE_TAGS, statuses=_WAITING)
+        waiting = context.instance.get_runs(filters=ours, limit=1)
         if waiting:
             return dg.SkipReason(f"run {waiting[0].run_id} of this job has not started yet")
         return dg.RunRequest()
