@@ -88,7 +88,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         dagster_internals.log_together(context, list(marks))
         reports.pages(only=days)
         _warn_of_what_is_missing(context, operation, days, rebuilt)
-        log_checks(context, store, operation, days, location.now(), [table])
+        log_checks(context, store, {operation: days}, location.now(), [table])
         yield from ()
 
     return daily_totals
