@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store, open_store
@@ -46,7 +46,7 @@ def commit_window(store: Store, operation: str, number: int) -> float:
     start = _LAST_DAY + number * WINDOW
     agents = {f"Agente Número {agent}": Usage(1, agent, 5, agent + 5) for agent in range(8)}
     content = WindowContent(
-        start, start.replace(tzinfo=UTC) + timedelta(hours=5), agents, "asked", datetime.now(UTC), uptime_ns()
+        start, start.replace(tzinfo=UTC) + timedelta(hours=5), agents, "asked", datetime.now(UTC), moment()
     )
     began = time.perf_counter()
     with store.transaction() as con:
