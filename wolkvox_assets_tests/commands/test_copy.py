@@ -147,7 +147,7 @@ def test_something_else_in_the_target_is_refused_and_other_operations_stay(
         replace_windows(con, "west", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="west")
     before = stored(lake_store)
     with pytest.raises(
-        StoreError, match=r"operation north: .* holds something else .* has 1 rows there and 56"
+        StoreError, match=r"operation north: .* holds something else .* has 0 rows there and 28"
     ):
         copy(files, lake_store, lambda *_: None)
     assert stored(lake_store) == before
