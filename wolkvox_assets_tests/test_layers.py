@@ -174,10 +174,11 @@ def test_what_dagster_has_no_public_name_for_is_imported_in_one_folder_only() ->
 
 
 @pytest.mark.parametrize("package", ["wolkvox_assets.api", "wolkvox_assets.sync"])
-def test_importing_it_loads_neither_dagster_nor_duckdb(package: str) -> None:
+def test_importing_it_loads_neither_dagster_nor_a_database(package: str) -> None:
     program = (
         f"import sys, {package}\n"
-        "print(*sorted(m for m in sys.modules if m.startswith(('dagster', 'duckdb', 'pandas', 'wolkvox'))))"
+        "unwanted = ('dagster', 'duckdb', 'pandas', 'psycopg2')\n"
+        "print(*sorted(m for m in sys.modules if m.startswith((*unwanted, 'wolkvox'))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -201,3 +202,29 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
     assert docstring is not None
     assert docstring.strip()
+
+
+def _functions_of_a_report() -> set[str]:
+    """Those of the store that are about `agent_9` where nobody says of which report."""
+    found = set()
+    for path in (ROOT / "store").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                given = {a.arg for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d}
+                found |= {node.name} if "report" in given else set()
+    return found - {"__init__"} | {"StoredWindows"}
+
+
+def test_whoever_reads_or_stores_says_of_which_report() -> None:
+    functions = _functions_of_a_report()
+    assert {"replace_windows", "rebuild_days", "holes", "latest_verdict", "failed_attempts"} <= functions
+    of_agent_9_only = {ROOT / "day_report", ROOT / "simulator", ROOT / "commands" / "demo.py"}
+    silent = []
+    for path in MODULES:
+        if of_agent_9_only & {path, *path.parents}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                if all(keyword.arg != "report" for keyword in node.keywords):
+                    silent.append(f"{name_of(path)}:{node.lineno} {node.func.id}")
+    assert silent == []

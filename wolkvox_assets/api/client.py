@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -56,12 +57,13 @@ from wolkvox_assets.api.parsing import (
     NotWhole,
     Quota,
     open_envelope,
-    read_agent_9,
+    read_report,
     read_token_info,
 )
 from wolkvox_assets.api.redaction import Redactor
 from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import quoted, visible
 from wolkvox_assets.report.windows import Range
 
@@ -140,8 +142,9 @@ class WolkvoxClient:
     `operation`: its name, for messages. `server`: four digits. `token`: printable ASCII without blanks.
     `base_url`: a simulator in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
     with a `RequestRecord` after each request, also a failed one; what it raises is not caught. `retry`:
-    see `RetryPolicy`. `urgent`: by the urgent lane of the token's lock, before all who are not. `clock`, `sleep` (both
-    in seconds), `now` (aware), `jitter` (0 to 1): for tests.
+    see `RetryPolicy`. `urgent`: by the urgent lane of the token's lock, before all who are not. `lock_postgres`: the
+    database, as libpq takes it, where the lock lies for all machines that use the token; without one it lies on this
+    machine. `clock`, `sleep` (both in seconds), `now` (aware), `jitter` (0 to 1): for tests.
 
     Raises `SettingsRefused` (a `ValueError`) where a setting cannot be right.
     """
@@ -156,6 +159,7 @@ class WolkvoxClient:
         on_request: Callable[[RequestRecord], None] | None = None,
         retry: RetryPolicy | None = None,
         urgent: bool = False,
+        lock_postgres: SecretStr | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -169,7 +173,7 @@ class WolkvoxClient:
         self._policy = retry or RetryPolicy()
         self._clock, self._sleep, self._now, self._jitter = clock, sleep, now, jitter
         self._threads_take_turns = threading.Lock()
-        self._token_lock = TokenLock(token, operation, sleep, urgent=urgent)
+        self._token_lock = TokenLock(token, operation, sleep, urgent=urgent, postgres=lock_postgres)
         self._columns_noted: set[str] = set()
         self._session = _session(server, token)
         # The certificates named in the environment count for every address, proxies only for the real one. Looked up
@@ -195,15 +199,15 @@ class WolkvoxClient:
         """Lets go of what is open. A client that is asked again opens a new one."""
         self._session.close()
 
-    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
-        """Hold and mute of each agent over the whole range, wall clock, both ends on the second [D].
+    def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
+        """The report over the whole range, wall clock, both ends on the second [D].
 
         Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
         error of `errors.py`. `requests`: so many that fail are enough (collisions aside), whatever the policy says.
         Unknown columns are noted in the first answer only that has them.
         """
         asked = Asked(
-            self._operation, "agent_9", f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
+            self._operation, report.api, f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
         )
         refused = ""
         if range_.start.tzinfo or range_.end.tzinfo:
@@ -218,7 +222,9 @@ class WolkvoxClient:
             raise error
         long = range_.end - range_.start > LONG_RANGE
         policy = self._policy.for_long_range() if long else self._policy
-        answer = self._ask(asked, read_agent_9, policy.briefly(requests) if requests else policy)
+        answer = self._ask(
+            asked, partial(read_report, report), policy.briefly(requests) if requests else policy
+        )
         return replace(answer, notes=self._not_noted_before(answer))
 
     def token_info(self) -> Quota:
@@ -286,11 +292,13 @@ class WolkvoxClient:
     def _request(self, asked: Asked, budget: RetryBudget) -> "_Reply":
         """One request, alone among all who use the token; the locks are not held while anyone waits or parses."""
         waiting_since = self._clock()
-        with self._threads_take_turns, self._token_lock.held():
+        # The deadline is a total, so the last attempt may get less than a whole read timeout.
+        time_left = min(ANSWER_SECONDS, max(1.0, budget.remaining))
+        with self._threads_take_turns, self._token_lock.held(time_left):
             started = self._clock()
             budget.excuse(started - waiting_since)
             requested_at = self._now()
-            came = self._send(asked, started, budget.remaining)
+            came = self._send(asked, started, time_left)
             seconds = self._clock() - started
         reply = self._reply(came)
         if self._on_request:
@@ -311,15 +319,13 @@ class WolkvoxClient:
             )
         return reply
 
-    def _send(self, asked: Asked, started: float, remaining: float) -> "_Came":
+    def _send(self, asked: Asked, started: float, time_left: float) -> "_Came":
         page = "information" if asked.api == "token_info" else "reports_manager"
         params = {"api": asked.api}
         if asked.date_ini and asked.date_end:
             params |= {"date_ini": asked.date_ini, "date_end": asked.date_end}
-        # The deadline is a total, so the last attempt may get less than a whole read timeout.
-        time_left = max(1.0, remaining)
         came = _Came()
-        with Deadline(min(ANSWER_SECONDS, time_left)) as deadline:
+        with Deadline(time_left) as deadline:
             try:
                 response = self._session.get(
                     f"{self._base_url}/api/v2/{page}.php",

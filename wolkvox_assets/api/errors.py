@@ -5,6 +5,7 @@
      │    ├── SettingsRefused       server code, token or address cannot be right (also a ValueError)
      │    ├── RangeRefused          a range that the API does not take; never sent (also a ValueError)
      │    ├── LockUnusable          the lock between processes cannot be taken safely
+     │    │    └── LockUnreachable      the one that machines share is in a Postgres that does not answer
      │    ├── UnknownReport         400: our fault
      │    ├── MissingParameters     400: our fault
      │    ├── TokenMissing          401: configuration
@@ -134,6 +135,15 @@ class LockUnusable(Permanent):
 
     happened = "The lock that keeps two processes from using the token at once cannot be taken."
     remedy = "Nothing was sent. Correct that, or set TMPDIR to another folder for all that uses the token; start again."
+
+
+class LockUnreachable(LockUnusable):
+    """The lock that all machines share is in a Postgres that does not answer, so nothing was sent."""
+
+    happened = "The lock in Postgres that keeps two machines from using the token at once cannot be taken."
+    remedy = (
+        "Nothing was sent. See that Postgres (WOLKVOX_STORE) runs, lets us in and lets us write; then repeat."
+    )
 
 
 class UnknownReport(Permanent):

@@ -21,14 +21,14 @@ import dagster as dg
 import duckdb
 
 from wolkvox_assets.checks import (
-    CHECKS,
     EVERYTHING,
-    NEWEST,
     Check,
     Look,
     Result,
     Severity,
+    checks_of,
     evaluate,
+    newest_of,
     touched_by,
 )
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
@@ -39,16 +39,15 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 
-_ASSETS = tuple(dict.fromkeys(check.asset for check in CHECKS))
-
 
 def build_checks(location: CodeLocation, operation: Operation) -> list[dg.AssetChecksDefinition]:
     """For each asset of the operation its checks, over all that is stored."""
-    return [_build(location, operation, asset) for asset in _ASSETS]
+    assets = dict.fromkeys(check.asset for check in checks_of(operation.report))
+    return [_build(location, operation, asset) for asset in assets]
 
 
 def _build(location: CodeLocation, operation: Operation, asset: str) -> dg.AssetChecksDefinition:
-    checks = [check for check in CHECKS if check.asset == asset]
+    checks = [check for check in checks_of(operation.report) if check.asset == asset]
 
     @dg.multi_asset_check(
         name=f"{operation.name}__{asset}_checks",
@@ -93,13 +92,14 @@ def log_checks(
     operation: Operation,
     days: Collection[date],
     now: datetime,
-    assets: Collection[str] = _ASSETS,
+    assets: Collection[str] | None = None,
 ) -> None:
-    """Evaluate the checks of these assets over what this run has stored: `days` (wall clock), at `now` (aware).
+    """Evaluate the checks of these assets (by default, all of the report) over what this run has stored: `days` (wall
+    clock), at `now` (aware).
 
     It fails no run: what is stored is stored. What can't be read is told.
     """
-    checks = [check for check in CHECKS if check.asset in assets]
+    checks = [check for check in checks_of(operation.report) if assets is None or check.asset in assets]
     scope = touched_by(context.run.run_id, days)
     try:
         doubtful = _not_passed(context.instance, operation, checks)
@@ -129,7 +129,7 @@ def newest_windows(
     news = []
     with location.store.reading() as con:
         for operation in location.settings.operations if con else ():
-            [result] = evaluate(Look(con, operation, now), [NEWEST])  # type: ignore[arg-type]  # it is one
+            [result] = evaluate(Look(con, operation, now), [newest_of(operation.report)])  # type: ignore[arg-type]  # it is one
             found = _evaluation(operation, result)
             last = dagster_internals.last_evaluations(instance, [found.asset_check_key])
             told = last.get(found.asset_check_key)
@@ -143,7 +143,7 @@ def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> di
     found = {}
     for operation in operations:
         last = dagster_internals.last_evaluations(
-            instance, [_key(operation, check) for check in CHECKS if check.blocking]
+            instance, [_key(operation, check) for check in checks_of(operation.report) if check.blocking]
         )
         for key, told in last.items():
             if not told.passed and told.severity is dg.AssetCheckSeverity.ERROR:

@@ -40,7 +40,8 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
         )
 
     def open_client(self, wanted: Client) -> WolkvoxClient:
-        """A client, to be closed (`with`). Raises `ConfigurationProblem` where there is no token."""
+        """A client, to be closed (`with`). Raises `ConfigurationProblem` where there is no token, or a wrong lake."""
+        lake = read_lake()
         return WolkvoxClient(
             operation=self.operation,
             server=self.server,
@@ -50,6 +51,7 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
             sleep=wanted.sleep,
             retry=wanted.retry,
             urgent=wanted.urgent,
+            lock_postgres=lake.postgres if lake else None,
             now=wanted.now,
         )
 

@@ -88,7 +88,7 @@ class Fetch:
         if time.monotonic() >= self.until:
             raise TimeIsUp
         self._check_quota(client)
-        answer: Answer = client.agent_9(asked, requests=requests)
+        answer: Answer = client.report(self.operation.report, asked, requests=requests)
         self._came = self.clocks.now(), uptime_ns()
         self.clocks.must_be_over(self.operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
@@ -99,7 +99,9 @@ class Fetch:
         try:
             agents, remarks = self.judge.agents_of(key_of(asked), answer.rows)
         except AnswerInDoubt as doubt:
-            raise AnswerInDoubt(f"operation {self.operation.name!r}, agent_9, {asked}: {doubt}") from None
+            raise AnswerInDoubt(
+                f"operation {self.operation.name!r}, {self.operation.report.api}, {asked}: {doubt}"
+            ) from None
         finally:
             while self.judge.new:
                 self.put(self.judge.new.pop(0))

@@ -7,13 +7,14 @@ Not only windows belong to a source. That ranges add up, or how much quota is le
 says nothing of another. So everything of an operation is refused, moved and dropped together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import duckdb
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
@@ -22,18 +23,6 @@ from wolkvox_assets.store.quota_readings import forget_quota
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"
-_FAILED = "failed_attempts"
-
-# What came from the operation. All else was found out about its server.
-_CONTENT = {
-    "agent_9_windows",
-    "agent_9_window_log",
-    "agent_9_corrections",
-    "agent_hold_mute_daily",
-    "operation_hold_mute_daily",
-    _REQUESTS,
-    _SOURCES,
-}
 
 # The address of what is not there as a whole yet: nobody's source.
 _UNFINISHED = "copy:unfinished"
@@ -132,7 +121,7 @@ def claim(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSourc
             f"operation {operation}: {found[0]} was set before, and nothing but failed requests ever came of it. "
             f"They were deleted; what is stored from now on is from {source}."
         )
-    elif rows_of(con, operation).get("agent_9_window_log"):
+    elif rows_of(con, operation).keys() & {report.names.window_log for report in REPORTS}:
         remark = (
             f"operation {operation}: it was not recorded yet from where its stored data came. It is taken to be from "
             f"{source}; from now on another server or time zone is refused."
@@ -191,7 +180,7 @@ def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource
             "stored windows are other five minutes than those that were asked, so window_start_utc, the hours and the "
             f"days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
         )
-    for table in rows_of(con, operation).keys() - _CONTENT:
+    for table in rows_of(con, operation).keys() & _found_out():
         con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
     forget_quota(con, operation)
     record(con, operation, source)
@@ -256,18 +245,43 @@ def _nothing_came_of_it(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
 
     Where none was made yet, somebody may be about to: then it counts.
     """
-    return rows_of(con, operation).keys() - {_FAILED} == {_SOURCES, _REQUESTS}
+    failed = {report.names.failed_attempts for report in REPORTS}
+    return rows_of(con, operation).keys() - failed == {_SOURCES, _REQUESTS}
+
+
+def _found_out() -> set[str]:
+    """The tables of what was found out about the server, and does not come from the operation; but for its quota."""
+    return {
+        table
+        for names in (report.names for report in REPORTS)
+        for table in (
+            names.answer_order,
+            names.agreements,
+            names.left_out,
+            names.additivity_proofs,
+            names.total_row_verdicts,
+            names.failed_attempts,
+        )
+    }
+
+
+def _stored_in(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
+    """Those of these tables that are there."""
+    there = _tables(con)
+    return [table for table in tables if table in there]
 
 
 def _misfit(con: duckdb.DuckDBPyConnection, operation: str, clock: WallClock) -> str | None:
     """What shows that the stored windows were made with another time zone, if anything does."""
-    if "agent_9_windows" not in _tables(con):
-        return None
-    moments = con.execute(
-        "SELECT DISTINCT window_start, window_start_utc FROM agent_9_windows WHERE operation = ?"
-        " ORDER BY window_start DESC",
-        [operation],
-    ).fetchall()
+    moments = [
+        moment
+        for table in _stored_in(con, (report.names.windows for report in REPORTS))
+        for moment in con.execute(
+            f"SELECT DISTINCT window_start, window_start_utc FROM {table} WHERE operation = ?"  # noqa: S608  # a fixed name
+            " ORDER BY window_start DESC",
+            [operation],
+        ).fetchall()
+    ]
     for window, stored in moments:
         expected = naive_utc(clock.start_utc(window))
         if stored != expected:
@@ -287,10 +301,15 @@ def _can_be_kept(con: duckdb.DuckDBPyConnection, operation: str, source: Operati
     if found[0].timezone == source.timezone:
         return True
     old, new = WallClock(found[0].timezone), WallClock(source.timezone)
-    days = con.execute(
-        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = ?", [operation]
-    ).fetchall()
-    hours = (datetime.combine(day, time()) + timedelta(hours=n) for (day,) in days for n in range(25))
+    days = {
+        day
+        for table in _stored_in(con, (report.names.window_log for report in REPORTS))
+        for (day,) in con.execute(
+            f"SELECT DISTINCT local_date FROM {table} WHERE operation = ?",  # noqa: S608  # a fixed name
+            [operation],
+        ).fetchall()
+    }
+    hours = (datetime.combine(day, time()) + timedelta(hours=n) for day in days for n in range(25))
     return all(old.start_utc(h) == new.start_utc(h) and old.end_utc(h) == new.end_utc(h) for h in hours)
 
 

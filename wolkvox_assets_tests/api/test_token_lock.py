@@ -25,12 +25,19 @@ import sys
 from datetime import datetime
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
-url, token, times = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2])
-with WolkvoxClient(operation="north", server="0013", token=SecretStr(token), base_url=url) as client:
+url, token, times, postgres = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2]), sys.argv[3:]
+with WolkvoxClient(
+    operation="north",
+    server="0013",
+    token=SecretStr(token),
+    base_url=url,
+    lock_postgres=SecretStr(postgres[0]) if postgres else None,
+) as client:
     for _ in range(times):
-        client.agent_9(one(datetime(2026, 11, 16, 8, 5)))
+        client.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))
 """
 
 HOLD = """
@@ -38,7 +45,7 @@ import sys, time
 from pydantic import SecretStr
 from wolkvox_assets.api.token_lock import TokenLock
 
-with TokenLock(SecretStr(sys.stdin.readline().strip()), "north").held():
+with TokenLock(SecretStr(sys.stdin.readline().strip()), "north").held(1):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -67,12 +74,18 @@ def directory() -> Path:
     return Path(tempfile.gettempdir()) / f"wolkvox-assets-{os.getuid()}"
 
 
-def test_processes_take_turns(server: ScriptedServer) -> None:
+@pytest.fixture(params=["file", "postgres"])
+def lies_in(request: pytest.FixtureRequest) -> list[str]:
+    """Where the lock is: nothing for a file, or the address of a database."""
+    return [] if request.param == "file" else [request.getfixturevalue("postgres_address")]
+
+
+def test_processes_take_turns(server: ScriptedServer, lies_in: list[str]) -> None:
     server.script = [Reply(body=answer(row()).body, delay=0.005)]
     with (
-        process(ASK, TOKEN, server.url, "15") as one,
-        process(ASK, TOKEN, server.url, "15") as two,
-        process(ASK, TOKEN, server.url, "15") as three,
+        process(ASK, TOKEN, server.url, "15", *lies_in) as one,
+        process(ASK, TOKEN, server.url, "15", *lies_in) as two,
+        process(ASK, TOKEN, server.url, "15", *lies_in) as three,
     ):
         for each in (one, two, three):
             _, complaints = each.communicate(timeout=30)
@@ -81,10 +94,13 @@ def test_processes_take_turns(server: ScriptedServer) -> None:
     assert server.most_in_flight == 1
 
 
-def test_processes_with_tokens_of_their_own_need_not_wait(server: ScriptedServer) -> None:
+def test_processes_with_tokens_of_their_own_need_not_wait(server: ScriptedServer, lies_in: list[str]) -> None:
     """And so the oracle of the test above can fail."""
     server.script = [Reply(body=answer(row()).body, delay=0.1)]
-    with process(ASK, "token-one", server.url, "8") as one, process(ASK, "token-two", server.url, "8") as two:
+    with (
+        process(ASK, "token-one", server.url, "8", *lies_in) as one,
+        process(ASK, "token-two", server.url, "8", *lies_in) as two,
+    ):
         for each in (one, two):
             _, complaints = each.communicate(timeout=30)
             assert each.returncode == 0, complaints
@@ -116,7 +132,7 @@ def test_a_killed_holder_lets_go_and_waiting_is_said(
 
             killer = threading.Thread(target=kill_when_it_is_said)
             killer.start()
-            with TokenLock(SecretStr(TOKEN), "north").held():
+            with TokenLock(SecretStr(TOKEN), "north").held(1):
                 assert killed_before, "taken while another process held it"
             killer.join()
     finally:
@@ -126,7 +142,7 @@ def test_a_killed_holder_lets_go_and_waiting_is_said(
 
 
 def test_the_file_tells_nothing_of_the_token() -> None:
-    with TokenLock(SecretStr(TOKEN), "north").held(), TokenLock(SecretStr("token-two"), "north").held():
+    with TokenLock(SecretStr(TOKEN), "north").held(1), TokenLock(SecretStr("token-two"), "north").held(1):
         files = list(directory().iterdir())
     assert len(files) == 4  # a lock and its urgent lane for each
     quick_to_guess = [
@@ -141,12 +157,12 @@ def test_the_file_tells_nothing_of_the_token() -> None:
 
 def test_the_file_is_touched_so_that_cleaners_leave_it() -> None:
     lock = TokenLock(SecretStr(TOKEN), "north")
-    with lock.held():
+    with lock.held(1):
         pass
     files = list(directory().iterdir())
     for file in files:
         os.utime(file, (0, 0))
-    with lock.held():
+    with lock.held(1):
         pass
     assert [file for file in files if file.stat().st_mtime == 0] == []
 
@@ -155,21 +171,21 @@ def test_a_link_in_the_directorys_place_is_refused(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     directory().symlink_to(elsewhere)
-    with pytest.raises(LockUnusable, match="not a directory"), TokenLock(SecretStr(TOKEN), "north").held():
+    with pytest.raises(LockUnusable, match="not a directory"), TokenLock(SecretStr(TOKEN), "north").held(1):
         pass
     assert list(elsewhere.iterdir()) == []
 
 
 def test_a_file_in_the_directorys_place_is_refused() -> None:
     directory().write_text("")
-    with pytest.raises(LockUnusable, match="wolkvox-assets-"), TokenLock(SecretStr(TOKEN), "north").held():
+    with pytest.raises(LockUnusable, match="wolkvox-assets-"), TokenLock(SecretStr(TOKEN), "north").held(1):
         pass
 
 
 def test_a_directory_others_can_write_to_is_refused() -> None:
     directory().mkdir()
     directory().chmod(0o777)
-    with pytest.raises(LockUnusable, match="777"), TokenLock(SecretStr(TOKEN), "north").held():
+    with pytest.raises(LockUnusable, match="777"), TokenLock(SecretStr(TOKEN), "north").held(1):
         pass
 
 
@@ -191,7 +207,7 @@ def test_where_another_user_took_the_name_the_lock_lies_in_our_home(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     somebody_else_took_the_name(monkeypatch, tmp_path / "home")
-    with TokenLock(SecretStr(TOKEN), "north").held():
+    with TokenLock(SecretStr(TOKEN), "north").held(1):
         lie_there = (tmp_path / "home" / ".local" / "state" / "wolkvox-assets").iterdir()
         assert {file.suffix for file in lie_there} == {".lock", ".urgent"}
     assert list(directory().iterdir()) == []
@@ -202,7 +218,7 @@ def test_without_a_home_as_well_the_message_names_what_can_be_set(
 ) -> None:
     (tmp_path / "home").write_text("")
     somebody_else_took_the_name(monkeypatch, tmp_path / "home")
-    with pytest.raises(LockUnusable, match="Set TMPDIR"), TokenLock(SecretStr(TOKEN), "north").held():
+    with pytest.raises(LockUnusable, match="Set TMPDIR"), TokenLock(SecretStr(TOKEN), "north").held(1):
         pass
 
 

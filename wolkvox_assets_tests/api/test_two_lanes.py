@@ -22,28 +22,42 @@ PROCESSES = """
 import os, sys, time
 from datetime import datetime, timedelta
 from pydantic import SecretStr
-from wolkvox_assets.api import WolkvoxClient, token_lock
+from wolkvox_assets.api import WolkvoxClient, client as module, file_lock, postgres_lock
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 url, log, patient = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT), int(sys.argv[3])
 urgent_times, patient_times = int(sys.argv[4]), int(sys.argv[5])
+postgres = SecretStr(sys.argv[6]) if sys.argv[6:] else None
+# What is killed is waited for as long as its request could last: two minutes, if it were not for this.
+module.ANSWER_SECONDS, postgres_lock.SPARE_SECONDS = 0.5, 0.3
 token = SecretStr(sys.stdin.readline().strip())
 
 def note(who, what):
     os.write(log, f"{time.monotonic()} {who} {what} {os.getpid()}\\n".encode())
 
 def work(who):
-    take = token_lock._taken
+    kind = postgres_lock.PostgresLock if postgres else file_lock.LockFile
+    make, take = kind.__init__, kind.taken
+
+    def made(lock, *arguments):
+        make(lock, *arguments)
+        lock.which = arguments[-1].rpartition(".")[2]
+
     def taken(lock):
         is_taken = take(lock)
-        if who == 0 and is_taken:
-            note(who, lock.lock_file.rpartition(".")[2])
+        if who == 0 and is_taken and not hasattr(lock, "noted"):
+            note(who, lock.which)
+            lock.noted = True
         return is_taken
-    token_lock._taken = taken
+
+    kind.__init__, kind.taken = made, taken
     window = datetime(2026, 11, 16, who)
-    with WolkvoxClient(operation="north", server="0013", token=token, base_url=url, urgent=who == 0) as client:
+    with WolkvoxClient(
+        operation="north", server="0013", token=token, base_url=url, urgent=who == 0, lock_postgres=postgres
+    ) as client:
         for _ in range(urgent_times if who == 0 else patient_times):
-            client.agent_9(one(window))
+            client.report(AGENT_9, one(window))
             note(who, "had")
             time.sleep(0.04 if who == 0 else 0)
 
@@ -78,9 +92,18 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def started(server: ScriptedServer, log: Path, urgent: int, patient: int) -> "subprocess.Popen[str]":
+@pytest.fixture(params=["file", "postgres"])
+def lies_in(request: pytest.FixtureRequest) -> list[str]:
+    """Where the lock is: nothing for a file, or the address of a database."""
+    return [] if request.param == "file" else [request.getfixturevalue("postgres_address")]
+
+
+def started(
+    server: ScriptedServer, log: Path, urgent: int, patient: int, lies_in: list[str]
+) -> "subprocess.Popen[str]":
+    numbers = (str(PATIENT), str(urgent), str(patient))
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESSES, server.url, str(log), str(PATIENT), str(urgent), str(patient)],
+        [sys.executable, "-c", PROCESSES, server.url, str(log), *numbers, *lies_in],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -103,9 +126,9 @@ def began(server: ScriptedServer) -> list[tuple[float, int]]:
 
 
 def test_what_is_urgent_waits_for_the_request_in_flight_and_no_other(
-    slow_server: ScriptedServer, log: Path
+    slow_server: ScriptedServer, log: Path, lies_in: list[str]
 ) -> None:
-    process = started(slow_server, log, urgent=12, patient=5)
+    process = started(slow_server, log, 12, 5, lies_in)
     out, _ = process.communicate(timeout=60)
     assert set(out.splitlines()[-1].split()) == {"0"}
     assert slow_server.most_in_flight == 1
@@ -123,8 +146,10 @@ def test_what_is_urgent_waits_for_the_request_in_flight_and_no_other(
     assert len([at for at, who in requests if who != 0 and at < noted[-1].at]) >= 5
 
 
-def test_whoever_is_killed_leaves_nothing_locked(slow_server: ScriptedServer, log: Path) -> None:
-    process = started(slow_server, log, urgent=10, patient=5)
+def test_whoever_is_killed_leaves_nothing_locked(
+    slow_server: ScriptedServer, log: Path, lies_in: list[str]
+) -> None:
+    process = started(slow_server, log, 10, 5, lies_in)
     assert process.stdout
     children = [int(pid) for pid in process.stdout.readline().split()]
     victims = [children[0], *random.sample(children[1:], 3)]
@@ -135,6 +160,7 @@ def test_whoever_is_killed_leaves_nothing_locked(slow_server: ScriptedServer, lo
     codes = dict(zip(children, (int(code) for code in out.splitlines()[-1].split()), strict=True))
     assert {codes[pid] for pid in victims} <= {-signal.SIGKILL, 0}
     assert {code for pid, code in codes.items() if pid not in victims} == {0}
-    assert slow_server.most_in_flight <= 2  # a killed one's request is still on its way at the server
+    # A killed one's request is still on its way at the server. Only the lease in Postgres knows of it.
+    assert slow_server.most_in_flight <= (1 if lies_in else 2)
     had = {line.pid for line in lines(log) if line.what == "had"}
     assert set(children) - set(victims) <= had

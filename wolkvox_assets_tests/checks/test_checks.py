@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from wolkvox_assets.checks import CHECKS, NEWEST, Look, Result, Scope, Severity, evaluate, touched_by
+from wolkvox_assets.checks import Look, Result, Scope, Severity, checks_of, evaluate, newest_of, touched_by
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import Operation
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded
 from wolkvox_assets_tests.project import ROOT
 
+CHECKS, NEWEST = checks_of(AGENT_9), newest_of(AGENT_9)
 MINUTE = timedelta(minutes=1)
 
 

@@ -412,4 +412,4 @@ def test_a_dagster_yaml_of_an_earlier_release(
             pass
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
         assert code == expected
-        assert any("is of an earlier release" in line for line in lines) is bool(expected)
+        assert any("no `granularity: run`" in line for line in lines) is bool(expected)

@@ -52,18 +52,18 @@ def content(
 
 def query(where: Path | Store, sql: str) -> list[Row]:
     """What a person's SQL finds in this file, or in this store."""
-    with _opened(where) as con:
+    with opened(where) as con:
         return con.execute(sql).fetchall()
 
 
 def tables(where: Path | Store) -> dict[str, list[Row]]:
     """All tables of it, sorted; a row that stood there twice stands there twice."""
-    with _opened(where) as con:
+    with opened(where) as con:
         return {name: sorted(con.execute(f"FROM {name}").fetchall(), key=repr) for name in TABLES}
 
 
 @contextmanager
-def _opened(where: Path | Store) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(where: Path | Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """Files as everybody opens them, not by the store's own means."""
     file = where.published if isinstance(where, FileStore) else where
     if isinstance(file, Path):

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.clocks import uptime_ns
-from wolkvox_assets.report.measures import NOTHING, Usage
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
@@ -48,7 +49,12 @@ def test_the_verdict_stored_last_counts_whatever_the_clock_said(store: Store) ->
 
 
 def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: Store) -> None:
-    fill(store, {"Ana": USED}, {"Ana": USED, "Techcon": USED}, {"Ana": NOTHING, "techcon": NOTHING})
+    fill(
+        store,
+        {"Ana": USED},
+        {"Ana": USED, "Techcon": USED},
+        {"Ana": AGENT_9.nothing, "techcon": AGENT_9.nothing},
+    )
     with store.transaction() as con:
         assert drop_idle_total_rows(con, "main", has("techcon")) == {FIRST.date()}
         assert record_total_row(con, "main", has("techcon"), run_id="1") == [

@@ -13,7 +13,7 @@ import dagster as dg
 from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
-from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.automation.live import LIVE, LIVE_TAGS
 from wolkvox_assets.orchestration.checks import newest_windows, refused
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -92,11 +92,11 @@ def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: da
 
 
 def _kinds(run: dg.DagsterRun, operations: Sequence[Operation]) -> Iterator[str]:
-    if run.job_name == LIVE:
+    if run.job_name == LIVE and run.tags.items() >= LIVE_TAGS.items():
         yield LIVE
     for operation in operations:
         if windows_key(operation) in (run.asset_selection or ()):
-            yield operation.name
+            yield operation.label
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

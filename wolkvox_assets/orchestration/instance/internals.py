@@ -104,6 +104,28 @@ def last_evaluations(
     return {check: record.evaluation for check, record in done.items() if record.evaluation is not None}
 
 
+def has_records(home: Path) -> bool:
+    """Whether the instance of this DAGSTER_HOME has stored anything. Opening one makes files where there are none;
+    without this name, `doctor` would make them. A database is not asked.
+    """
+    try:
+        from dagster._core.instance.ref import InstanceRef
+    except ImportError:
+        return True
+    storage = InstanceRef.from_dir(str(home)).storage_data
+    folder = storage.config_dict.get("base_dir") if storage else None
+    return Path(folder, "schedules").is_dir() if isinstance(folder, str) else True
+
+
+def stores_as_dagster_does(instance: dg.DagsterInstance) -> bool:
+    """Whether its events are in Dagster's own SQLite files. Without the name, nobody is told what that costs."""
+    try:
+        from dagster._core.storage.event_log import SqliteEventLogStorage
+    except ImportError:
+        return False
+    return type(instance.event_log_storage) is SqliteEventLogStorage
+
+
 def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Delete what a run has logged and observed. The run itself stays, and so do its marks and checks. Returns whether
     that could be done: without it, logs are kept, and the disk fills up.

@@ -10,7 +10,6 @@ of them ends in a traceback ("table runs already exists"). And before a run begi
 partitions, for minutes where the range is long, and all that while it only remembers a SIGTERM or Ctrl-C.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,9 +47,6 @@ except ImportError:  # a SIGTERM then waits until the run has begun
 
 
 pack_events()
-
-# Dagster hands so many events to `store_event_batch`; without the variable, it stores each by itself.
-os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "300")
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECK_PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED

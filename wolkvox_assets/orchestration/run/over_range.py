@@ -82,9 +82,10 @@ def run_over(
 
 def finish(context: Context, site: Site, progress: Progress, days: Collection[date]) -> None:
     """Say what the run found, on the asset's page. `days`: those that it touched."""
+    report = site.operation.report
     with site.store.reading() as con:
-        without = known_without_a_row(con, site.operation.name) if con else 0
-        rows = row_counts(con, site.operation.name).agent_9_windows if con else 0
+        without = known_without_a_row(con, site.operation.name, report=report) if con else 0
+        rows = row_counts(con, site.operation.name, report=report).windows if con else 0
     if without:
         context.log.warning(progress.nothing_ever(without))
     metadata: dict[str, dg.MetadataValue | int | float | str] = {
@@ -95,7 +96,9 @@ def finish(context: Context, site: Site, progress: Progress, days: Collection[da
     if seconds is not None:
         metadata["seconds_to_publication"] = seconds
     if progress.corrections:
-        metadata["corrections"] = dg.MetadataValue.md(corrections_table(progress.corrections))
+        metadata["corrections"] = dg.MetadataValue.md(
+            corrections_table(progress.corrections, report.names.corrections)
+        )
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
     log_checks(context, site.store, site.operation, days, site.now())
 

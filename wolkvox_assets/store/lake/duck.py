@@ -51,6 +51,9 @@ def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"USE {NAME}")
         yield con
     finally:
+        # Closing rolls back as well, and where Postgres is gone by then, DuckDB ends the whole process (`abort`).
+        with suppress(duckdb.Error):
+            con.execute("ROLLBACK")
         con.close()
 
 

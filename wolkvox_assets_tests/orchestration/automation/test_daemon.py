@@ -32,6 +32,8 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
 from wolkvox_assets_tests.project import ROOT
 
+pytestmark = pytest.mark.long
+
 BOGOTA = WallClock("America/Bogota")
 DAY = timedelta(days=1)
 FAILED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])

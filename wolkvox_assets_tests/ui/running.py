@@ -1,0 +1,148 @@
+"""The whole product as `make dev` runs it, with a loaded history: for tests and pictures of Dagster's UI.
+
+What belongs here: starting it, and ending it. What doesn't: the browser (`browser.py`), what is looked at.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import requests
+
+from wolkvox_assets.report.windows import WallClock
+from wolkvox_assets.simulator import Simulator
+from wolkvox_assets_tests.project import ROOT
+
+_ZONE = "America/Bogota"
+_STARTS_WITHIN_SECONDS = 90
+
+# A backfill is taken up within 2 s in place of 30; all else is as it is.
+_DAEMON = (
+    "from dagster._daemon import controller; controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2;"
+    "from dagster._daemon.cli import main; main()"
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """`url`: of Dagster's UI. `day`: a finished day (wall clock) that is loaded, and the first of the history."""
+
+    url: str
+    folder: Path
+    simulator: Simulator
+    day: date
+
+
+def last_closed_day() -> date:
+    """The newest day whose windows have all settled, with some minutes to spare."""
+    return WallClock(_ZONE).now(datetime.now(UTC) - timedelta(minutes=70)).date() - timedelta(days=1)
+
+
+@contextmanager
+def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
+    """The UI, the daemon with all that starts by itself, and all windows from `day` on, loaded by one run."""
+    for file in ("dagster.yaml", "workspace.yaml"):
+        shutil.copyfile(ROOT / file, folder / file)
+    environment = {
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith(("WOLKVOX_", "DAGSTER_"))
+        },
+        "DAGSTER_HOME": str(folder),
+        "WOLKVOX_BASE_URL": simulator.url,
+        "WOLKVOX_SERVER": "0013",
+        "WOLKVOX_TOKEN": simulator.token,
+        "WOLKVOX_TIMEZONE": _ZONE,
+        "WOLKVOX_START": f"{day}",
+        "WOLKVOX_OWNERS": "reports@example.com",
+        "WOLKVOX_TAGS": "centre=bogota",
+    }
+    port = _free_port()
+    with ExitStack() as stack:
+        # Not by a tick, which stops when the next one is due.
+        load = ["-m", "dagster", "asset", "materialize", "--select", "main/agent_9_windows"]
+        load += ["--partition-range", f"{day}T00:00...{_newest_window()}", "-m", "wolkvox_assets.definitions"]
+        loading = stack.enter_context(_process(folder, "load", load, environment))
+        serve = ["-m", "dagster_webserver", "-p", f"{port}", "-w", "workspace.yaml"]
+        stack.enter_context(_process(folder, "webserver", serve, environment))
+        url = f"http://127.0.0.1:{port}"
+        if loading.wait(_STARTS_WITHIN_SECONDS):
+            raise AssertionError(f"nothing was loaded:\n{(folder / 'load.log').read_text()[-3000:]}")
+        # Only now: it would load the same at the same time.
+        daemon = ["-c", _DAEMON, "run", "-w", "workspace.yaml"]
+        stack.enter_context(_process(folder, "daemon", daemon, environment))
+        _wait_for(url, folder)
+        yield Running(url, folder, simulator, day)
+
+
+def _newest_window() -> str:
+    """The key of the last that is over."""
+    now = WallClock(_ZONE).now(datetime.now(UTC))
+    return f"{now - timedelta(minutes=now.minute % 5 + 5):%Y-%m-%dT%H:%M}"
+
+
+@contextmanager
+def _process(
+    folder: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Python in a session of its own, with all that it starts; ended in the end."""
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_as_a_child_of_ours,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _as_a_child_of_ours() -> None:
+    """Default handlers, which a background shell takes away; and gone when the tests are, even if killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _wait_for(url: str, folder: Path) -> None:
+    """Until it answers, and its daemon is alive: before that the UI rightly shows a warning."""
+    query = "{ instance { daemonHealth { allDaemonStatuses { healthy required } } } }"
+    end = time.monotonic() + _STARTS_WITHIN_SECONDS
+    while time.monotonic() < end:
+        try:
+            said = requests.post(f"{url}/graphql", json={"query": query}, timeout=10).json()
+            daemons = said["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+            if all(daemon["healthy"] for daemon in daemons if daemon["required"]):
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.2)
+    logs = "\n".join((folder / f"{name}.log").read_text()[-3000:] for name in ("webserver", "daemon"))
+    raise AssertionError(f"the UI did not come up:\n{logs}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
