@@ -41,8 +41,9 @@ dev: $(READY)
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg dev --port $(PORT)
 
+# Bytecode is kept whatever the environment says: hundreds of processes would each compile the same modules.
 test: $(READY) $(DUCKDBS) .sqltools/ready .image/ready
-	@$(BIN)/python -m pytest
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 .duckdb/%/ready: $(PINS)-%.txt $(READY)
 	@echo "installing DuckDB $* in .duckdb/$*, for the tests …"
@@ -71,7 +72,7 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS))
+	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS)) $(if $(LAKE),--lake $(LAKE))
 
 # To look at, page by page, and for README: into screenshots/, which git ignores.
 screenshots: $(READY)

@@ -40,12 +40,6 @@ def windows_key(operation: Operation) -> dg.AssetKey:
     return dg.AssetKey([operation.name, operation.report.names.windows])
 
 
-def day_keys(operation: Operation) -> list[dg.AssetKey]:
-    """The asset keys of its days, by agent and by operation."""
-    names = operation.report.names
-    return [dg.AssetKey([operation.name, table]) for table in (names.agent_days, names.operation_days)]
-
-
 def keys_of_window(
     partitions: dg.TimeWindowPartitionsDefinition, operation: Operation, window: datetime
 ) -> list[str]:

@@ -122,6 +122,7 @@ class Api:
         date_header: bool,
     ) -> None:
         self.operations = list(operations)
+        self.reports = REPORTS  # those that this server has
         self.faults = faults
         self.quirks = checked(quirks)
         # Of the quirk total_row: its name, and the seconds it is cut down to.
@@ -251,7 +252,7 @@ class Api:
             return answers.token_info(
                 operation.daily_limit, used[seen.token], used.total(), hours, self.quirks
             )
-        report = next((report for report in REPORTS if report.api == seen.api), None)
+        report = next((report for report in self.reports if report.api == seen.api), None)
         if page == REPORTS_PAGE and report is not None:
             return self._report(report, operation, seen, operation.now(now))
         return answers.error("wrong_api")

@@ -12,10 +12,11 @@ GROUP BY operation, local_date, hour(window_start);
 CREATE OR REPLACE VIEW {day_share} AS
 SELECT
     operation, local_date, agent_name, [[#]],
-    ROUND(100.0 * {last} / NULLIF(SUM({last}) OVER day, 0), 1)::DOUBLE AS percent_of_operation,
-    RANK() OVER (day ORDER BY {last} DESC)::INTEGER AS place
-FROM {agent_days}
-WINDOW day AS (PARTITION BY operation, local_date);
+    -- No named window: DuckDB takes one of two reports for a second one of the same statement.
+    ROUND(100.0 * {last} / NULLIF(SUM({last}) OVER (PARTITION BY operation, local_date), 0), 1)::DOUBLE
+        AS percent_of_operation,
+    RANK() OVER (PARTITION BY operation, local_date ORDER BY {last} DESC)::INTEGER AS place
+FROM {agent_days};
 
 CREATE OR REPLACE VIEW {days_not_complete} AS
 SELECT

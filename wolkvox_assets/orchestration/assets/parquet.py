@@ -5,16 +5,14 @@ What belongs here: the asset, its job and its schedule. What doesn't: the files 
 A run without a partition writes the months that are out of date: the schedule starts one for all operations.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
-from itertools import groupby
-from operator import attrgetter
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags
+from wolkvox_assets.orchestration.assets.catalogue import PUBLISHED_FILE, owners_and_tags
 from wolkvox_assets.orchestration.location import CodeLocation
-from wolkvox_assets.orchestration.partitions import day_keys, month_partitions, windows_key
+from wolkvox_assets.orchestration.partitions import month_partitions
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
@@ -33,8 +31,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
     settings = location.settings
     if not (settings.parquet and settings.operations):
         return dg.Definitions()
-    by_name = groupby(settings.operations, attrgetter("name"))
-    assets = [_build(location, list(reports)) for _, reports in by_name]
+    assets = [_build(location, operation) for operation in settings.centres]
     job = dg.define_asset_job(
         "export_parquet", assets, description="Writes the Parquet files of the months that are out of date."
     )
@@ -49,9 +46,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
 
-def _build(location: CodeLocation, reports: Sequence[Operation]) -> dg.AssetsDefinition:
-    """`reports`: one operation with each of its reports."""
-    operation = reports[0]
+def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
     owners, tags = owners_and_tags(operation)
     description = _DESCRIPTION.format(
         tables="`, `".join(exported()), folder=folder_of(location.store), name=operation.name
@@ -59,7 +54,9 @@ def _build(location: CodeLocation, reports: Sequence[Operation]) -> dg.AssetsDef
 
     @dg.asset(
         key=dg.AssetKey([operation.name, "parquet_export"]),
-        deps=[key for one in reports for key in (windows_key(one), *day_keys(one))],
+        # Not on windows and days: once inputs with partitions have marks, Dagster wants to know which of them a run is
+        # for, and fails one that is for none.
+        deps=[PUBLISHED_FILE],
         partitions_def=month_partitions(operation),
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,

@@ -51,16 +51,17 @@ def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"USE {NAME}")
         yield con
     finally:
+        # Closing rolls back as well, and where Postgres is gone by then, DuckDB ends the whole process (`abort`).
+        with suppress(duckdb.Error):
+            con.execute("ROLLBACK")
         con.close()
 
 
 def forget(lake: Lake) -> None:
     """The process's DuckDB is not used again: after an error its connections to Postgres may be good for nothing."""
     with _one_thread:
-        warm = _open.pop((os.getpid(), lake), None)
-        if warm is not None:
-            with suppress(duckdb.Error):
-                warm.close()
+        # Not closed: that would close all of its cursors, other threads' as well. It goes with the last of them.
+        _open.pop((os.getpid(), lake), None)
 
 
 def attached(lake: Lake, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
