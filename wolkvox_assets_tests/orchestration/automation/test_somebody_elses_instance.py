@@ -96,6 +96,7 @@ def two_operations(folder: Path, simulator: Simulator, start: datetime) -> dict[
     return {"WOLKVOX_TOKEN_D": TOKEN, "WOLKVOX_DATA_DIR": str(folder / "data"), "DAGSTER_HOME": str(folder)}
 
 
+@pytest.mark.long
 def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> None:
     """Two ranges and a tick, at one time, as nothing holds them apart."""
     (tmp_path / "dagster.yaml").touch()
@@ -144,6 +145,7 @@ def until_there(file: Path) -> None:
 
 
 # Dagster itself uses what it has deprecated, to make a backfill.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
 def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ticks, a backfill and history of two operations with one token, which no pool keeps apart."""
