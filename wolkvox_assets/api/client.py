@@ -420,7 +420,6 @@ class _Came:
     retry_after: float | None = None
     location: str = ""
     server_time: datetime | None = None
-    begun: Moment | None = None
     failure: WolkvoxError | None = None
 
 
