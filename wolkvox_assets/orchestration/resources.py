@@ -13,7 +13,7 @@ from dagster_duckdb import DuckDBResource
 
 from wolkvox_assets.api import WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client
-from wolkvox_assets.settings import ConfigurationProblem, Operation, Settings, read_lake, read_token
+from wolkvox_assets.settings import ConfigurationProblem, Lake, Operation, Settings, read_lake, read_token
 from wolkvox_assets.store import Store, open_store
 from wolkvox_assets.store.files import PUBLISHED
 
@@ -68,7 +68,7 @@ class StoreResource(dg.ConfigurableResource[None]):
     @property
     def store(self) -> Store:
         """Raises `ConfigurationProblem` where the lake can't be had by what is set now."""
-        return open_store(Path(self.data_dir), read_lake() if self.lake else None)
+        return open_store(Path(self.data_dir), _still_set(self.lake) if self.lake else None)
 
 
 class LakeDuckDBResource(DuckDBResource):
@@ -77,15 +77,23 @@ class LakeDuckDBResource(DuckDBResource):
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Its tables need no other name. Raises `ConfigurationProblem`, and `StoreError`."""
-        lake = read_lake()
-        if lake is None:
-            raise ConfigurationProblem(
-                "WOLKVOX_STORE is no longer set. Set it, and reload the code location."
-            )
+        lake = _still_set(self.database)
         from wolkvox_assets.store.lake.store import reader  # needs the extra `scale`
 
         with reader(lake) as con:
             yield con
+
+
+def _still_set(data: str) -> Lake:
+    """The lake with its data there. Raises `ConfigurationProblem` where another one, or none, is set by now: what is
+    stored would go elsewhere."""
+    lake = read_lake()
+    if lake is None or lake.data != data:
+        raise ConfigurationProblem(
+            f"WOLKVOX_STORE and WOLKVOX_STORE_DATA no longer name the lake in {data}, as they did when the code "
+            "location was loaded. Nothing was changed. Correct them, or reload the code location."
+        )
+    return lake
 
 
 def wolkvox_key(operation: Operation) -> str:

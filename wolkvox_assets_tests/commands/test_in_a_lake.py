@@ -11,7 +11,7 @@ from dagster_duckdb import DuckDBResource
 from wolkvox_assets.commands.cli import main
 from wolkvox_assets.orchestration.resources import build_resources
 from wolkvox_assets.report.windows import WallClock
-from wolkvox_assets.settings import load_settings
+from wolkvox_assets.settings import ConfigurationProblem, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests.project import Project
@@ -65,3 +65,9 @@ def test_a_day_from_dagster_to_sql(
     result = dg.materialize([somebodys_own], resources={"duckdb": resources["duckdb"]})
     assert result.output_for_node("somebodys_own") == 12
     assert "se_kret" not in repr(resources)
+
+    # What was loaded with a lake never falls back to files beside it.
+    monkeypatch.setenv("WOLKVOX_STORE", "")
+    monkeypatch.setenv("WOLKVOX_STORE_DATA", "")
+    with pytest.raises(ConfigurationProblem, match="no longer name the lake in"):
+        _ = resources["store"].store  # type: ignore[union-attr]
