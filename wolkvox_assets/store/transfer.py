@@ -89,7 +89,9 @@ def _begin(con: duckdb.DuckDBPyConnection, source: Store, target: Store) -> None
     if new:
         with target.transaction() as into:
             for operation in new:
-                sources.record_unfinished(into, operation)
+                # Looked at again: something may have been stored there since.
+                if _is_new(con, into, operation, source, target):
+                    sources.record_unfinished(into, operation)
 
 
 def _is_new(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,6 +161,25 @@ def test_something_else_in_the_target_is_refused_and_other_operations_stay(
         ("south", 56),
         ("west", 1),
     ]
+
+
+@pytest.mark.usefixtures("settings")
+def test_what_is_stored_in_the_target_just_before_it_begins_is_not_lost(
+    files: FileStore, lake_store: LakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transaction = lake_store.transaction
+
+    def after_another() -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        monkeypatch.setattr(lake_store, "transaction", transaction)
+        with transaction() as con:
+            replace_windows(con, "north", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="else")
+            sources.claim(con, "north", HERE)
+        return transaction()
+
+    monkeypatch.setattr(lake_store, "transaction", after_another)
+    with pytest.raises(StoreError, match=r"operation north: .* holds something else"):
+        copy(files, lake_store, lambda *_: None)
+    assert query(lake_store, "SELECT agent_name FROM agent_9_windows") == [("Eva",)]
 
 
 def test_without_a_lake_it_says_what_to_set() -> None:
