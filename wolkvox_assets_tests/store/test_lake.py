@@ -356,6 +356,24 @@ def test_an_extension_of_another_version_is_said(store: LakeStore, monkeypatch: 
         prove(store, "one")
 
 
+def test_temporary_files_of_two_processes_in_one_folder_are_never_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lake = Lake(SecretStr("dbname=not_asked"), str(tmp_path / "lake"))
+    with duck.bare(lake) as one, duck.bare(lake) as other:
+        places: set[Path] = set()
+        for con in (one, other):
+            con.execute("SET memory_limit = '40MB'; SET threads = 1")
+            con.execute("CREATE TABLE much AS SELECT random() AS x FROM range(8_000_000)")
+            places.update(
+                Path(path).parent
+                for (path,) in con.execute("SELECT path FROM duckdb_temporary_files()").fetchall()
+            )
+        assert len(places) == 2
+    assert not any(place.exists() for place in places)
+
+
 def test_doctor_says_what_it_is_made_of(store: LakeStore) -> None:
     prove(store, "one")
     found = list(store.findings())

@@ -8,6 +8,8 @@ To attach takes a second, a third of it to load the extensions; on a DuckDB that
 
 import ctypes
 import os
+import secrets
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -96,7 +98,16 @@ def bare(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _bare(lake: Lake) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+    # By default, all processes that were started in one folder would have their temporary files there, of the same
+    # names. DuckDB makes this one when it needs it, and removes it.
+    spill = Path(tempfile.gettempdir()) / f"wolkvox-assets-duckdb-{secrets.token_hex(8)}"
+    con = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": str(spill),
+        }
+    )
     try:
         for extension in ("ducklake", "postgres_scanner", *(["httpfs"] if lake.s3 else [])):
             con.execute(f"LOAD '{_quoted(str(_file(extension)))}'")

@@ -101,7 +101,7 @@ class LakeStore:
                 yield con if found.current else None
 
     def tidy(self) -> bool:
-        """Nothing: small changes lie in the catalog, and the job for maintenance makes files of them."""
+        """Nothing: what swells a file, many small changes, lies in the catalog here."""
         return False
 
     def version(self) -> int:
