@@ -56,7 +56,7 @@ def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> 
     while not handover.items.empty():
         content = getattr(handover.items.get(), "content", None)
         if isinstance(content, WindowContent):
-            stamps.append((content.uptime_ns, content.fetched_at))
+            stamps.append((content.moment.at, content.fetched_at))
     assert len(stamps) == len(HOUR)
     assert len(set(stamps)) == 1
     assert stamps[0][0] <= came[0]

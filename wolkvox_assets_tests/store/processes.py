@@ -22,7 +22,7 @@ import duckdb
 from filelock import FileLock
 from pydantic import SecretStr
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, disk, files, replacing
 from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
@@ -45,7 +45,7 @@ def batch_of(round_number: int, first: int = 0) -> list[WindowContent]:
                 f"Agent {a}": Usage(round_number, a, n, a + n)
                 for a in range(agents_of(round_number, first + batch * BATCH + n))
             },
-        )._replace(uptime_ns=uptime_ns())
+        )._replace(moment=moment())
         for n in range(BATCH)
     ]
 

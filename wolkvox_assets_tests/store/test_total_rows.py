@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import TotalRow
@@ -33,7 +33,7 @@ def has(name: str | None, *, at: datetime = NOW) -> TotalRow:
 def fill(store: Store, *contents: dict[str, Usage]) -> None:
     with store.transaction() as con:
         windows = [
-            WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, uptime_ns())
+            WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, moment())
             for n, agents in enumerate(contents)
         ]
         replace_windows(con, "main", windows, run_id="run")
