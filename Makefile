@@ -10,12 +10,14 @@ READY := .venv/ready
 PINS := wolkvox_assets_tests/store/duckdb
 # And tools that read it, in an environment of their own.
 TOOLS := wolkvox_assets_tests/examples/sql_tools
+# What the image has, and tools that check deploy/.
+IMAGE := wolkvox_assets_tests/deploy/tools
 DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
-.PHONY: help setup demo dev test lint bench lock
+.PHONY: help setup demo dev test lint bench screenshots lock
 
 help:
-	@echo "make demo | test | setup | dev | lint | bench   (docs/contributing.md says what each does)"
+	@echo "make demo | test | setup | dev | lint | bench | screenshots   (docs/contributing.md says what each does)"
 
 # Made anew only when what is to be installed has changed, so that a second call starts at once.
 $(READY): pyproject.toml requirements.lock
@@ -39,8 +41,9 @@ dev: $(READY)
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg dev --port $(PORT)
 
-test: $(READY) $(DUCKDBS) .sqltools/ready
-	@$(BIN)/python -m pytest
+# Bytecode is kept whatever the environment says: hundreds of processes would each compile the same modules.
+test: $(READY) $(DUCKDBS) .sqltools/ready .image/ready
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 .duckdb/%/ready: $(PINS)-%.txt $(READY)
 	@echo "installing DuckDB $* in .duckdb/$*, for the tests …"
@@ -56,18 +59,34 @@ test: $(READY) $(DUCKDBS) .sqltools/ready
 	@$(BIN)/uv pip install --quiet --python .sqltools/bin/python --require-hashes -r $<
 	@touch $@
 
+.image/ready: deploy/requirements.lock $(IMAGE).txt $(READY)
+	@echo "installing what the image has in .image, for the tests …"
+	@rm -rf .image
+	@$(PYTHON) -m venv --without-pip .image
+	@$(BIN)/uv pip install --quiet --python .image/bin/python --require-hashes -r deploy/requirements.lock -r $(IMAGE).txt
+	@touch $@
+
 lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE))
+	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS)) $(if $(LAKE),--lake $(LAKE))
+
+# To look at, page by page, and for README: into screenshots/, which git ignores.
+screenshots: $(READY)
+	@$(BIN)/python -m wolkvox_assets_tests.ui.screenshots
 
 # Every platform and Python version in one file, with hashes.
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra scale --group image --constraint requirements.lock --python-platform linux \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command "make lock" --quiet -o deploy/requirements.lock
+	$(BIN)/uv pip compile $(IMAGE).in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet -o $(IMAGE).txt
 	for version in $(patsubst $(PINS)-%.txt,%,$(wildcard $(PINS)-*.txt)); do \
 		echo "duckdb==$$version" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-deps --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet \

@@ -9,10 +9,10 @@ from functools import cache
 import dagster as dg
 
 from wolkvox_assets.orchestration.assets import (
-    build_agent_9_windows,
     build_daily_assets,
     build_parquet,
     build_surroundings,
+    build_windows,
     with_links_to_code,
 )
 from wolkvox_assets.orchestration.automation import build_automation
@@ -32,7 +32,7 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
     ours: list[dg.AssetsDefinition] = []
     checks: list[dg.AssetChecksDefinition] = []
     for operation in settings.operations:
-        ours += [build_agent_9_windows(location, operation), *build_daily_assets(location, operation)]
+        ours += [build_windows(location, operation), *build_daily_assets(location, operation)]
         checks += build_checks(location, operation)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *with_links_to_code(ours),

@@ -21,7 +21,7 @@ from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.lake.turn import asking
 
 BOTH = ("files", "lake")
-"""Both kinds of store. Tests of a module that says `STORES = BOTH` run on both, as far as they have a `store` and no cases."""
+"""Both kinds of store. Tests of a module with `STORES = BOTH` run on both, if they have a `store` and no cases."""
 
 POSTGRES = "host=127.0.0.1 port=5432 user=postgres"
 
@@ -44,6 +44,13 @@ def database() -> Iterator[str]:
             server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         server.close()
+
+
+@contextmanager
+def dagster_database() -> Iterator[str]:
+    """The same as the address of Dagster's storage."""
+    with database() as address:
+        yield f"postgresql+psycopg2://postgres@127.0.0.1:5432/{address.rpartition('=')[2]}"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ ANSWER_SECONDS, SPARE_SECONDS = 2.0, 1.0
 """In place of 120 and 5: what is killed is waited for that long."""
 
 
-PAUSE_SECONDS = 3
+PAUSE_SECONDS = 5
 """Between two ticks, in place of five minutes."""
 
 

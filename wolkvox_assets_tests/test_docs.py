@@ -32,13 +32,24 @@ from wolkvox_assets.simulator.answers import QUIRKS
 from wolkvox_assets.simulator.centre import Counting, Profile, Use
 from wolkvox_assets.simulator.faults import KINDS
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.meanings import MEANINGS
+from wolkvox_assets.store.meanings import meanings
 from wolkvox_assets_tests.project import ROOT, Project
 
 DEMO_DAY = date(2026, 11, 23)
 """The day of the demo's output and of the queries: the simulator's days are the same everywhere."""
 
-SPANISH = ("README", "settings", "backfills", "failures", "tables", "checks", "reports", "running", "lake")
+SPANISH = (
+    "README",
+    "settings",
+    "backfills",
+    "failures",
+    "tables",
+    "checks",
+    "reports",
+    "running",
+    "lake",
+    "scale",
+)
 """The pages that there are in Spanish, too."""
 
 
@@ -305,7 +316,7 @@ def test_tables_views_and_columns_are_those_of_the_file(demo: Project) -> None:
     without = {table for table, columns in real.items() if "operation" not in columns}
     assert without == {"store_rewrites", "schema_version"}
     assert told == {table: columns - {"operation"} for table, columns in real.items()}
-    assert set(told) == set(MEANINGS)
+    assert set(told) == set(meanings())
 
 
 def cells(drawn: str) -> list[list[str]]:

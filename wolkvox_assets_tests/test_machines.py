@@ -4,13 +4,14 @@ What belongs here: that together they store the truth, whatever is killed. What 
 (`store/`).
 """
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Any, NamedTuple
 import dagster as dg
 import psycopg2
 import pytest
-import yaml
 from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
 
@@ -142,10 +142,11 @@ def assert_exact(lake: LakeStore, simulator: Simulator, operation: str, wanted: 
 
 
 class Work(NamedTuple):
-    """`hours`: of history, for each of eight operations. `breaks`: of Postgres. `on_postgres`: the machines also share
+    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres. `on_postgres`: the machines also share
     Dagster's own storage, with its pools.
     """
 
+    operations: int
     hours: int
     kills: int
     breaks: int
@@ -155,21 +156,22 @@ class Work(NamedTuple):
 @pytest.mark.parametrize(
     "work",
     [
-        Work(1, kills=4, breaks=1),
-        pytest.param(Work(6, kills=40, breaks=4, on_postgres=True), marks=pytest.mark.long),
+        pytest.param(Work(4, hours=1, kills=4, breaks=1), marks=pytest.mark.long),
+        pytest.param(Work(8, hours=2, kills=12, breaks=2, on_postgres=True), marks=pytest.mark.by_hand),
     ],
     ids=["short", "long"],
 )
 def test_two_machines_and_whatever_is_killed(
     work: Work, tmp_path: Path, stoppable: Cluster, postgres_address: str, processes: Processes
 ) -> None:
+    tokens = dict(list(TOKENS.items())[: work.operations])
     now = datetime.now(UTC)
     midnight = datetime.combine(BOGOTA.now(now - timedelta(days=2)).date(), datetime.min.time())
     shown = BOGOTA.start_utc(midnight) + timedelta(hours=work.hours, minutes=2)
     clock = f"{shown.isoformat()} {now.isoformat()} 10"
     served = [
         Operation(Centre(4, seed=seed, profile="around_the_clock"), tokens=[token])
-        for seed, token in enumerate(dict.fromkeys(TOKENS.values()))
+        for seed, token in enumerate(dict.fromkeys(tokens.values()))
     ]
     lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
     with (
@@ -178,7 +180,7 @@ def test_two_machines_and_whatever_is_killed(
     ):
         wanted = BOGOTA.windows_of_day(midnight.date())[: work.hours * 12]
         stop = tmp_path / "stop"
-        live, loading = orders_of_both(tmp_path, simulator, lake, midnight, wanted, stop, clock, dagster_yaml)
+        live, loading = orders_of_both(tmp_path, simulator, lake, tokens, wanted, stop, clock, dagster_yaml)
         running = {order: processes.start(order) for order in [*live, *loading]}
         breaks_after = set(random.sample(range(work.kills), work.breaks))
         for kill in range(work.kills):
@@ -201,35 +203,37 @@ def test_two_machines_and_whatever_is_killed(
             if order is loading[-1]:
                 stop.touch()
         assert simulator.counters.most_in_flight == 1
-        for name in TOKENS:
+        for name in tokens:
             assert_exact(lake, simulator, name, wanted)
-    assert_nothing_is_held(postgres_address)
+    assert_nothing_is_held(postgres_address, tokens.values())
 
 
 def orders_of_both(
     folder: Path,
     simulator: Simulator,
     lake: LakeStore,
-    midnight: datetime,
+    tokens: dict[str, str],
     wanted: list[datetime],
     stop: Path,
     clock: str,
     dagster_yaml: str,
 ) -> tuple[list[machine.Order], list[machine.Order]]:
-    """What keeps all operations on each machine, and what loads them: of each pair with one token one here, one there."""
+    """What keeps all operations on each machine, and what loads them, of each pair with one token one here and one
+    there.
+    """
     tables = "\n".join(
         f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{name.upper()}"\n'
-        f'start = {midnight:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
-        for name in TOKENS
+        f'start = {wanted[0]:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+        for name in tokens
     )
     shared = {
         "WOLKVOX_STORE": f"ducklake:postgres:{lake.lake.postgres.get_secret_value()}",
         "WOLKVOX_STORE_DATA": lake.lake.data,
-        **{f"WOLKVOX_TOKEN_{name.upper()}": token for name, token in TOKENS.items()},
+        **{f"WOLKVOX_TOKEN_{name.upper()}": token for name, token in tokens.items()},
     }
     range_ = f"{wanted[0]:%Y-%m-%dT%H:%M}...{wanted[-1]:%Y-%m-%dT%H:%M}"
     live, loading = [], []
-    for here, operations in ((folder / "here", list(TOKENS)[::2]), (folder / "there", list(TOKENS)[1::2])):
+    for here, operations in ((folder / "here", list(tokens)[::2]), (folder / "there", list(tokens)[1::2])):
         environment = tuple((shared | machine_in(here, tables)).items())
         if dagster_yaml:
             (here / "dagster.yaml").write_text(dagster_yaml)
@@ -240,25 +244,25 @@ def orders_of_both(
 
 @contextmanager
 def storage_of_dagster(cluster: Cluster) -> Iterator[str]:
-    """A `dagster.yaml` for storage on Postgres, with pools that also hold where a run's steps are in its own process."""
+    """A `dagster.yaml` for storage on Postgres, with pools that also hold for runs that nobody queues."""
     with cluster.database() as address:
         words = parse_dsn(address)
         url = f"postgresql+psycopg2://postgres@/{words['dbname']}?host={words['host']}"
-        text = (
-            f"storage: {{postgres: {{postgres_url: '{url}'}}}}\n"
-            "concurrency: {pools: {default_limit: 1, granularity: op}}\n"
-            "telemetry: {enabled: false}\n"
-        )
-        with dg.DagsterInstance.local_temp(overrides=yaml.safe_load(text)):
-            yield text  # its tables are there
+        settings = {
+            "storage": {"postgres": {"postgres_url": url}},
+            "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+            "telemetry": {"enabled": False},
+        }
+        with dg.DagsterInstance.local_temp(overrides=settings):
+            yield json.dumps(settings)  # which is YAML as well; its tables are there
 
 
-def assert_nothing_is_held(address: str) -> None:
+def assert_nothing_is_held(address: str, tokens: Iterable[str]) -> None:
     with closing(psycopg2.connect(address)) as con, con.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert cursor.fetchall() == [(0,)]
     time.sleep(machine.ANSWER_SECONDS + machine.SPARE_SECONDS)  # a lease of what was killed last
-    for token in set(TOKENS.values()):
+    for token in set(tokens):
         began = time.monotonic()
         with TokenLock(SecretStr(token), "anybody", postgres=SecretStr(address)).held(1):
             assert time.monotonic() - began < 1

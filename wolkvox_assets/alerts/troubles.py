@@ -23,7 +23,7 @@ def troubles(settings: Settings, now: datetime) -> dict[str, Trouble]:
         for attempt in open_failures(store, operation):
             if _is_news(attempt, now):
                 words = f"{visible(attempt.message)[:TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
-                found.setdefault(f"{operation.name}: {attempt.error}", Trouble(attempt.ended_at, words))
+                found.setdefault(f"{operation.label}: {attempt.error}", Trouble(attempt.ended_at, words))
     return found
 
 

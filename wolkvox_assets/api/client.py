@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -56,12 +57,14 @@ from wolkvox_assets.api.parsing import (
     NotWhole,
     Quota,
     open_envelope,
-    read_agent_9,
+    read_report,
     read_token_info,
 )
 from wolkvox_assets.api.redaction import Redactor
 from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.report.clocks import Moment
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import quoted, visible
 from wolkvox_assets.report.windows import Range
 
@@ -118,7 +121,7 @@ class RequestRecord:
     error that it reports inside a 200, or a refusal in plain words. `records`: rows as they came, `None` where
     the body has no list of them. `seconds`: from sending to the last byte. `body`: as it came but for the token,
     cut after 64 Ki characters; bytes that are no UTF-8 replaced. `server_time`: the answer's `Date` header (aware),
-    `None` where there is none.
+    `None` where there is none. `begun`: tells the later of two requests with the same token.
     """
 
     requested_at: datetime
@@ -132,6 +135,7 @@ class RequestRecord:
     seconds: float
     body: str | None
     server_time: datetime | None = None
+    begun: Moment | None = None
 
 
 class WolkvoxClient:
@@ -197,15 +201,15 @@ class WolkvoxClient:
         """Lets go of what is open. A client that is asked again opens a new one."""
         self._session.close()
 
-    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
-        """Hold and mute of each agent over the whole range, wall clock, both ends on the second [D].
+    def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
+        """The report over the whole range, wall clock, both ends on the second [D].
 
         Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
         error of `errors.py`. `requests`: so many that fail are enough (collisions aside), whatever the policy says.
         Unknown columns are noted in the first answer only that has them.
         """
         asked = Asked(
-            self._operation, "agent_9", f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
+            self._operation, report.api, f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
         )
         refused = ""
         if range_.start.tzinfo or range_.end.tzinfo:
@@ -220,7 +224,9 @@ class WolkvoxClient:
             raise error
         long = range_.end - range_.start > LONG_RANGE
         policy = self._policy.for_long_range() if long else self._policy
-        answer = self._ask(asked, read_agent_9, policy.briefly(requests) if requests else policy)
+        answer = self._ask(
+            asked, partial(read_report, report), policy.briefly(requests) if requests else policy
+        )
         return replace(answer, notes=self._not_noted_before(answer))
 
     def token_info(self) -> Quota:
@@ -290,7 +296,7 @@ class WolkvoxClient:
         waiting_since = self._clock()
         # The deadline is a total, so the last attempt may get less than a whole read timeout.
         time_left = min(ANSWER_SECONDS, max(1.0, budget.remaining))
-        with self._threads_take_turns, self._token_lock.held(time_left):
+        with self._threads_take_turns, self._token_lock.held(time_left) as begun:
             started = self._clock()
             budget.excuse(started - waiting_since)
             requested_at = self._now()
@@ -311,6 +317,7 @@ class WolkvoxClient:
                     seconds=seconds,
                     body=None if reply.status is None else reply.text,
                     server_time=reply.server_time,
+                    begun=begun,
                 )
             )
         return reply
@@ -413,6 +420,7 @@ class _Came:
     retry_after: float | None = None
     location: str = ""
     server_time: datetime | None = None
+    begun: Moment | None = None
     failure: WolkvoxError | None = None
 
 

@@ -12,14 +12,16 @@ import reprlib
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import jiter
-from pydantic import BaseModel, BeforeValidator, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ValidationError, create_model, model_validator
 
 from wolkvox_assets.api.body import weigh
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
-from wolkvox_assets.report.measures import NOTHING, Usage, add_up
+from wolkvox_assets.report.definition import Report, Unit
+from wolkvox_assets.report.measures import Usage, add_up
 from wolkvox_assets.report.plain_text import quoted, visible
 
 MAX_RECORDS = 60_000
@@ -38,7 +40,7 @@ _LARGEST = 2**31 - 1  # the columns it ends in are 32-bit INTEGERs
 class Note:
     """Something odd in an answer that was taken all the same.
 
-    `kind`: `total_row_left_out`, `total_row_cut`, `duplicate_name`, `total_time_differs`,
+    `kind`: `total_row_left_out`, `total_row_cut`, `duplicate_name`, `total_time_differs` (the total's field),
     `more_records_than_said`, `unknown_columns`. `text`: one sentence, for people.
     """
 
@@ -48,10 +50,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `agent_9` says about a range.
+    """What a report says about a range.
 
-    `rows`: names and use, as they came: a name can come twice, and one row may be the total of all others, which
-    one answer alone can't tell (`total_row.py`). Empty when nobody used hold or mute; a row without a name has
+    `rows`: names and numbers, as they came: a name can come twice, and one row may be the total of all others, which
+    one answer alone can't tell (`total_row.py`). Empty when there is nothing to tell; a row without a name has
     the name `""`. `records`: how many rows. `notes`: what was odd.
     """
 
@@ -206,7 +208,7 @@ def _around(body: bytes, said: str) -> str:
     return f", after {quoted(before)}" if before else ""
 
 
-# --- one row of agent_9 ---
+# --- one row of a report ---
 
 
 def seconds_of(value: object) -> int:
@@ -288,26 +290,30 @@ _Seconds = Annotated[int, BeforeValidator(seconds_of)]
 _Count = Annotated[int, BeforeValidator(count_of)]
 
 
+_FIELDS: dict[Unit, Any] = {Unit.COUNT: (_Count, ...), Unit.SECONDS: (_Seconds, ...)}
+
+
 class _Row(BaseModel):
+    numbers: ClassVar[tuple[str, ...]] = ()
+    """The names of the fields beside the agent's."""
     agent_name: Annotated[str, BeforeValidator(name_of)]
-    count: _Count
-    hold_time: _Seconds
-    mute_time: _Seconds
-    total_time: _Seconds
 
     @model_validator(mode="before")
     @classmethod
     def _no_count_of_nothing(cls, row: Any) -> Any:
-        """A count that stands for no value is 0 where all durations are nothing, too; else it is an error."""
-        if isinstance(row, dict) and "count" in row and is_nothing(row["count"]):
-            durations = [row.get(column, ...) for column in ("hold_time", "mute_time", "total_time")]
-            if all(is_nothing(duration) for duration in durations):
-                return {**row, "count": 0}
+        """A count that stands for no value is 0 where all of the row is nothing; else it is an error."""
+        if isinstance(row, dict) and all(is_nothing(row.get(column, ...)) for column in cls.numbers):
+            return {**row, **dict.fromkeys(cls.numbers, 0)}
         return row
 
-    @property
-    def usage(self) -> Usage:
-        return Usage(self.count, self.hold_time, self.mute_time, self.total_time)
+
+@cache
+def _row_of(report: Report) -> type[_Row]:
+    """The model of a row, with a field for each measure."""
+    fields = {measure.field: _FIELDS[measure.unit] for measure in report.measures}
+    model: type[_Row] = create_model("_RowOfReport", __base__=_Row, **fields)
+    model.numbers = tuple(fields)
+    return model
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -349,25 +355,29 @@ def _shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
-# --- agent_9 as a whole ---
+# --- a report as a whole ---
 
 
-def read_agent_9(envelope: Envelope) -> Answer:
+def read_report(report: Report, envelope: Envelope) -> Answer:
     """The report's answer.
 
     Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, `RowsMissing`.
     """
     raw = envelope.hand_over()
-    columns = {column for row in raw if isinstance(row, dict) for column in row} - _Row.model_fields.keys()
-    rows = _read_rows(_Row, raw)
-    notes = _checked_against_msg(envelope.msg, rows)
-    notes += _differing_totals(rows)
+    model = _row_of(report)
+    columns = {column for row in raw if isinstance(row, dict) for column in row} - model.model_fields.keys()
+    rows = [
+        (row.agent_name, report.usage(*[getattr(row, name) for name in model.numbers]))
+        for row in _read_rows(model, raw)
+    ]
+    notes = _checked_against_msg(envelope.msg, [usage for _, usage in rows])
+    notes += _differing_totals(report, rows)
     notes += [
         Note("unknown_columns", f"There is a column nobody has described: {quoted(column)}.")
         for column in sorted(columns)[:_COLUMNS_NOTED]
     ]
 
-    answer = Answer(tuple((row.agent_name, row.usage) for row in rows), tuple(notes), records=len(rows))
+    answer = Answer(tuple(rows), tuple(notes), records=len(rows))
     times = Counter(name for name, _ in answer.rows)
     added_up = answer.agents
     for name in [name for name, count in times.items() if count > 1]:
@@ -379,25 +389,30 @@ def read_agent_9(envelope: Envelope) -> Answer:
     return replace(answer, notes=tuple(notes))
 
 
-def _differing_totals(rows: list[_Row]) -> list[Note]:
-    """`total_time` is `hold_time + mute_time` [D+]. Where not, what came is kept."""
-    odd = [row for row in rows if row.total_time != row.hold_time + row.mute_time]
+def _differing_totals(report: Report, rows: list[tuple[str, Usage]]) -> list[Note]:
+    """A total is the sum of its parts, where the report has one [D+]. Where not, what came is kept."""
+    if report.total is None:
+        return []
+    total, *parts = map(report.columns.index, (report.total.column, *report.total.parts))
+    odd = [(name, row) for name, row in rows if row[total] != sum(row[part] for part in parts)]
     if not odd:
         return []
     examples = "; ".join(
-        f"{quoted(r.agent_name)}: {r.total_time}, not {r.hold_time} + {r.mute_time}" for r in odd[:3]
+        f"{quoted(name)}: {row[total]}, not {' + '.join(str(row[part]) for part in parts)}"
+        for name, row in odd[:3]
     )
     more = "; …" if len(odd) > 3 else ""
+    field = report.measures[total].field
+    words = " + ".join(report.measures[part].field for part in parts)
     return [
         Note(
-            "total_time_differs",
-            f"total_time is not hold_time + mute_time in {len(odd)} of {len(rows)} rows ({examples}{more}); "
-            "kept as it came.",
+            f"{field}_differs",
+            f"{field} is not {words} in {len(odd)} of {len(rows)} rows ({examples}{more}); kept as it came.",
         )
     ]
 
 
-def _checked_against_msg(msg: str | None, found: list[_Row]) -> list[Note]:
+def _checked_against_msg(msg: str | None, found: list[Usage]) -> list[Note]:
     """Holds 'N records were found' against the rows; a total row may be counted in it or not."""
     claimed, rows = _claimed(msg), len(found)
     if claimed is None:
@@ -413,11 +428,11 @@ def _checked_against_msg(msg: str | None, found: list[_Row]) -> list[Note]:
     ]
 
 
-def _one_adds_up(rows: list[_Row]) -> bool:
-    everything = NOTHING
+def _one_adds_up(rows: list[Usage]) -> bool:
+    everything = rows[0].minus(rows[0])
     for row in rows:
-        everything = everything.plus(row.usage)
-    return any(everything.minus(row.usage) == row.usage for row in rows)
+        everything = everything.plus(row)
+    return any(everything.minus(row) == row for row in rows)
 
 
 # --- token_info ---

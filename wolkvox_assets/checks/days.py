@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
-from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_agent_9
+from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
 from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
 from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage, in_use
+from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _DAY = timedelta(days=1)
 
@@ -24,7 +24,7 @@ READY_AFTER = timedelta(hours=3)
 ticks fail for a while."""
 
 _REBUILD = (
-    "If rows_match_the_window_log or another check of agent_9_windows fails, too, mend the windows first, as it says: "
+    "If rows_match_the_window_log or another check of {windows} fails, too, mend the windows first, as it says: "
     "they may be what is wrong. Then materialise this asset for these days: it is rebuilt from the windows, without a "
     "request."
 )
@@ -32,62 +32,50 @@ _REBUILD = (
 
 def _agents_and_windows(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds,"  # noqa: S608  # fixed words
-        f"  active_windows, first_window, last_window FROM agent_hold_mute_daily WHERE {IN_SCOPE}),"
-        " sums AS (SELECT local_date, agent_name, SUM(hold_mute_count)::BIGINT AS hold_mute_count,"
-        "  SUM(hold_seconds)::BIGINT AS hold_seconds, SUM(mute_seconds)::BIGINT AS mute_seconds,"
-        "  SUM(total_seconds)::BIGINT AS total_seconds, COUNT(*)::INTEGER AS active_windows,"
-        "  MIN(window_start) AS first_window, MAX(window_start) AS last_window"
-        f"  FROM agent_9_windows WHERE {IN_SCOPE} GROUP BY ALL)"
-        " SELECT local_date, agent_name, told.hold_mute_count AS uses, sums.hold_mute_count AS uses_in_windows,"
-        "  told.total_seconds AS seconds, sums.total_seconds AS seconds_in_windows"
-        " FROM told FULL JOIN sums USING (local_date, agent_name)"
-        " WHERE (told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds, told.active_windows,"
-        "   told.first_window, told.last_window)"
-        "  IS DISTINCT FROM (sums.hold_mute_count, sums.hold_seconds, sums.mute_seconds, sums.total_seconds,"
-        "   sums.active_windows, sums.first_window, sums.last_window)"
+        "WITH told AS (SELECT operation, local_date, agent_name, [[#]],"  # noqa: S608  # fixed words
+        f"  active_windows, first_window, last_window FROM {{agent_days}} WHERE {IN_SCOPE}),"
+        " sums AS (SELECT operation, local_date, agent_name, [[SUM(#)::BIGINT AS #]],"
+        "  COUNT(*)::INTEGER AS active_windows, MIN(window_start) AS first_window, MAX(window_start) AS last_window"
+        f"  FROM {{windows}} WHERE {IN_SCOPE} GROUP BY ALL)"
+        " SELECT operation, local_date, agent_name, told.{first}, sums.{first} AS {first}_in_windows,"
+        "  told.{last}, sums.{last} AS {last}_in_windows"
+        " FROM told FULL JOIN sums USING (operation, local_date, agent_name)"
+        " WHERE ([[told.#]], told.active_windows, told.first_window, told.last_window)"
+        "  IS DISTINCT FROM ([[sums.#]], sums.active_windows, sums.first_window, sums.last_window)"
         " ORDER BY local_date DESC, agent_name"
     )
 
 
 def _operation_and_windows(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, hold_mute_count, hold_seconds, mute_seconds, total_seconds, verified_at"  # noqa: S608  # fixed words
-        f"  FROM operation_hold_mute_daily WHERE {IN_SCOPE}),"
-        " log AS (SELECT local_date, MIN(verified_at) AS verified_at FROM agent_9_window_log"
-        f"  WHERE {IN_SCOPE} AND fetched_at <= $credible GROUP BY local_date),"
-        " sums AS (SELECT local_date, COALESCE(SUM(hold_mute_count), 0)::BIGINT AS hold_mute_count,"
-        "  COALESCE(SUM(hold_seconds), 0)::BIGINT AS hold_seconds,"
-        "  COALESCE(SUM(mute_seconds), 0)::BIGINT AS mute_seconds,"
-        "  COALESCE(SUM(total_seconds), 0)::BIGINT AS total_seconds"
-        f"  FROM (SELECT * FROM agent_9_windows WHERE {IN_SCOPE}) GROUP BY local_date)"
-        " SELECT local_date, told.hold_mute_count AS uses, COALESCE(sums.hold_mute_count, 0) AS uses_in_windows,"
-        "  told.total_seconds AS seconds, COALESCE(sums.total_seconds, 0) AS seconds_in_windows,"
+        "WITH told AS (SELECT operation, local_date, [[#]], verified_at"  # noqa: S608  # fixed words
+        f"  FROM {{operation_days}} WHERE {IN_SCOPE}),"
+        " log AS (SELECT operation, local_date, MIN(verified_at) AS verified_at FROM {window_log}"
+        f"  WHERE {IN_SCOPE} AND fetched_at <= $credible GROUP BY operation, local_date),"
+        " sums AS (SELECT operation, local_date, [[COALESCE(SUM(#), 0)::BIGINT AS #]]"
+        f"  FROM (SELECT * FROM {{windows}} WHERE {IN_SCOPE}) GROUP BY operation, local_date)"
+        " SELECT operation, local_date, told.{first}, COALESCE(sums.{first}, 0) AS {first}_in_windows,"
+        "  told.{last}, COALESCE(sums.{last}, 0) AS {last}_in_windows,"
         "  list_contains($untrue, local_date) AS other_windows_known, told.verified_at,"
         "  log.verified_at AS windows_verified_at"
-        " FROM told FULL JOIN sums USING (local_date) LEFT JOIN log USING (local_date)"
+        " FROM told FULL JOIN sums USING (operation, local_date) LEFT JOIN log USING (operation, local_date)"
         " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
-        "  OR (told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds)"
-        "   IS DISTINCT FROM (COALESCE(sums.hold_mute_count, 0), COALESCE(sums.hold_seconds, 0),"
-        "    COALESCE(sums.mute_seconds, 0), COALESCE(sums.total_seconds, 0))"
+        "  OR ([[told.#]]) IS DISTINCT FROM ([[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC",
-        untrue=sorted(days_to_rejudge(look.con, look.operation.name, look.now)),
+        untrue=sorted(days_to_rejudge(look.con, look.operation.name, look.now, report=look.report)),
     )
 
 
 def _operation_and_agents(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, agents, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
-        f"  FROM operation_hold_mute_daily WHERE {IN_SCOPE}),"
-        " sums AS (SELECT local_date, COUNT(DISTINCT agent_name) AS agents, SUM(hold_mute_count) AS hold_mute_count,"
-        "  SUM(hold_seconds) AS hold_seconds, SUM(mute_seconds) AS mute_seconds, SUM(total_seconds) AS total_seconds"
-        f"  FROM agent_hold_mute_daily WHERE {IN_SCOPE} GROUP BY local_date)"
-        " SELECT local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.total_seconds AS seconds,"
-        "  COALESCE(sums.total_seconds, 0)::BIGINT AS seconds_of_agents"
-        " FROM told FULL JOIN sums USING (local_date)"
-        " WHERE (told.agents, told.hold_mute_count, told.hold_seconds, told.mute_seconds, told.total_seconds)"
-        "  IS DISTINCT FROM (COALESCE(sums.agents, 0), COALESCE(sums.hold_mute_count, 0),"
-        "   COALESCE(sums.hold_seconds, 0), COALESCE(sums.mute_seconds, 0), COALESCE(sums.total_seconds, 0))"
+        "WITH told AS (SELECT operation, local_date, agents, [[#]]"  # noqa: S608  # fixed words
+        f"  FROM {{operation_days}} WHERE {IN_SCOPE}),"
+        " sums AS (SELECT operation, local_date, COUNT(DISTINCT agent_name) AS agents, [[SUM(#) AS #]]"
+        f"  FROM {{agent_days}} WHERE {IN_SCOPE} GROUP BY operation, local_date)"
+        " SELECT operation, local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.{last},"
+        "  COALESCE(sums.{last}, 0)::BIGINT AS {last}_of_agents"
+        " FROM told FULL JOIN sums USING (operation, local_date)"
+        " WHERE (told.agents, [[told.#]]) IS DISTINCT FROM (COALESCE(sums.agents, 0), [[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC"
     )
 
@@ -102,7 +90,7 @@ def _closed_days(look: Look) -> Cases:
     found = look.rows(
         "SELECT local_date, COALESCE(windows_known, 0), windows_expected, verified_at, COALESCE(complete, FALSE)"
         " FROM (SELECT unnest($days) AS local_date, unnest($closed) AS closed_at) AS days"
-        " LEFT JOIN (FROM operation_hold_mute_daily WHERE operation = $operation) AS told USING (local_date)"
+        " LEFT JOIN (FROM {operation_days} WHERE operation = $operation) AS told USING (local_date)"
         " WHERE NOT COALESCE(complete AND verified_at >= closed_at, FALSE)"
         " ORDER BY windows_known IS NULL, local_date DESC",
         days=days,
@@ -124,18 +112,18 @@ def _api_answers(look: Look) -> Cases:
     if _closed_at(look, max(look.scope.first, look.operation.start)) > naive_utc(look.now):
         return NONE  # no day of the scope has closed: a tick
     found: list[tuple[object, ...]] = []
-    judge = Judge(latest_total_row(look.con, look.operation.name))
+    report = look.report
+    judge = Judge(latest_total_row(look.con, look.operation.name, report=report))
     for day, requested_at, answered in _answers_of_days(look, judge):
         stored = in_use(_stored(look, day))
         for agent in sorted(answered.keys() | stored.keys()):
-            pair = stored.get(agent, NOTHING), answered.get(agent, NOTHING)
-            if pair[0] != pair[1]:
-                uses = (usage.hold_mute_count for usage in pair)
-                seconds = (usage.total_seconds for usage in pair)
-                found.append((day, agent, *uses, *seconds, requested_at))
-    verdict = latest_verdict(look.con, look.operation.name)
+            ours, theirs = stored.get(agent, report.nothing), answered.get(agent, report.nothing)
+            if ours != theirs:
+                found.append((day, agent, ours[0], theirs[0], ours[-1], theirs[-1], requested_at))
+    verdict = latest_verdict(look.con, look.operation.name, report=report)
+    first, last = report.columns[0], report.columns[-1]
     return listed(
-        ("local_date", "agent_name", "uses", "uses_by_api", "seconds", "seconds_by_api", "asked_at"),
+        ("local_date", "agent_name", first, f"{first}_by_api", last, f"{last}_by_api", "asked_at"),
         found,
         # A server whose ranges don't add up has another number for the day, and it is known.
         mild=verdict is not None and not verdict.holds,
@@ -146,14 +134,14 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
     """Newest first. Not those after which a window of the day was corrected: since then the stored is newer."""
     asked = look.rows(
         "WITH asked AS (SELECT strptime(date_ini[:8], '%Y%m%d')::DATE AS day, requested_at, http_status, msg, body"
-        "  FROM api_requests WHERE operation = $operation AND api = 'agent_9' AND date_ini LIKE '________000000'"
+        "  FROM api_requests WHERE operation = $operation AND api = $api AND date_ini LIKE '________000000'"
         "   AND date_end = date_ini[:8] || '235959' AND http_status IN (200, 404) AND code IN ('200', '404')"
         "   AND date_ini BETWEEN strftime($first::DATE, '%Y%m%d000000') AND strftime($last::DATE, '%Y%m%d235959')"
         "  QUALIFY row_number() OVER (PARTITION BY date_ini ORDER BY api_requests.rowid DESC) = 1),"
-        " corrected AS (SELECT window_start::DATE AS day, MAX(corrected_at) AS corrected_at FROM agent_9_corrections"
+        " corrected AS (SELECT window_start::DATE AS day, MAX(corrected_at) AS corrected_at FROM {corrections}"
         "  WHERE operation = $operation GROUP BY day)"
         " SELECT day, requested_at, http_status, msg, body FROM asked LEFT JOIN corrected USING (day)"
-        " SEMI JOIN (FROM operation_hold_mute_daily WHERE operation = $operation AND complete) AS whole"
+        " SEMI JOIN (FROM {operation_days} WHERE operation = $operation AND complete) AS whole"
         "  ON whole.local_date = day"
         " WHERE corrected_at IS NULL OR corrected_at < requested_at ORDER BY day DESC"
     )
@@ -167,7 +155,7 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
                 yield day, requested_at, {}
             continue
         try:
-            answer = read_agent_9(open_envelope(str(body).encode()))
+            answer = read_report(look.report, open_envelope(str(body).encode()))
             agents, _ = judge.agents_of(f"{day}", answer.rows)
         except (NotWhole, NotAsAgreed, WolkvoxError, AnswerInDoubt):
             continue  # only its beginning was kept, or it was no answer then either
@@ -175,12 +163,11 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
 
 
 def _stored(look: Look, day: date) -> dict[str, Usage]:
-    rows = look.con.execute(
-        "SELECT agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds FROM agent_hold_mute_daily"
-        " WHERE operation = $operation AND local_date = $day",
-        {"operation": look.operation.name, "day": day},
-    ).fetchall()
-    return {name: Usage(*numbers) for name, *numbers in rows}
+    rows = look.rows(
+        "SELECT agent_name, [[#]] FROM {agent_days} WHERE operation = $operation AND local_date = $day",
+        day=day,
+    )
+    return {str(name): look.report.usage(*numbers) for name, *numbers in rows}  # type: ignore[arg-type]  # BIGINT
 
 
 def _closed_at(look: Look, day: date) -> datetime:
@@ -192,7 +179,7 @@ def _closed_at(look: Look, day: date) -> datetime:
 AGENT_DAYS = (
     Check(
         "equals_its_windows",
-        "agent_hold_mute_daily",
+        "{agent_days}",
         Severity.ERROR,
         blocking=True,
         holds="Each agent's day is the sum of the agent's windows.",
@@ -202,13 +189,13 @@ AGENT_DAYS = (
     ),
     Check(
         "equals_the_api_answer",
-        "agent_hold_mute_daily",
+        "{agent_days}",
         Severity.ERROR,
         blocking=True,
         holds="Where the API was asked for a closed day as a whole, its answer is what is stored of each agent. Read "
         "from api_requests, without a request.",
         wrong="The API's own answer for a day is another one",
-        remedy="Materialise agent_9_windows for the day: it is compared anew, and repaired where it differs. Where the "
+        remedy="Materialise {windows} for the day: it is compared anew, and repaired where it differs. Where the "
         "API's answers don't add up (see answers_add_up) it is a warning, and stays.",
         find=_api_answers,
     ),
@@ -217,7 +204,7 @@ AGENT_DAYS = (
 OPERATION_DAYS = (
     Check(
         "equals_its_windows",
-        "operation_hold_mute_daily",
+        "{operation_days}",
         Severity.ERROR,
         blocking=True,
         holds="The operation's day is the sum of its windows, and says of how many and when they were verified.",
@@ -227,7 +214,7 @@ OPERATION_DAYS = (
     ),
     Check(
         "equals_its_agents",
-        "operation_hold_mute_daily",
+        "{operation_days}",
         Severity.ERROR,
         blocking=True,
         holds="The operation's day is the sum of its agents' days.",
@@ -237,14 +224,14 @@ OPERATION_DAYS = (
     ),
     Check(
         "closed_days_are_whole",
-        "operation_hold_mute_daily",
+        "{operation_days}",
         Severity.ERROR,
         blocking=True,
         holds="Of each day that closed two hours ago or earlier every window is known and was verified since the day "
         "closed. History that was not loaded yet is a warning.",
         wrong="Closed days are not known as a whole, or were not verified since they closed",
-        remedy="Ticks and the sensor of history do it by themselves: see their last runs, and days_not_complete. By "
-        "hand: materialise agent_9_windows for these days.",
+        remedy="Ticks and the sensor of history do it by themselves: see their last runs, and {days_not_complete}. By "
+        "hand: materialise {windows} for these days.",
         find=_closed_days,
     ),
 )

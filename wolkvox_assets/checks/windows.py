@@ -1,4 +1,4 @@
-"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+"""The checks of a report's windows: each row, the answers they came from, and how new they are.
 
 What belongs here: that. What doesn't: days and their totals (`days.py`).
 """
@@ -6,16 +6,16 @@ What belongs here: that. What doesn't: days and their totals (`days.py`).
 from datetime import timedelta
 
 from wolkvox_assets.api.parsing import Answer
-from wolkvox_assets.checks.check import IN_SCOPE, Cases, Check, Look, Severity, listed
-from wolkvox_assets.pipeline.quota import seen_by, valid_reading
+from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
+from wolkvox_assets.pipeline.quota import valid_reading
 from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
-_ASSET = "agent_9_windows"
+_ASSET = "{windows}"
 
 OLD_AFTER = 3 * WINDOW
 """A window every five minutes, asked up to four minutes after its end and stored a moment later: the newest one ended
@@ -23,11 +23,6 @@ eleven minutes ago at most."""
 
 STALE_AFTER = 6 * WINDOW
 """Several ticks in a row have brought nothing."""
-
-# A use is counted as a whole in one window, however long it is: an agent's seconds are not bounded by the window's, but
-# a use of over an hour is a forgotten call or a mistake, and so is more than one a second.
-_LONGEST_USE = 3600
-_MOST_USES = 300
 
 _REPEAT = (
     "Materialise these windows again (`direct: true` asks each of them); if it comes back, look at `body` in "
@@ -37,22 +32,22 @@ _REPEAT = (
 
 def _duplicates(look: Look) -> Cases:
     return look.cases(
-        "SELECT window_start, agent_name, COUNT(*) AS rows, 'agent_9_windows' AS in_table FROM agent_9_windows"  # noqa: S608  # fixed words
+        "SELECT operation, window_start, agent_name, COUNT(*) AS rows, '{windows}' AS in_table FROM {windows}"  # noqa: S608  # fixed words
         f" WHERE {IN_SCOPE} GROUP BY ALL HAVING COUNT(*) > 1"
-        " UNION ALL SELECT window_start, '', COUNT(*), 'agent_9_window_log' FROM agent_9_window_log"
-        f" WHERE {IN_SCOPE} GROUP BY window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
+        " UNION ALL SELECT operation, window_start, '', COUNT(*), '{window_log}' FROM {window_log}"
+        f" WHERE {IN_SCOPE} GROUP BY operation, window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
     )
 
 
 def _log_and_rows(look: Look) -> Cases:
     return look.cases(
-        "WITH log AS (SELECT window_start, ANY_VALUE(agents) AS agents, ANY_VALUE(local_date) AS local_date"  # noqa: S608  # fixed words
-        f"  FROM agent_9_window_log WHERE {IN_SCOPE} GROUP BY window_start),"
-        " rows AS (SELECT window_start, COUNT(DISTINCT agent_name) AS agents, ANY_VALUE(local_date) AS local_date"
-        f"  FROM agent_9_windows WHERE {IN_SCOPE} GROUP BY window_start)"
-        " SELECT window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
+        "WITH log AS (SELECT operation, window_start, ANY_VALUE(agents) AS agents,"  # noqa: S608  # fixed words
+        f"  ANY_VALUE(local_date) AS local_date FROM {{window_log}} WHERE {IN_SCOPE} GROUP BY operation, window_start),"
+        " rows AS (SELECT operation, window_start, COUNT(DISTINCT agent_name) AS agents,"
+        f"  ANY_VALUE(local_date) AS local_date FROM {{windows}} WHERE {IN_SCOPE} GROUP BY operation, window_start)"
+        " SELECT operation, window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
         "  COALESCE(rows.local_date, log.local_date) AS local_date"
-        " FROM log FULL JOIN rows USING (window_start)"
+        " FROM log FULL JOIN rows USING (operation, window_start)"
         " WHERE log.agents IS DISTINCT FROM COALESCE(rows.agents, 0)"
         "  OR log.local_date <> window_start::DATE OR rows.local_date <> window_start::DATE"
         "  OR epoch(window_start)::BIGINT % 300 <> 0"
@@ -63,27 +58,29 @@ def _log_and_rows(look: Look) -> Cases:
 def _rows(look: Look, wrong: str, worst: str = "window_start", **values: object) -> Cases:
     """Rows of which `wrong` is so, by `worst`."""
     return look.cases(
-        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"  # noqa: S608  # fixed words
-        f" FROM agent_9_windows WHERE {IN_SCOPE} AND ({wrong}) ORDER BY {worst} DESC, window_start DESC, agent_name",
+        "SELECT operation, window_start, agent_name, [[#]]"  # noqa: S608  # fixed words
+        f" FROM {{windows}} WHERE {IN_SCOPE} AND ({wrong}) ORDER BY {worst} DESC, window_start DESC, agent_name",
         **values,
     )
 
 
 def _negative(look: Look) -> Cases:
-    return _rows(look, "least(hold_mute_count, hold_seconds, mute_seconds, total_seconds) < 0")
+    return _rows(look, "least([[#]]) < 0")
 
 
 def _odd_totals(look: Look) -> Cases:
-    return _rows(look, "total_seconds <> hold_seconds + mute_seconds")
+    total = look.report.total
+    return _rows(look, f"{total.column} <> {' + '.join(total.parts)}") if total else NONE
 
 
 def _implausible(look: Look) -> Cases:
+    seconds = " + ".join(look.report.durations) or "0 * {first}"
     return _rows(
         look,
-        "hold_mute_count > $uses OR hold_seconds + mute_seconds > hold_mute_count * $longest",
-        "hold_seconds + mute_seconds",
-        uses=_MOST_USES,
-        longest=_LONGEST_USE,
+        f"{{first}} > $most OR {seconds} > {{first}} * $longest",
+        seconds,
+        most=look.report.most,
+        longest=look.report.longest,
     )
 
 
@@ -113,18 +110,18 @@ def _merged(look: Look) -> Cases:
 def _total_rows(look: Look) -> Cases:
     """Agents whose numbers are the sum of all others', in each window with two others or more. That is chance in a
     window, but not in three, and not for one who bears a total's name."""
-    verdict = latest_total_row(look.con, look.operation.name)
-    name = verdict.name if verdict is not None else None
-    suspects = look.rows(
-        "WITH used AS (SELECT window_start, agent_name, hold_mute_count AS c, hold_seconds AS h, mute_seconds AS m,"  # noqa: S608  # fixed words
-        f"  total_seconds AS t FROM agent_9_windows WHERE {IN_SCOPE}"
-        "  AND greatest(hold_mute_count, hold_seconds, mute_seconds, total_seconds) > 0),"
-        " sums AS (SELECT window_start, SUM(c) AS c, SUM(h) AS h, SUM(m) AS m, SUM(t) AS t FROM used"
-        "  GROUP BY window_start HAVING COUNT(*) > 2)"
-        " SELECT agent_name, COUNT(*), MAX(window_start) FROM used JOIN sums USING (window_start) GROUP BY agent_name"
-        " HAVING bool_and(used.c * 2 = sums.c AND used.h * 2 = sums.h AND used.m * 2 = sums.m AND used.t * 2 = sums.t)"
+    suspects = look.found(
+        "WITH used AS (SELECT operation, window_start, agent_name, [[#]] FROM {windows}"  # noqa: S608  # fixed words
+        f"  WHERE {IN_SCOPE} AND greatest([[#]]) > 0),"
+        " sums AS (SELECT operation, window_start, [[SUM(#) AS #]] FROM used GROUP BY operation, window_start"
+        "  HAVING COUNT(*) > 2)"
+        " SELECT operation, agent_name, COUNT(*), MAX(window_start) FROM used JOIN sums USING (operation, window_start)"
+        " GROUP BY operation, agent_name"
+        " HAVING bool_and(([[used.# * 2]]) = ([[sums.#]]))"
         " ORDER BY COUNT(*) DESC"
     )
+    verdict = latest_total_row(look.con, look.operation.name, report=look.report) if suspects else None
+    name = verdict.name if verdict is not None else None
     return listed(
         ("agent_name", "windows", "newest_window"),
         (
@@ -138,13 +135,13 @@ def _total_rows(look: Look) -> Cases:
 
 
 def _additivity(look: Look) -> Cases:
-    verdict = latest_verdict(look.con, look.operation.name)
+    verdict = latest_verdict(look.con, look.operation.name, report=look.report)
     against = [(verdict.proved_at, verdict.evidence)] if verdict is not None and not verdict.holds else []
     return listed(("proved_at", "evidence"), against)
 
 
 def _quota(look: Look) -> Cases:
-    seen = seen_by(look.con, look.operation, look.now)
+    seen = look.beside.quota_seen(look)
     found: list[tuple[object, ...]] = []
     if seen.refusals and seen.refusals[-1].answered_at is None:
         found.append((seen.refusals[-1].refused_at, "refused: all of them are used", "", ""))
@@ -161,7 +158,7 @@ def _future(look: Look) -> Cases:
     # Only those near the clock's hand need to be asked of the time zone: an hour can be passed twice.
     recent = look.rows(
         "SELECT window_start, fetched_at, verified_at, fetched_at <= $credible AND verified_at <= $credible"
-        " FROM agent_9_window_log WHERE operation = $operation"
+        " FROM {window_log} WHERE operation = $operation"
         "  AND (window_start > $wall OR fetched_at > $credible OR verified_at > $credible) ORDER BY window_start DESC",
         wall=clock.now(look.now) - timedelta(hours=3),
     )
@@ -177,7 +174,7 @@ def _future(look: Look) -> Cases:
 
 def _newest(look: Look) -> Cases:
     [(newest, began)] = look.rows(
-        "SELECT MAX(window_start), MIN(fetched_at) FROM agent_9_window_log WHERE operation = $operation"
+        "SELECT MAX(window_start), MIN(fetched_at) FROM {window_log} WHERE operation = $operation"
         " AND fetched_at <= $credible"
     )
     if newest is None:
@@ -203,6 +200,17 @@ NEWEST = Check(
     remedy="Is live_schedule on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
     "`wolkvox-assets doctor`.",
     find=_newest,
+)
+
+TOTAL = Check(
+    "total_is_{plus}",
+    _ASSET,
+    Severity.WARN,
+    blocking=False,
+    holds="{total} is {sum}.",
+    wrong="The server's total is not {words}",
+    remedy="It is kept as it came. Use {parts} where it matters, and ask Wolkvox what its total means.",
+    find=_odd_totals,
 )
 
 WINDOWS = (
@@ -243,8 +251,8 @@ WINDOWS = (
         blocking=True,
         holds="No agent is the sum of all others: a row with the total, counted as an agent, doubles everything.",
         wrong="An agent is the sum of all others, in each window with two others or more",
-        remedy="Is it a person? If not, the server adds a total row: see total_row_verdicts, and materialise the days "
-        "again with `direct: true`.",
+        remedy="Is it a person? If not, the server adds a total row: see {total_row_verdicts}, and materialise the "
+        "days again with `direct: true`.",
         find=_total_rows,
     ),
     Check(
@@ -258,26 +266,17 @@ WINDOWS = (
         "are asked again by themselves.",
         find=_future,
     ),
-    Check(
-        "total_is_hold_plus_mute",
-        _ASSET,
-        Severity.WARN,
-        blocking=False,
-        holds="total_seconds is hold_seconds + mute_seconds.",
-        wrong="The server's total is not hold + mute",
-        remedy="It is kept as it came. Use hold_seconds and mute_seconds where it matters, and ask Wolkvox what its "
-        "total means.",
-        find=_odd_totals,
-    ),
+    TOTAL,
     Check(
         "plausible_numbers",
         _ASSET,
         Severity.WARN,
         blocking=False,
-        holds=f"No agent has more than {_MOST_USES} uses in five minutes, nor uses of over an hour each. A use counts "
-        "as a whole, so that a window can have more than 300 seconds.",
-        wrong="An agent has more uses or seconds than can be believed",
-        remedy="Compare with Wolkvox: a call that was left on hold, or a wrong number. It is kept as it came.",
+        # Something left running, or a mistake: what counts is counted as a whole in one window, however long.
+        holds="No agent has a {first} of more than {most} in five minutes, nor more than {longest} seconds for each of "
+        "them. Each counts as a whole, so that a window can have more than 300 seconds.",
+        wrong="An agent has a larger {first}, or more seconds, than can be believed",
+        remedy="Compare with Wolkvox: something that was left running, or a wrong number. It is kept as it came.",
         find=_implausible,
     ),
     Check(
@@ -308,8 +307,8 @@ WINDOWS = (
         blocking=False,
         holds="The answer for a range is the sum of the answers for its parts, as far as was tried.",
         wrong="The answer for a range was not the sum of its parts",
-        remedy="Nothing: windows are asked one by one, which costs more requests, and it is tried again after seven "
-        "days. See additivity_proofs.",
+        remedy="Nothing has to be done: windows are asked one by one, which costs more requests, and it is tried "
+        "again after seven days. See {additivity_proofs}.",
         find=_additivity,
     ),
     Check(

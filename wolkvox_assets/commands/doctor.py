@@ -21,7 +21,9 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait
 from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
 from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.report.clocks import Clocks, told
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.report.reports import REPORTS, label
 from wolkvox_assets.settings import (
     ENV_FILE,
     ConfigurationProblem,
@@ -32,7 +34,7 @@ from wolkvox_assets.settings import (
 )
 from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.attempts import Work
-from wolkvox_assets.store.daily import NOTHING_EVER, known_without_a_row
+from wolkvox_assets.store.daily import known_without_a_row, nothing_ever
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
 
 _A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
@@ -63,7 +65,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
             "settings",
             f"{name} is set and means nothing here: is it misspelt? docs/settings.md has all names.",
         )
-    for operation in settings.operations:
+    for operation in settings.centres:
         yield (
             True,
             f"{operation.name}: settings",
@@ -136,7 +138,7 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
     with store.looking() as con:
         if con is None:
             return
-        for operation in settings.operations:
+        for operation in settings.centres:
             what = f"{operation.name}: source"
             objection = sources.objection(con, operation.name, operation.source)
             found = sources.recorded(con, operation.name)
@@ -155,11 +157,11 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
 def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:
     """Who shares the day's requests, and what is waited for; nothing where there is neither."""
     now = datetime.now(UTC)
-    for operation in settings.operations:
+    for operation in settings.centres:
         with store.looking() as con:
             seen = seen_by(con, operation, now)
         group = quota_group(operation, settings.operations)
-        others = [other.name for other in group if other != operation]
+        others = list(dict.fromkeys(other.name for other in group if other.name != operation.name))
         said = [f"shared with {', '.join(others)}: the same server"] if others else []
         for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
             until = waits_until(seen, operation.clock, operation.quota_reserve, now, live)
@@ -178,22 +180,28 @@ def _windows(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
     with store.looking() as con:
         if con is None:
             return
-        rows = con.execute(
-            "SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log GROUP BY ALL"
-        ).fetchall()
-        states = {name: list(_answers(con, name)) for name, *_ in rows}
-    operations = {operation.name: operation for operation in settings.operations}
-    for name, known, first, last in rows:
-        yield from states[name]
+        rows = [
+            (report, *row)
+            for report in REPORTS
+            for row in con.execute(
+                f"SELECT operation, COUNT(*), MIN(window_start), MAX(window_start) FROM {report.names.window_log}"
+                " GROUP BY ALL"
+            ).fetchall()
+        ]
+        states = {label(name, report): list(_answers(con, name, report)) for report, name, *_ in rows}
+    operations = {operation.label: operation for operation in settings.operations}
+    for report, name, known, first, last in rows:
+        which = label(name, report)
+        yield from states[which]
         said = f"{known} known, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, in {store.where}"
-        yield True, f"{name}: windows", said
-        if name in operations:
-            yield _newest(store, operations[name], last, now)
-            yield from _gaps(store, operations[name], now)
+        yield True, f"{which}: windows", said
+        if which in operations:
+            yield _newest(store, operations[which], last, now)
+            yield from _gaps(store, operations[which], now)
 
 
 def _newest(store: Store, operation: Operation, last: datetime, now: datetime) -> tuple[bool, str, str]:
-    what, age = f"{operation.name}: freshness", now - operation.clock.end_utc(last)
+    what, age = f"{operation.label}: freshness", now - operation.clock.end_utc(last)
     said = f"the newest window ended {told(age)} ago"
     if age <= _FRESH:
         return True, what, said
@@ -210,18 +218,19 @@ def _gaps(store: Store, operation: Operation, now: datetime) -> Iterator[tuple[b
             f"{sum(map(len, missing))} windows since {operation.start} are not known yet, in {len(missing)} places, the"
             f" newest {missing[0]}. While Dagster runs they are asked for, as far as the day's quota goes"
         )
-        yield True, f"{operation.name}: gaps", said
+        yield True, f"{operation.label}: gaps", said
 
 
-def _answers(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[bool, str, str]]:
+def _answers(con: duckdb.DuckDBPyConnection, name: str, report: Report) -> Iterator[tuple[bool, str, str]]:
     """What the stored answers can't tell, or were found to have."""
-    if without := known_without_a_row(con, name):
-        yield without < _A_DAY, f"{name}: answers", NOTHING_EVER.format(windows=without)
-    verdict = latest_total_row(con, name)
-    what = f"{name}: total row"
+    which = label(name, report)
+    if without := known_without_a_row(con, name, report=report):
+        yield without < _A_DAY, f"{which}: answers", nothing_ever(report, without)
+    verdict = latest_total_row(con, name, report=report)
+    what = f"{which}: total row"
     if verdict is not None:
         yield True, what, f"{'none' if verdict.name is None else repr(verdict.name)}. {verdict.evidence}"
-    elif any_answer_had_rows(con, name):
+    elif any_answer_had_rows(con, name, report=report):
         yield (
             False,
             what,

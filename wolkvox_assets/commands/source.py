@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import duckdb
 
+from wolkvox_assets.report.reports import REPORTS, label
 from wolkvox_assets.settings import ConfigurationProblem, Operation, Settings, checked_name, load_settings
 from wolkvox_assets.store import Store, sources
 
@@ -125,10 +126,12 @@ def _free_name(name: str, operation: str, settings: Settings, store: Store) -> s
 def _what_comes_next(operation: str, current: Operation | None) -> str:
     if current is None:
         return f"{operation} is not set, so nothing is loaded for it."
+    sensors = " or ".join(f"{label(operation, report)}_gaps" for report in REPORTS)
+    assets = " and ".join(f"{operation}/{report.names.windows}" for report in REPORTS)
     return (
         f"From now on {operation} is loaded from {current.source}. Its windows are not known any more, although "
-        f"Dagster still shows their partitions as materialised. The sensor {operation}_gaps asks for them by itself, "
-        f"from {current.start} on; where it is off, materialise {operation}/agent_9_windows."
+        f"Dagster still shows their partitions as materialised. The sensor {sensors} asks for them by itself, "
+        f"from {current.start} on; where it is off, materialise {assets}."
     )
 
 
@@ -137,8 +140,15 @@ def _rows(counts: Mapping[str, int]) -> list[str]:
 
 
 def _stretch(con: duckdb.DuckDBPyConnection, operation: str) -> str | None:
-    count, first, last = con.execute(
-        "SELECT COUNT(*), MIN(window_start), MAX(window_start) FROM agent_9_window_log WHERE operation = ?",
-        [operation],
-    ).fetchall()[0]
-    return f"{count} windows from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}" if count else None
+    found = []
+    for report in REPORTS:
+        count, first, last = con.execute(
+            f"SELECT COUNT(*), MIN(window_start), MAX(window_start) FROM {report.names.window_log}"  # a fixed name
+            " WHERE operation = ?",
+            [operation],
+        ).fetchall()[0]
+        of = "" if report is REPORTS[0] else f" of {report.api}"
+        found += (
+            [f"{count} windows{of} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"] if count else []
+        )
+    return ", ".join(found) or None

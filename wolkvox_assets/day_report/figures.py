@@ -14,17 +14,16 @@ import duckdb
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.pipeline.due_work import closed_at
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import Correction, credible_until
+from wolkvox_assets.store.windows import Correction, credible_until
 
 _CORRECTIONS_SHOWN = 50
 _HALF_HOUR = timedelta(minutes=30)
 _DAY = timedelta(days=1)
-_SUMS = ", ".join(
-    f"COALESCE(SUM({column}), 0)::BIGINT"
-    for column in ("hold_mute_count", "hold_seconds", "mute_seconds", "total_seconds")
-)
+_SUMS = ", ".join(f"COALESCE(SUM({column}), 0)::BIGINT" for column in AGENT_9.columns)
+_USAGE = AGENT_9.usage
 
 
 class Part(NamedTuple):
@@ -126,9 +125,9 @@ def read(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span, now: 
     return Figures(
         operation.name,
         span,
-        Usage(*(sum(day.usage[n] for day in of_days) for n in range(4))),
+        _USAGE(*(sum(day.usage[n] for day in of_days) for n in range(4))),
         parts,
-        [Agent(name, Usage(*row[:4]), *row[4:]) for name, *row in agents],
+        [Agent(name, _USAGE(*row[:4]), *row[4:]) for name, *row in agents],
         known=sum(day.known for day in of_days),
         expected=sum(part.expected for part in parts),
         complete=whole and all(day.complete for day in of_days),
@@ -217,7 +216,7 @@ def _days(con: duckdb.DuckDBPyConnection, operation: Operation, first: date, las
     clock = operation.clock
     return {
         day: _Day(
-            Usage(*numbers), known, expected, complete, complete and verified_at >= closed_at(clock, day)
+            _USAGE(*numbers), known, expected, complete, complete and verified_at >= closed_at(clock, day)
         )
         for day, verified_at, known, expected, complete, *numbers in rows
     }
@@ -235,13 +234,13 @@ def _half_hours(con: duckdb.DuckDBPyConnection, operation: Operation, day: date,
         " WHERE operation = $operation AND local_date = $day AND fetched_at <= $credible GROUP BY ALL",
         these | {"credible": credible_until(now)},
     ).fetchall()
-    usage = {start: Usage(*numbers) for start, *numbers in used}
+    usage = {start: _USAGE(*numbers) for start, *numbers in used}
     windows = dict(known)
     midnight = datetime.combine(day, datetime.min.time())
     return [
         Part(
             start,
-            usage.get(start, Usage(0, 0, 0, 0)),
+            usage.get(start, AGENT_9.nothing),
             windows.get(start, 0),
             _shown(operation.clock, start),
         )
@@ -266,7 +265,7 @@ def _by_day(operation: Operation, span: Span, days: Mapping[date, _Day]) -> list
         if day in days:
             parts.append(Part(midnight, days[day].usage, days[day].known, days[day].expected))
         else:
-            parts.append(Part(midnight, Usage(0, 0, 0, 0), 0, len(operation.clock.windows_of_day(day))))
+            parts.append(Part(midnight, AGENT_9.nothing, 0, len(operation.clock.windows_of_day(day))))
     return parts
 
 
@@ -287,4 +286,4 @@ def _comparison(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span
     if not rows:
         return None
     (windows, *now), (_, *then) = rows
-    return Comparison(before, windows, Usage(*now), Usage(*then))
+    return Comparison(before, windows, _USAGE(*now), _USAGE(*then))

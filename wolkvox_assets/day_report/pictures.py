@@ -26,8 +26,9 @@ def markdown_of(day: Figures) -> str:
         known += f", up to {day.until:%H:%M}"
     svg = b64encode(picture(day, language).encode()).decode()
     totals = (
-        f"**{state}**: {known}. Hold (blue) {duration(day.usage.hold_seconds)}, mute (orange) "
-        f"{duration(day.usage.mute_seconds)}, {day.usage.hold_mute_count} uses by {len(day.agents)} agents."
+        f"{day.operation}, {day.span.first}, **{state.lower()}**: {known}. "
+        f"Hold (blue) {duration(day.usage.hold_seconds)}, mute (orange) {duration(day.usage.mute_seconds)}, "
+        f"{day.usage.hold_mute_count} uses by {len(day.agents)} agents."
     )
     lines = [
         f"![{described(day, language)}](data:image/svg+xml;base64,{svg})",
@@ -35,7 +36,7 @@ def markdown_of(day: Figures) -> str:
         totals,
     ]
     if day.agents:
-        lines += ["", "| the most | hold | mute | total | uses |", "|---|--:|--:|--:|--:|"]
+        lines += ["", "| agents with the most | hold | mute | total | uses |", "|---|--:|--:|--:|--:|"]
     lines += [
         f"| {markdown(agent.name)} | {duration(agent.usage.hold_seconds)} | {duration(agent.usage.mute_seconds)} "
         f"| {duration(agent.usage.total_seconds)} | {agent.usage.hold_mute_count} |"

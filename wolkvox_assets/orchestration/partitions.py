@@ -37,7 +37,7 @@ def month_partitions(operation: Operation) -> dg.MonthlyPartitionsDefinition:
 
 def windows_key(operation: Operation) -> dg.AssetKey:
     """The asset key of the operation's windows."""
-    return dg.AssetKey([operation.name, "agent_9_windows"])
+    return dg.AssetKey([operation.name, operation.report.names.windows])
 
 
 def keys_of_window(

@@ -58,6 +58,7 @@ class Handover:
     def __init__(self) -> None:
         self.items: queue.SimpleQueue[_Item | _Ended | threading.Event] = queue.SimpleQueue()
         self.stopped = threading.Event()
+        self._settling: set[threading.Event] = set()
 
     def put(self, operation: Operation, clocks: Clocks, content: object) -> None:
         """Hand over what `Batch.add` takes. Waits while too much is waiting: memory must not grow."""
@@ -68,9 +69,19 @@ class Handover:
     def settle(self) -> None:
         """Come back when all that was handed over is committed and published."""
         committed = threading.Event()
+        self._settling.add(committed)
         self.items.put(committed)
-        while not committed.wait(0.05):
-            self.wait(0)
+        self.wait(0)  # `stop` may have come before it was added
+        # No looking now and then: of two hundred threads that would take half a core.
+        committed.wait()
+        self._settling.discard(committed)
+        self.wait(0)
+
+    def stop(self) -> None:
+        """From the consumer: each thread ends with what it does next."""
+        self.stopped.set()
+        for waiting in tuple(self._settling):
+            waiting.set()
 
     def wait(self, seconds: float) -> None:
         """Sleep; ends the thread when the run is stopped."""
@@ -83,7 +94,8 @@ Fetcher = Callable[[Handover], None]
 
 
 def load(store: Store, run_id: str, fetchers: Sequence[Fetcher]) -> Generator[dict[str, Batch], None, None]:
-    """Run each of the fetchers in a thread, and yield what each commit stored and published, by operation.
+    """Run each of the fetchers in a thread, and yield what each commit stored and published, by operation
+    (`Operation.label`).
 
     What was fetched before an error is committed and yielded first, then the error is raised: what a fetcher raised,
     or `StoreError`. Close the generator (`contextlib.closing`) to stop early. A commit for which a fetcher has waited
@@ -121,7 +133,7 @@ def _run(fetcher: Fetcher, handover: Handover) -> None:
 
 
 def _stop(threads: Sequence[threading.Thread], handover: Handover) -> None:
-    handover.stopped.set()
+    handover.stop()
     until = time.monotonic() + _REQUEST_PATIENCE_SECONDS
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
@@ -176,7 +188,7 @@ class _Loading:
             return None
 
     def _add(self, item: _Item) -> None:
-        name = item.operation.name
+        name = item.operation.label
         if name not in self._pending:
             self._pending[name] = Handed(item.operation, item.clocks, Batch())
         self._pending[name].batch.add(item.content)

@@ -40,9 +40,9 @@ def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime
         return None
     last = failed[-1]
     return (
-        f"operation {operation.name}: {len(failed)} attempts in a row failed, the last ({last.work}) with {last.error} "
-        f"in run {last.run_id}. Next try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token or its "
-        "source is changed, live windows can be had again, or a run by hand succeeds."
+        f"operation {operation.label}: {len(failed)} attempts in a row failed, the last ({last.work}) with "
+        f"{last.error} in run {last.run_id}. Next try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token "
+        "or its source is changed, live windows can be had again, or a run by hand succeeds."
     )
 
 
@@ -51,7 +51,7 @@ def open_failures(store: Store, operation: Operation) -> list[FailedAttempt]:
     others.
     """
     with store.reading() as con:
-        failed = failed_attempts(con, operation.name) if con else []
+        failed = failed_attempts(con, operation.name, report=operation.report) if con else []
         if all(attempt.scope is not FailureScope.OPERATION for attempt in failed):
             return failed
         now = _access(con, operation)
@@ -75,17 +75,17 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
             _access(con, site.operation),
             site.run_id,
         )
-        record_attempt(con, site.operation.name, failed)
+        record_attempt(con, site.operation.name, failed, report=site.operation.report)
     return True
 
 
 def remember_success(store: Store, operation: Operation, work: Work) -> None:
     """This work has succeeded: nothing waits for it any more."""
     with store.reading() as con:
-        failed = failed_attempts(con, operation.name) if con else []
+        failed = failed_attempts(con, operation.name, report=operation.report) if con else []
     if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
         with store.transaction() as con:
-            forget_attempts(con, operation.name, work)
+            forget_attempts(con, operation.name, work, report=operation.report)
 
 
 def _access(con: duckdb.DuckDBPyConnection | None, operation: Operation) -> str:

@@ -106,7 +106,7 @@ class WindowsPlan:
             return reconcile(
                 ranges,
                 ask=ask,
-                stored=StoredWindows(self.store, self.operation.name),
+                stored=StoredWindows(self.store, self.operation.name, report=self.operation.report),
                 settled_before=settled_before,
                 additivity=additivity,
                 seed=self.seed,
@@ -131,10 +131,10 @@ class WindowsPlan:
 def read_judge(operation: Operation, store: Store) -> Judge:
     """Tells the agents of answers by the stored verdict on the total row, or by what was answered lately."""
     with store.reading() as con:
-        verdict = latest_total_row(con, operation.name) if con else None
+        verdict = latest_total_row(con, operation.name, report=operation.report) if con else None
 
     def history() -> list[tuple[str, tuple[Row, ...]]]:
         with store.reading() as con:
-            return latest_answers(con, operation.name) if con else []
+            return latest_answers(con, operation.name, report=operation.report) if con else []
 
     return Judge(verdict, history)

@@ -18,8 +18,8 @@ from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
-from wolkvox_assets.store.agent_9 import Correction
-from wolkvox_assets.store.daily import NOTHING_EVER
+from wolkvox_assets.store.daily import nothing_ever
+from wolkvox_assets.store.windows import Correction
 
 _CORRECTIONS_SHOWN = 100
 # A run of hours is told in some hundred lines, one of seconds in a few.
@@ -43,9 +43,11 @@ class Progress:
         self._clock = clock
         self._operation = operation
         self._of = windows
+        columns = operation.report.columns
+        self._durations = {column: columns.index(column) for column in operation.report.durations}
         self._sources: dict[datetime, str] = {}
         self._requests = 0
-        self._stored: dict[datetime, tuple[int, int, int]] = {}  # rows, hold and mute seconds
+        self._stored: dict[datetime, tuple[int, ...]] = {}  # rows, and the sum of each duration
         self._notes: Counter[str] = Counter()
         self._verdict: Verdict | None = None
         self._total_row: TotalRow | None = None
@@ -128,8 +130,7 @@ class Progress:
             self._sources[window.window_start] = window.source
             self._stored[window.window_start] = (
                 len(usages),
-                sum(usage.hold_seconds for usage in usages),
-                sum(usage.mute_seconds for usage in usages),
+                *(sum(usage[n] for usage in usages) for n in self._durations.values()),
             )
         for checked in batch.verified:
             for window_start in checked.range.windows():
@@ -147,7 +148,9 @@ class Progress:
 
     def nothing_ever(self, windows: int) -> str:
         """No answer ever had a row, in so many known windows: what that can mean."""
-        self._nothing_ever = f"operation {self._operation.name}: {NOTHING_EVER.format(windows=windows)}"
+        self._nothing_ever = (
+            f"operation {self._operation.name}: {nothing_ever(self._operation.report, windows)}"
+        )
         return self._nothing_ever
 
     def stopped(self, stop: ReserveReached | QuotaUsedUp, turn: datetime) -> None:
@@ -164,7 +167,7 @@ class Progress:
         self.left_to_do = (
             f"{words} Stopped with {left}; what was done is stored and marked. It is tried again within the hour, from "
             f"{self._operation.clock.now(turn):%Y-%m-%d %H:%M} {self._operation.timezone} "
-            f"({turn:%Y-%m-%d %H:%M} UTC); where the sensor {self._operation.name}_gaps is on, by itself; else repeat "
+            f"({turn:%Y-%m-%d %H:%M} UTC); where the sensor {self._operation.label}_gaps is on, by itself; else repeat "
             "the run."
         )
         self._log.warning(self.left_to_do)
@@ -179,8 +182,10 @@ class Progress:
     def summary(self) -> dict[str, int | float | str]:
         """Numbers and words by name; all but `corrections` of them."""
         counts = Counter(self._sources.values())
-        rows, hold_seconds, mute_seconds = (
-            map(sum, zip(*self._stored.values(), strict=True)) if self._stored else (0, 0, 0)
+        rows, *seconds = (
+            map(sum, zip(*self._stored.values(), strict=True))
+            if self._stored
+            else [0] * (1 + len(self._durations))
         )
         found: dict[str, int | float | str] = {
             "windows": self._done,
@@ -192,8 +197,7 @@ class Progress:
             "windows_verified": counts["verified"],
             "windows_repaired": len({correction.window_start for correction in self.corrections}),
             "rows": rows,
-            "hold_seconds": hold_seconds,
-            "mute_seconds": mute_seconds,
+            **dict(zip(self._durations, seconds, strict=True)),
             "seconds": round(self._clock() - self._began, 1),
             **{f"noted_{kind}": count for kind, count in sorted(self._notes.items())},
         }
@@ -210,8 +214,8 @@ class Progress:
         return found
 
 
-def corrections_table(corrections: Sequence[Correction]) -> str:
-    """What changed of known windows, in Markdown: window, agent, column, old and new number."""
+def corrections_table(corrections: Sequence[Correction], table: str) -> str:
+    """What changed of known windows, in Markdown: window, agent, column, old and new number. `table`: has them all."""
     lines = ["| window | agent | column | old | new |", "|---|---|---|---|---|"]
     lines += [
         f"| {c.window_start:%Y-%m-%d %H:%M} | {markdown(c.agent_name)} | {c.column_name} "
@@ -219,5 +223,5 @@ def corrections_table(corrections: Sequence[Correction]) -> str:
         for c in corrections[:_CORRECTIONS_SHOWN]
     ]
     if len(corrections) > _CORRECTIONS_SHOWN:
-        lines.append(f"\n… and {len(corrections) - _CORRECTIONS_SHOWN} more, in `agent_9_corrections`.")
+        lines.append(f"\n… and {len(corrections) - _CORRECTIONS_SHOWN} more, in `{table}`.")
     return "\n".join(lines)

@@ -311,7 +311,7 @@ class QuotaGuard:
             self._looked_in_vain(error)
             return None
         except UNREADABLE as error:
-            # Advice, no condition: where `agent_9` works, its answers are wanted all the same.
+            # Advice, no condition: where the report works, its answers are wanted all the same.
             self._looked_in_vain(error)
             self.seen = self.seen._replace(unreadable_at=self.seen.in_vain_at)
             return None

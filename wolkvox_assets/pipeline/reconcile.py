@@ -77,7 +77,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     remark = claim_before_asking(store, operation.name, operation.source)
     now = task.clocks.now()
     with store.reading() as con:
-        verdict = latest_verdict(con, operation.name) if con else None
+        verdict = latest_verdict(con, operation.name, report=operation.report) if con else None
     plan = WindowsPlan(
         operation,
         store,

@@ -72,16 +72,16 @@ class Tick:
     def __init__(self, groups: Sequence[Sequence[Site]], delay: timedelta, until: float) -> None:
         self._delay, self._until = delay, until
         self.outcomes: Mapping[str, Outcome] = {
-            site.operation.name: Outcome() for group in groups for site in group
+            site.operation.label: Outcome() for group in groups for site in group
         }
-        self._clocks = {site.operation.name: Clocks(site.now) for group in groups for site in group}
+        self._clocks = {site.operation.label: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
         self._store = first.store
         self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
         self._error: Exception | None = None
 
     def commits(self, operation: str) -> Iterator[dict[str, Batch]]:
-        """What each commit stored, of any operation, until all is done for this one.
+        """What each commit stored, of any operation, until all is done for this one (`Operation.label`).
 
         Raises `StoreError`, again for each operation.
         """
@@ -118,11 +118,11 @@ class Tick:
             handover.settle()
             self._remember_success(site, Work.RECENT)
             # All of it has been taken over by now. Whoever waits for this operation is woken to see that it is done.
-            self.outcomes[site.operation.name].done = True
+            self.outcomes[site.operation.label].done = True
             handover.settle()
 
     def _remember_success(self, site: Site, work: Work) -> None:
-        outcome = self.outcomes[site.operation.name]
+        outcome = self.outcomes[site.operation.label]
         if work not in outcome.succeeded or any(failed.work is work for failed in outcome.failed):
             return
         try:
@@ -137,8 +137,8 @@ class Tick:
         due: Callable[[Site, datetime], list[datetime]],
         handover: Handover,
     ) -> None:
-        outcome, windows = self.outcomes[site.operation.name], list[datetime]()
-        clocks = self._clocks[site.operation.name]
+        outcome, windows = self.outcomes[site.operation.label], list[datetime]()
+        clocks = self._clocks[site.operation.label]
         if not outcome.goes_on:
             return
         try:

@@ -34,8 +34,8 @@ def live_windows(store: Store, operation: Operation, now: datetime, delay: timed
 def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetime]:
     """Known windows that are to be asked about again."""
     with store.reading() as con:
-        verdict = latest_verdict(con, operation.name) if con else None
-        days = days_known(con, operation.name, operation.start, now) if con else {}
+        verdict = latest_verdict(con, operation.name, report=operation.report) if con else None
+        days = days_known(con, operation.name, operation.start, now, report=operation.report) if con else {}
     additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
     windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
     return _but_resting(store, operation, windows, now)
@@ -77,7 +77,11 @@ def _known(store: Store, operation: Operation, now: datetime) -> Callable[[Range
 
     def known(asked: Range) -> dict[datetime, datetime]:
         with store.reading() as con:
-            return verified(con, operation.name, asked.start, asked.end, now) if con else {}
+            return (
+                verified(con, operation.name, asked.start, asked.end, now, report=operation.report)
+                if con
+                else {}
+            )
 
     return known
 
@@ -88,7 +92,7 @@ def _but_resting(
     if not windows:
         return []
     with store.reading() as con:
-        left_out = resting(con, operation.name, now) if con else set()
+        left_out = resting(con, operation.name, now, report=operation.report) if con else set()
     return [window for window in windows if window not in left_out]
 
 
@@ -107,10 +111,16 @@ def _gaps(
     resting_too: bool = False,
 ) -> list[Range]:
     with store.reading() as con:
-        left_out = resting(con, operation.name, now) if con and not resting_too else set()
+        left_out = (
+            resting(con, operation.name, now, report=operation.report) if con and not resting_too else set()
+        )
         return due_work.gaps(
             operation,
-            lambda r: holes(con, operation.name, r.start, r.end, now, left_out) if con else [r],
+            lambda r: (
+                holes(con, operation.name, r.start, r.end, now, left_out, report=operation.report)
+                if con
+                else [r]
+            ),
             now,
             most=most,
             since=since,

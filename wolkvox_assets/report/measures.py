@@ -1,47 +1,51 @@
-"""How much hold and mute an agent used: the numbers of one row of `agent_9`, and sums of them.
+"""An agent's numbers in a report, and sums of them.
 
-What belongs here: the four numbers, and adding and subtracting them agent by agent. What doesn't:
-reading them from an answer (`api/`), deciding what to ask (`sync/`), storing them (`store/`).
+What belongs here: a row's numbers, and adding and subtracting them agent by agent. What doesn't: which numbers a
+report has (`definition.py`), reading them from an answer (`api/`), deciding what to ask (`sync/`), storing them
+(`store/`).
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from operator import add, sub
+from typing import ClassVar, Self
 
 
-class Usage(NamedTuple):
-    """One agent's use of hold and mute over some range of time.
+class Usage(tuple[int, ...]):
+    """One agent's numbers over some range of time, in the order of the report's measures.
 
-    `hold_mute_count` is the number of uses; the others are whole seconds. `total_seconds` is kept as the API
-    gave it, even where it is not `hold_seconds + mute_seconds`: the report is shown, not corrected.
+    The first says how often, the last how much. They are kept as the API gave them, even where one should be the sum of
+    others and is not: the report is shown, not corrected. Each report has a class of its own of this kind, which knows
+    their names (`Report.usage`).
     """
 
-    hold_mute_count: int
-    hold_seconds: int
-    mute_seconds: int
-    total_seconds: int
+    __slots__ = ()
+    measures: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[frozenset[int]] = frozenset({0})
+    """Which of them count something, by position; the others are seconds."""
 
-    def plus(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.hold_mute_count + other.hold_mute_count,
-            self.hold_seconds + other.hold_seconds,
-            self.mute_seconds + other.mute_seconds,
-            self.total_seconds + other.total_seconds,
-        )
+    def __new__(cls, *numbers: int) -> Self:
+        return tuple.__new__(cls, numbers)
 
-    def minus(self, other: "Usage") -> "Usage":
+    def __getattr__(self, name: str) -> int:
+        if name not in self.measures:
+            raise AttributeError(name)
+        return self[self.measures.index(name)]
+
+    @property
+    def seconds(self) -> int | None:
+        """How much, where that is a duration."""
+        return None if len(self) - 1 in self.counts else self[-1]
+
+    def plus(self, other: "Usage") -> Self:
+        return tuple.__new__(type(self), map(add, self, other))
+
+    def minus(self, other: "Usage") -> Self:
         """The difference, which may be negative: the caller decides what that means."""
-        return Usage(
-            self.hold_mute_count - other.hold_mute_count,
-            self.hold_seconds - other.hold_seconds,
-            self.mute_seconds - other.mute_seconds,
-            self.total_seconds - other.total_seconds,
-        )
+        return tuple.__new__(type(self), map(sub, self, other))
 
-
-NOTHING = Usage(0, 0, 0, 0)
 
 Agents = Mapping[str, Usage]
-"""An answer of the report: agent name to use. Empty when nobody used hold or mute."""
+"""An answer of a report: agent name to numbers. Empty when there is nothing to tell of anybody."""
 
 
 def add_up(answers: Iterable[Agents]) -> dict[str, Usage]:
@@ -54,9 +58,17 @@ def add_up(answers: Iterable[Agents]) -> dict[str, Usage]:
     return total
 
 
+def in_all(agents: Agents) -> Usage | None:
+    """The sum over all agents; None where there is none."""
+    total = None
+    for usage in agents.values():
+        total = usage if total is None else total.plus(usage)
+    return total
+
+
 def in_use(agents: Agents) -> dict[str, Usage]:
     """Without the agents whose numbers are all zero.
 
     A sum cannot tell in which of its parts such a row stood, so sums are compared without them.
     """
-    return {name: usage for name, usage in agents.items() if usage != NOTHING}
+    return {name: usage for name, usage in agents.items() if any(usage)}

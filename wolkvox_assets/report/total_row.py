@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up
+from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.plain_text import quoted
 
 Row = tuple[str, Usage]
@@ -37,9 +37,9 @@ _TOTAL_NAMES = frozenset(
     for word in line.split()
 )
 
-# What a database's types can cut a sum down to: SMALLINT for the count, a time of day for seconds (MySQL's TIME
+# What a database's types can cut a sum down to: SMALLINT for a count, a time of day for seconds (MySQL's TIME
 # ends later, at 838:59:59). Smaller sums come as they are.
-_UNCUT = Usage(32_767, 86_399, 86_399, 86_399)
+_UNCUT_COUNT, _UNCUT_SECONDS = 32_767, 86_399
 
 _UNUSUAL = 3  # answers in which a row of an unusual name adds up over two others or more
 _PAIRS, _PARTNERS = (
@@ -94,7 +94,8 @@ def _key(name: str) -> str:
 
 
 def _sum(rows: Sequence[Row]) -> Usage:
-    return Usage(*map(sum, zip(*(usage for _, usage in rows), strict=True))) if rows else NOTHING
+    """Of one row or more."""
+    return type(rows[0][1])(*map(sum, zip(*(usage for _, usage in rows), strict=True)))
 
 
 def _rest(rows: Sequence[Row], without: int) -> Usage:
@@ -109,19 +110,24 @@ def _adding_up(used: Sequence[Row]) -> list[int]:
     return [
         position
         for position, (_, usage) in enumerate(used)
-        if everything.total_seconds == 2 * usage.total_seconds and everything.minus(usage) == usage
+        if everything[-1] == 2 * usage[-1] and everything.minus(usage) == usage
     ]
 
 
+def _uncut(usage: Usage) -> list[int]:
+    """The largest sums that come as they are, in the order of the numbers."""
+    return [_UNCUT_COUNT if n in usage.counts else _UNCUT_SECONDS for n in range(len(usage))]
+
+
 def _could_be_cut(sums: Usage) -> bool:
-    return any(number > limit for number, limit in zip(sums, _UNCUT, strict=True))
+    return any(number > limit for number, limit in zip(sums, _uncut(sums), strict=True))
 
 
 def _is_cut(usage: Usage, rest: Usage) -> bool:
     """Whether these numbers may be that sum, cut down to what the server's types hold."""
     return all(
         number == whole or (number < whole and whole > limit)
-        for number, whole, limit in zip(usage, rest, _UNCUT, strict=True)
+        for number, whole, limit in zip(usage, rest, _uncut(usage), strict=True)
     )
 
 
@@ -255,7 +261,7 @@ class Judge:
 
         Raises `AnswerInDoubt` where that is not certain (yet).
         """
-        used = [row for row in rows if row[1] != NOTHING]
+        used = [row for row in rows if any(row[1])]
         if used and (self.verdict is None or self._evidence is not None or self._contradicts(used)):
             self._look_again(asked, used)
         if self.verdict is None:
@@ -272,7 +278,7 @@ class Judge:
         if self._evidence is None:
             self._evidence = _Evidence()
             for earlier, rows in self._history():
-                in_use = [row for row in rows if row[1] != NOTHING]
+                in_use = [row for row in rows if any(row[1])]
                 if in_use:
                     self._evidence.hear(earlier, in_use)
                 if self.verdict is None and (found := self._evidence.verdict(again=False)):
@@ -344,7 +350,7 @@ class Judge:
         position = _total_of(name, used) if len(used) > 1 else None
         if position is None:
             # The only agent, or nobody: what bears the total's name here has no use.
-            return self._added_up(row for row in rows if row[1] != NOTHING or not same_row(row[0], name)), []
+            return self._added_up(row for row in rows if any(row[1]) or not same_row(row[0], name)), []
         left_out = used[position]
         remark = Remark(
             "total_row_left_out", f"The row {quoted(left_out[0])} is the total of all others: left out."

@@ -18,9 +18,19 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9, REPORTS, label
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import operations_file
 from wolkvox_assets.settings.lake import judged_lake
@@ -142,7 +152,8 @@ def _is_tag(key: object, value: object) -> bool:
 
 
 class Operation(BaseModel):
-    """One Wolkvox contact centre.
+    """One Wolkvox contact centre, and the report that is kept of it: with several reports there are several of these,
+    which are alike but for that.
 
     `token_env` names the environment variable its token stands in. `start` is the first day of its
     history, on its own wall clock (`timezone`). `base_url`: a simulator, in place of the real one.
@@ -161,6 +172,24 @@ class Operation(BaseModel):
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
     owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = ()
     tags: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_tags)] = ()
+    # Nothing that is set: each report is kept of each operation.
+    _report: Report = PrivateAttr(default_factory=lambda: AGENT_9)  # as a default it would be copied
+
+    @property
+    def report(self) -> Report:
+        """The report."""
+        return self._report
+
+    @property
+    def label(self) -> str:
+        """Tells it from all others, also of the same name: see `label`."""
+        return label(self.name, self.report)
+
+    def keeping(self, report: Report) -> "Operation":
+        """The same operation with this report."""
+        other = self.model_copy()
+        other._report = report  # noqa: SLF001  # of the same class
+        return other
 
     @property
     def clock(self) -> WallClock:
@@ -230,7 +259,7 @@ def alert_webhook() -> SecretStr | None:
 
 
 class Settings(NamedTuple):
-    """All that is set: the operations that can work, and for the others what to correct.
+    """All that is set: the operations that can work, each with each report, and for the others what to correct.
 
     `automation`: whether schedules and sensors run without a click. `live_delay`: how long after its end
     a window is first asked for. `run_history`: how long what ticks have logged is kept. `parquet`: whether the
@@ -250,6 +279,14 @@ class Settings(NamedTuple):
     def store(self) -> Store:
         """Where all that is stored lies."""
         return open_store(self.data_dir, self.lake)
+
+    @property
+    def centres(self) -> tuple[Operation, ...]:
+        """Each contact centre once, with its first report."""
+        found: dict[str, Operation] = {}
+        for operation in self.operations:
+            found.setdefault(operation.name, operation)
+        return tuple(found.values())
 
 
 class _Environment(BaseSettings):
@@ -348,7 +385,8 @@ def load_settings() -> Settings:
         alert_webhook()  # said now, not when the first alert can't be sent
     except ConfigurationProblem as problem:
         problems.append(str(problem))
-    operations = tuple(one for one in found if one is not None and one.name.casefold() not in ambiguous)
+    good = (one for one in found if one is not None and one.name.casefold() not in ambiguous)
+    operations = tuple(one.keeping(report) for one in good for report in REPORTS)
     return Settings(
         operations,
         tuple(problems),

@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from wolkvox_assets.report.definition import Report, Unit
 from wolkvox_assets.report.measures import Usage
 
 Quirk = Literal[
@@ -73,13 +74,14 @@ def error(outcome: str, *, http_status: int | None = None, limit: int = 2) -> An
 
 
 def report(
+    report: Report,
     truth: dict[str, Usage],
     quirks: frozenset[Quirk],
     number: int,
     total_name: str = "TOTAL",
     total_most: int | None = None,
 ) -> Answer:
-    """The answer of `agent_9`. `number`: of the request; quirks that come by turns take turns by it.
+    """The answer of a report. `number`: of the request; quirks that come by turns take turns by it.
 
     `total_name`: of the quirk `total_row`. `total_most`: seconds that its durations are cut down to, as a database's
     TIME type does (838:59:59 [?])."""
@@ -87,16 +89,18 @@ def report(
         return _nothing(quirks, number)
     people = [(name, truth[name]) for name in sorted(truth)]
     if "split_agents" in quirks:
-        people = _split_one(people)
+        people = _split_one(report, people)
     if "odd_names" in quirks:
         people = [(_odd_name(name, number + place), usage) for place, (name, usage) in enumerate(people)]
     if quirks & {"total_row", "blank_total_row"}:
-        total = Usage(*(sum(numbers) for numbers in zip(*truth.values(), strict=True)))
+        total = report.usage(*(sum(numbers) for numbers in zip(*truth.values(), strict=True)))
         if total_most is not None:
-            total = Usage(total.hold_mute_count, *(min(seconds, total_most) for seconds in total[1:]))
+            total = report.usage(
+                *(n if p in total.counts else min(n, total_most) for p, n in enumerate(total))
+            )
         named = "blank_total_row" not in quirks or ("total_row" in quirks and number % 2 == 0)
         people.append((total_name if named else "", total))
-    rows = [_row(name, usage, quirks, number + place) for place, (name, usage) in enumerate(people)]
+    rows = [_row(report, name, usage, quirks, number + place) for place, (name, usage) in enumerate(people)]
     return _ok(rows, "ok", quirks)
 
 
@@ -142,27 +146,28 @@ def _ok(data: list[Row] | Row | None, outcome: str, quirks: frozenset[Quirk]) ->
     return Answer(200, (b"\xef\xbb\xbf" if "bom" in quirks else b"") + body.encode(), outcome)
 
 
-def _row(name: str, usage: Usage, quirks: frozenset[Quirk], turn: int) -> Row:
-    durations = (usage.hold_seconds, usage.mute_seconds, usage.total_seconds)
-    hold, mute, total = (_duration(seconds, quirks, turn + place) for place, seconds in enumerate(durations))
-    row: Row = {
-        "agent_name": name,
-        "count": _number(usage.hold_mute_count, quirks),
-        "hold_time": hold,
-        "mute_time": mute,
-        "total_time": total,
-    }
+def _row(report: Report, name: str, usage: Usage, quirks: frozenset[Quirk], turn: int) -> Row:
+    row: Row = {"agent_name": name}
+    place = 0
+    for measure, number in zip(report.measures, usage, strict=True):
+        if measure.unit is Unit.COUNT:
+            row[measure.field] = _number(number, quirks)
+        else:
+            row[measure.field] = _duration(number, quirks, turn + place)
+            place += 1
     if "extra_columns" in quirks:
         row |= {"agent_id": str(1000 + turn), "campaign": None}
     return row
 
 
-def _split_one(people: list[tuple[str, Usage]]) -> list[tuple[str, Usage]]:
+def _split_one(report: Report, people: list[tuple[str, Usage]]) -> list[tuple[str, Usage]]:
     """The first agent with two uses or more stands in two rows, not next to each other where others are."""
     for place, (name, usage) in enumerate(people):
-        if usage.hold_mute_count > 1:
-            half = Usage(1, usage.hold_seconds // 2, usage.mute_seconds // 3, 0)
-            half = half._replace(total_seconds=half.hold_seconds + half.mute_seconds)
+        if usage[0] > 1:
+            parts = {column: usage[p] // (p + 1) if p else 1 for p, column in enumerate(report.columns)}
+            if report.total is not None:
+                parts[report.total.column] = sum(parts[part] for part in report.total.parts)
+            half = report.usage(*parts.values())
             return [*people[:place], (name, usage.minus(half)), *people[place + 1 :], (name, half)]
     return people
 

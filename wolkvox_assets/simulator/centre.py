@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from operator import attrgetter
+from operator import add, attrgetter
 from threading import Lock
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
+from wolkvox_assets.report.definition import Report, Unit
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.simulator.names import spanish_names
 
 Kind = Literal["hold", "mute"]
@@ -55,7 +57,7 @@ class _Spec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """The uses of one day in order, and what each agent's come to."""
+    """The uses of one day in order, and what each agent's come to in `agent_9`."""
 
     uses: tuple[Use, ...]
     totals: dict[str, Usage]
@@ -67,28 +69,43 @@ class _Day:
 
 
 class _Sum:
-    """Adds up uses and totals, agent by agent."""
+    """Adds up uses and totals, agent by agent, in the numbers of a report."""
 
-    def __init__(self) -> None:
-        self._of: dict[str, list[int]] = {}  # count, hold seconds, mute seconds
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._of: dict[str, list[int]] = {}
 
     def uses(self, uses: Iterable[Use]) -> None:
         for use in uses:
-            numbers = self._of.setdefault(use.agent, [0, 0, 0])
-            numbers[0] += 1
-            numbers[1 if use.kind == "hold" else 2] += use.seconds
+            self._add(use.agent, _numbers(use, self._report))
 
     def totals(self, totals: dict[str, Usage]) -> None:
         for agent, usage in totals.items():
-            numbers = self._of.setdefault(agent, [0, 0, 0])
-            numbers[0] += usage.hold_mute_count
-            numbers[1] += usage.hold_seconds
-            numbers[2] += usage.mute_seconds
+            self._add(agent, usage)
 
     def result(self) -> dict[str, Usage]:
-        return {
-            agent: Usage(n, hold, mute, hold + mute) for agent, (n, hold, mute) in sorted(self._of.items())
-        }
+        return {agent: self._report.usage(*numbers) for agent, numbers in sorted(self._of.items())}
+
+    def _add(self, agent: str, numbers: Iterable[int]) -> None:
+        so_far = self._of.get(agent)
+        self._of[agent] = list(numbers if so_far is None else map(add, so_far, numbers))
+
+
+def _numbers(use: Use, report: Report) -> tuple[int, ...]:
+    """What one use comes to in this report. Of others than `agent_9` a centre knows nothing: their numbers are made up,
+    and always the same for the same use.
+    """
+    if report is AGENT_9:
+        hold = use.seconds if use.kind == "hold" else 0
+        return 1, hold, use.seconds - hold, use.seconds
+    numbers = {}
+    for place, measure in enumerate(report.measures):
+        most = use.seconds if measure.unit is Unit.SECONDS else 1
+        drawn = zlib.crc32(f"{measure.column}|{use.at}|{use.agent}".encode()) % (most + 1)
+        numbers[measure.column] = drawn if place else 1
+    if report.total is not None:
+        numbers[report.total.column] = sum(numbers[part] for part in report.total.parts)
+    return tuple(numbers.values())
 
 
 class Centre:
@@ -171,7 +188,9 @@ class Centre:
         """The single uses whose instant lies in the range, in order."""
         return [use for day in _days(start, end) for use in self._day(day).between(start, end)]
 
-    def truth(self, start: datetime, end: datetime, *, now: datetime | None = None) -> dict[str, Usage]:
+    def truth(
+        self, start: datetime, end: datetime, *, now: datetime | None = None, report: Report = AGENT_9
+    ) -> dict[str, Usage]:
         """What the report says over the range, by agent; agents without a use are not in it.
 
         `now`: the wall clock at the time of asking; what has not happened or not entered the report by
@@ -179,10 +198,10 @@ class Centre:
         """
         late = timedelta(seconds=self.late_seconds)
         certain = end if now is None else min(end, now - late - SECOND)
-        total = _Sum()
+        total = _Sum(report)
         for day in _days(start, certain):
             midnight = datetime.combine(day, time())
-            if start <= midnight and midnight + DAY - SECOND <= certain:
+            if report is AGENT_9 and start <= midnight and midnight + DAY - SECOND <= certain:
                 total.totals(self._day(day).totals)
             else:
                 total.uses(self._day(day).between(start, certain))
@@ -250,7 +269,7 @@ def _days(start: datetime, end: datetime) -> Iterator[date]:
 
 
 def _as_day(uses: list[Use]) -> _Day:
-    total = _Sum()
+    total = _Sum(AGENT_9)
     total.uses(uses)
     return _Day(tuple(sorted(uses)), total.result())
 

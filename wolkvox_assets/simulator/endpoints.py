@@ -21,7 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.simulator import answers
 from wolkvox_assets.simulator.answers import QUIRKS, Answer, Quirk
 from wolkvox_assets.simulator.centre import Centre
@@ -31,7 +33,7 @@ from wolkvox_assets.simulator.faults import BrokenConnection, Faults, broken
 TOKEN = "simulated-token"  # noqa: S105 - made up
 """The token of a simulator that was given no other; plainly not a real one."""
 
-REPORTS = "/api/v2/reports_manager.php"
+REPORTS_PAGE = "/api/v2/reports_manager.php"
 INFORMATION = "/api/v2/information.php"
 
 LONGEST = timedelta(days=31)
@@ -120,6 +122,7 @@ class Api:
         date_header: bool,
     ) -> None:
         self.operations = list(operations)
+        self.reports = REPORTS  # those that this server has
         self.faults = faults
         self.quirks = checked(quirks)
         # Of the quirk total_row: its name, and the seconds it is cut down to.
@@ -140,10 +143,12 @@ class Api:
                 return operation
         raise KeyError(f"no operation has the token {token!r}")
 
-    def truth(self, start: datetime, end: datetime, token: str | None = None) -> dict[str, Usage]:
-        """What `agent_9` would say now; both ends included."""
+    def truth(
+        self, start: datetime, end: datetime, token: str | None = None, *, report: Report = AGENT_9
+    ) -> dict[str, Usage]:
+        """What the report would say now; both ends included."""
         operation = self.operation(token)
-        return operation.centre.truth(start, end, now=operation.now(self.clock()))
+        return operation.centre.truth(start, end, now=operation.now(self.clock()), report=report)
 
     @property
     def in_flight(self) -> int:
@@ -225,7 +230,7 @@ class Api:
     def _answer(self, request: Request, seen: Seen) -> Answer:
         """Who may ask: in the order in which it is looked at [?]. What comes before the quota costs nothing [?]."""
         page = request.url.path.removeprefix(ELSEWHERE)
-        if request.method != "GET" or page not in (REPORTS, INFORMATION):
+        if request.method != "GET" or page not in (REPORTS_PAGE, INFORMATION):
             return Answer(404, b"<html><body><h1>Not Found</h1></body></html>", "no_page", "text/html")
         if self.faults.maintenance:
             return answers.error("maintenance")
@@ -247,11 +252,12 @@ class Api:
             return answers.token_info(
                 operation.daily_limit, used[seen.token], used.total(), hours, self.quirks
             )
-        if page == REPORTS and seen.api == "agent_9":
-            return self._agent_9(operation, seen, operation.now(now))
+        report = next((report for report in self.reports if report.api == seen.api), None)
+        if page == REPORTS_PAGE and report is not None:
+            return self._report(report, operation, seen, operation.now(now))
         return answers.error("wrong_api")
 
-    def _agent_9(self, operation: Operation, seen: Seen, now: datetime) -> Answer:
+    def _report(self, report: Report, operation: Operation, seen: Seen, now: datetime) -> Answer:
         start, end = wall_clock(seen.date_ini), wall_clock(seen.date_end)
         # A range that ends before it starts is refused: a simulator does well to be loud about what can
         # only be a mistake of ours. A real server may find nothing in it and say so [?].
@@ -260,7 +266,8 @@ class Api:
         if end - start >= LONGEST:  # both ends are inclusive
             return answers.error("too_long")
         return answers.report(
-            operation.centre.truth(start, end, now=now),
+            report,
+            operation.centre.truth(start, end, now=now, report=report),
             self.quirks,
             seen.number,
             self.total_name,

@@ -19,7 +19,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.simulator.answers import Quirk
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.control import Control
@@ -105,9 +107,11 @@ class Simulator:
         """All counters to nothing; requests are numbered from 1 again."""
         self.api.counters = Counters()
 
-    def truth(self, start: datetime, end: datetime, token: str | None = None) -> dict[str, Usage]:
-        """What `agent_9` would say now about the operation of this token (or the first); ends included."""
-        return self.api.truth(start, end, token)
+    def truth(
+        self, start: datetime, end: datetime, token: str | None = None, *, report: Report = AGENT_9
+    ) -> dict[str, Usage]:
+        """What the report would say now about the operation of this token (or the first); ends included."""
+        return self.api.truth(start, end, token, report=report)
 
     # Starting and stopping
 

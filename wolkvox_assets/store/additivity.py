@@ -1,4 +1,4 @@
-"""Whether an operation's answers were found to add up: `additivity_proofs`.
+"""Whether the answers of an operation's report were found to add up.
 
 What belongs here: writing and reading it. What doesn't: finding it out (`sync/`), and how long a verdict is good for
 (`due_work.py`).
@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 import duckdb
 
-from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
+from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import naive_utc
 
 
 class Verdict(NamedTuple):
@@ -20,19 +23,26 @@ class Verdict(NamedTuple):
     evidence: str
 
 
-def record_verdict(con: duckdb.DuckDBPyConnection, operation: str, verdict: Verdict, *, run_id: str) -> None:
+def record_verdict(
+    con: duckdb.DuckDBPyConnection, operation: str, verdict: Verdict, *, run_id: str, report: Report = AGENT_9
+) -> None:
     con.execute(
-        "INSERT INTO additivity_proofs VALUES (?, ?, ?, ?, ?)",
+        filled("INSERT INTO {additivity_proofs} VALUES (?, ?, ?, ?, ?)", report),
         [operation, naive_utc(verdict.proved_at), verdict.holds, verdict.evidence, run_id],
     )
 
 
-def latest_verdict(con: duckdb.DuckDBPyConnection, operation: str) -> Verdict | None:
+def latest_verdict(
+    con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9
+) -> Verdict | None:
     """The one that counts, or None where additivity was never tried."""
     # The last one stored, not the latest moment: clocks are set back and ahead.
     row = con.execute(
-        "SELECT proved_at, holds, evidence FROM additivity_proofs WHERE operation = ?"
-        " ORDER BY rowid DESC LIMIT 1",
+        filled(
+            "SELECT proved_at, holds, evidence FROM {additivity_proofs} WHERE operation = ?"
+            " ORDER BY rowid DESC LIMIT 1",
+            report,
+        ),
         [operation],
     ).fetchone()
     return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None

@@ -1,6 +1,6 @@
 """Work that failed, kept until work of its kind succeeds: what pauses and alerts go by.
 
-What belongs here: the words of `failed_attempts`, writing and reading it. What doesn't: what follows from it
+What belongs here: the words of that table, writing and reading it. What doesn't: what follows from it
 (`pipeline/attempts.py`).
 """
 
@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 import duckdb
 
-from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
+from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import naive_utc
 
 _MESSAGE_LENGTH = 4000
 
@@ -52,9 +55,11 @@ class FailedAttempt(NamedTuple):
     run_id: str
 
 
-def record_attempt(con: duckdb.DuckDBPyConnection, operation: str, failed: FailedAttempt) -> None:
+def record_attempt(
+    con: duckdb.DuckDBPyConnection, operation: str, failed: FailedAttempt, *, report: Report = AGENT_9
+) -> None:
     con.execute(
-        "INSERT INTO failed_attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        filled("INSERT INTO {failed_attempts} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", report),
         [
             operation,
             str(failed.work),
@@ -68,11 +73,16 @@ def record_attempt(con: duckdb.DuckDBPyConnection, operation: str, failed: Faile
     )
 
 
-def failed_attempts(con: duckdb.DuckDBPyConnection, operation: str) -> list[FailedAttempt]:
+def failed_attempts(
+    con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9
+) -> list[FailedAttempt]:
     """Those since each kind of work last succeeded, in the order in which they were stored: clocks are set back."""
     rows = con.execute(
-        "SELECT work, ended_at, scope, error, message, access, run_id FROM failed_attempts WHERE operation = ?"
-        " ORDER BY rowid",
+        filled(
+            "SELECT work, ended_at, scope, error, message, access, run_id FROM {failed_attempts} WHERE operation = ?"
+            " ORDER BY rowid",
+            report,
+        ),
         [operation],
     ).fetchall()
     return [
@@ -81,9 +91,11 @@ def failed_attempts(con: duckdb.DuckDBPyConnection, operation: str) -> list[Fail
     ]
 
 
-def forget_attempts(con: duckdb.DuckDBPyConnection, operation: str, work: Work) -> None:
+def forget_attempts(
+    con: duckdb.DuckDBPyConnection, operation: str, work: Work, *, report: Report = AGENT_9
+) -> None:
     """This work has succeeded: so can all that waited for something to be changed."""
     con.execute(
-        "DELETE FROM failed_attempts WHERE operation = ? AND (work = ? OR scope = ?)",
+        filled("DELETE FROM {failed_attempts} WHERE operation = ? AND (work = ? OR scope = ?)", report),
         [operation, str(work), str(FailureScope.OPERATION)],
     )

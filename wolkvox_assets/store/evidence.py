@@ -1,6 +1,6 @@
 """What was learnt of ranges by asking them: those that agreed with their windows, and windows left out for now.
 
-What belongs here: writing and reading `agent_9_agreements` and `agent_9_left_out`. What doesn't: finding it out
+What belongs here: writing and reading the tables of agreements and of windows left out. What doesn't: finding it out
 (`sync/`). It is recorded as it is found: times of requests say nothing of what became of them.
 """
 
@@ -9,8 +9,11 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import naive_utc
 
 # How long a window that can't be had rests: this, and twice as long each time it is tried in vain.
 _FIRST_REST = timedelta(minutes=15)
@@ -20,7 +23,12 @@ EVERYTHING = Range(datetime(1, 1, 1), datetime(9999, 1, 1))
 
 
 def record_agreement(
-    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, verified_at: datetime
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    range_: Range,
+    verified_at: datetime,
+    *,
+    report: Report = AGENT_9,
 ) -> None:
     """Note that this very range was asked, and agreed at `verified_at` (aware) with what is stored of it.
 
@@ -28,50 +36,75 @@ def record_agreement(
     """
     span = {"operation": operation, "start": range_.start, "end": range_.end}
     con.execute(
-        "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start = $start AND range_end = $end",
+        filled(
+            "DELETE FROM {agreements} WHERE operation = $operation AND range_start = $start AND range_end = $end",
+            report,
+        ),
         span,
     )
     con.execute(
-        "INSERT INTO agent_9_agreements SELECT $operation, $start, $end, $at WHERE NOT EXISTS ("
-        " FROM agent_9_window_log WHERE operation = $operation AND window_start >= $start AND window_start < $end"
-        " AND fetched_at > $at)",
+        filled(
+            "INSERT INTO {agreements} SELECT $operation, $start, $end, $at WHERE NOT EXISTS ("
+            " FROM {window_log} WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+            " AND fetched_at > $at)",
+            report,
+        ),
         {**span, "at": naive_utc(verified_at)},
     )
 
 
-def forget_agreements(con: duckdb.DuckDBPyConnection, operation: str, ranges: Sequence[Range]) -> None:
+def forget_agreements(
+    con: duckdb.DuckDBPyConnection, operation: str, ranges: Sequence[Range], *, report: Report = AGENT_9
+) -> None:
     """What agreed with these windows says nothing once they are replaced, or forgotten."""
     for range_ in ranges:
         con.execute(
-            "DELETE FROM agent_9_agreements WHERE operation = $operation AND range_start < $end AND range_end > $start",
+            filled(
+                "DELETE FROM {agreements} WHERE operation = $operation AND range_start < $end AND range_end > $start",
+                report,
+            ),
             {"operation": operation, "start": range_.start, "end": range_.end},
         )
 
 
-def agreed_hours(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> set[datetime]:
+def agreed_hours(
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, *, report: Report = AGENT_9
+) -> set[datetime]:
     """The starts of the hours of this range that were asked and agreed with all their windows."""
     rows = con.execute(
-        "SELECT range_start FROM agent_9_agreements WHERE operation = $operation"
-        " AND range_start > $start - INTERVAL 1 HOUR AND range_start < $end"
-        " AND date_trunc('hour', range_start) = range_start AND range_end = range_start + INTERVAL 1 HOUR",
+        filled(
+            "SELECT range_start FROM {agreements} WHERE operation = $operation"
+            " AND range_start > $start - INTERVAL 1 HOUR AND range_start < $end"
+            " AND date_trunc('hour', range_start) = range_start AND range_end = range_start + INTERVAL 1 HOUR",
+            report,
+        ),
         {"operation": operation, "start": range_.start, "end": range_.end},
     ).fetchall()
     return {row[0] for row in rows}
 
 
 def leave_out(
-    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, reason: str, tried_at: datetime
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    range_: Range,
+    reason: str,
+    tried_at: datetime,
+    *,
+    report: Report = AGENT_9,
 ) -> None:
     """Note that these windows could not be had at `tried_at` (aware)."""
     for window in range_.windows():
         about = {"operation": operation, "window": window}
         before = con.execute(
-            "SELECT MAX(times) FROM agent_9_left_out WHERE operation = $operation AND window_start = $window",
+            filled(
+                "SELECT MAX(times) FROM {left_out} WHERE operation = $operation AND window_start = $window",
+                report,
+            ),
             about,
         ).fetchone()
-        take_in(con, operation, one(window))
+        take_in(con, operation, one(window), report=report)
         con.execute(
-            "INSERT INTO agent_9_left_out VALUES ($operation, $window, $times, $at, $reason)",
+            filled("INSERT INTO {left_out} VALUES ($operation, $window, $times, $at, $reason)", report),
             {
                 **about,
                 "times": ((before and before[0]) or 0) + 1,
@@ -81,19 +114,26 @@ def leave_out(
         )
 
 
-def take_in(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> None:
+def take_in(
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, *, report: Report = AGENT_9
+) -> None:
     """These windows are no longer left out: they were had."""
     con.execute(
-        "DELETE FROM agent_9_left_out"
-        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        filled(
+            "DELETE FROM {left_out}"
+            " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+            report,
+        ),
         {"operation": operation, "start": range_.start, "end": range_.end},
     )
 
 
-def resting(con: duckdb.DuckDBPyConnection, operation: str, now: datetime) -> set[datetime]:
+def resting(
+    con: duckdb.DuckDBPyConnection, operation: str, now: datetime, *, report: Report = AGENT_9
+) -> set[datetime]:
     """The windows that are left out at `now` (aware): a quarter of an hour, and longer each time, up to a day or so."""
     rows = con.execute(
-        "SELECT window_start, times, tried_at FROM agent_9_left_out WHERE operation = $operation",
+        filled("SELECT window_start, times, tried_at FROM {left_out} WHERE operation = $operation", report),
         {"operation": operation},
     ).fetchall()
     at = naive_utc(now)

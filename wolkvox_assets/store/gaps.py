@@ -10,8 +10,11 @@ from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, Range
-from wolkvox_assets.store.agent_9 import credible_until
+from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import credible_until
 
 
 class DayKnown(NamedTuple):
@@ -28,6 +31,8 @@ def holes(
     end: datetime,
     now: datetime,
     but: Collection[datetime] = (),
+    *,
+    report: Report = AGENT_9,
 ) -> list[Range]:
     """The ranges from `start` to before `end` (wall clock) without a known window, newest first.
 
@@ -35,14 +40,17 @@ def holes(
     as known. An hour that the clock skips is a hole like any other: only the wall clock knows better.
     """
     rows = con.execute(
-        "WITH known AS ("
-        " SELECT window_start FROM agent_9_window_log"
-        "  WHERE operation = $operation AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
-        " UNION ALL SELECT unnest($but::TIMESTAMP[])"
-        " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
-        "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
-        " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
-        " ORDER BY window_start DESC",
+        filled(
+            "WITH known AS ("
+            " SELECT window_start FROM {window_log} WHERE operation = $operation"
+            "  AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
+            " UNION ALL SELECT unnest($but::TIMESTAMP[])"
+            " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
+            "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
+            " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
+            " ORDER BY window_start DESC",
+            report,
+        ),
         {
             "operation": operation,
             "start": start,
@@ -55,29 +63,41 @@ def holes(
 
 
 def verified(
-    con: duckdb.DuckDBPyConnection, operation: str, start: datetime, end: datetime, now: datetime
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    report: Report = AGENT_9,
 ) -> dict[datetime, datetime]:
     """The known windows from `start` to before `end` (wall clock), and when each was verified (UTC, naive).
 
     Moments after `now` (aware) say nothing: such a window is not known, or was not verified since it was fetched.
     """
     rows = con.execute(
-        "SELECT window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM agent_9_window_log"
-        " WHERE operation = $operation AND window_start >= $start AND window_start < $end"
-        "  AND fetched_at <= $credible",
+        filled(
+            "SELECT window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM {window_log}"
+            " WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+            "  AND fetched_at <= $credible",
+            report,
+        ),
         {"operation": operation, "start": start, "end": end, "credible": credible_until(now)},
     ).fetchall()
     return dict(rows)
 
 
 def days_known(
-    con: duckdb.DuckDBPyConnection, operation: str, first: date, now: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, first: date, now: datetime, *, report: Report = AGENT_9
 ) -> dict[date, DayKnown]:
     """The days from `first` on (wall clock) of which a window is known."""
     rows = con.execute(
-        "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
-        " FROM agent_9_window_log WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
-        " GROUP BY local_date ORDER BY local_date",
+        filled(
+            "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
+            " FROM {window_log} WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
+            " GROUP BY local_date ORDER BY local_date",
+            report,
+        ),
         {"operation": operation, "first": first, "credible": credible_until(now)},
     ).fetchall()
     return {day: DayKnown(windows, verified_at) for day, windows, verified_at in rows}

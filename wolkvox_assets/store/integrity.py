@@ -31,6 +31,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.versions import VERSION
 
@@ -99,7 +100,7 @@ _left: dict[Path, tuple[State, Checkpoint | None]] = {}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file that can be trusted holds. `missing`: tables of `schema.sql` that it lacks. `checkpoint`: where it
+    """What a file that can be trusted holds. `missing`: tables of ours that it lacks. `checkpoint`: where it
     stood when it was looked at, if that could be told."""
 
     version: int
@@ -291,8 +292,8 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
             f"{file} is version {version}, of a newer release; this release knows {VERSION}. "
             "Take a newer release of this project, or set WOLKVOX_DATA_DIR to another folder."
         )
-    if "agent_9_windows" not in tables:
-        raise Damaged(f"{file.name} is a DuckDB database, but has no table agent_9_windows")
+    if not tables.keys() & {report.names.windows for report in REPORTS}:
+        raise Damaged(f"{file.name} is a DuckDB database, but has no table {REPORTS[0].names.windows}")
     altered = sorted(name for name, sql in wanted.items() if tables.get(name, sql) != sql)
     if altered:
         raise Damaged(f"{file.name} has other columns than it should in {', '.join(altered)}")

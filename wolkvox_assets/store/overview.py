@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
+from wolkvox_assets.store.filled import filled
+
 
 class Overview(NamedTuple):
     """`newest_window`: wall clock. `verified_at`, `quota_read_at`: UTC, naive.
@@ -26,17 +30,20 @@ class Overview(NamedTuple):
     quota_read_at: datetime | None = None
 
 
-def overview(con: duckdb.DuckDBPyConnection, operation: str) -> Overview:
+def overview(con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9) -> Overview:
     """Of this operation."""
     found = con.execute(
-        "WITH"
-        " windows AS (SELECT MAX(window_start), COUNT(*) FROM agent_9_window_log WHERE operation = $operation),"
-        " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
-        "  MIN(verified_at) FILTER (complete) FROM operation_hold_mute_daily WHERE operation = $operation),"
-        " changed AS (SELECT COUNT(*) FROM agent_9_corrections WHERE operation = $operation),"
-        " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
-        "  FROM quota_readings WHERE operation = $operation)"
-        " FROM windows, days, changed, quota",
+        filled(
+            "WITH"
+            " windows AS (SELECT MAX(window_start), COUNT(*) FROM {window_log} WHERE operation = $operation),"
+            " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
+            "  MIN(verified_at) FILTER (complete) FROM {operation_days} WHERE operation = $operation),"
+            " changed AS (SELECT COUNT(*) FROM {corrections} WHERE operation = $operation),"
+            " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
+            "  FROM quota_readings WHERE operation = $operation)"
+            " FROM windows, days, changed, quota",
+            report,
+        ),
         {"operation": operation},
     ).fetchone()
     return Overview(*found) if found else Overview()

@@ -14,12 +14,17 @@ from pathlib import Path
 
 import duckdb
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store.disk import flush, make_folder, same_access
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.files import PUBLISHED
 
-TABLES = ("agent_9_windows", "agent_9_window_log", "agent_hold_mute_daily", "operation_hold_mute_daily")
 _CONTENT = "content"  # the key of the digest
+
+
+def exported() -> tuple[str, ...]:
+    """The tables that are written: those that people read, of each report."""
+    return tuple(table for report in REPORTS for table in report.names.published)
 
 
 def folder_of(store: Store) -> Path:
@@ -29,7 +34,7 @@ def folder_of(store: Store) -> Path:
 
 def months_out_of_date(con: duckdb.DuckDBPyConnection, folder: Path, operation: str) -> list[date]:
     """The first days of the months of which a file is missing or holds something else, oldest first."""
-    stored = {table: _digests(con, table, operation) for table in TABLES}
+    stored = {table: _digests(con, table, operation) for table in exported()}
     there = folder.glob(f"*/operation={operation}/month=*/data.parquet")
     months = {month for digests in stored.values() for month in digests}
     months |= {date.fromisoformat(f"{file.parent.name.removeprefix('month=')}-01") for file in there}
@@ -48,7 +53,7 @@ def write_month(
 ) -> Mapping[str, int]:
     """Write the files of this month (its first day), each whole or not at all. Returns their rows, by table."""
     rows = {}
-    for table in TABLES:
+    for table in exported():
         file = _file(folder_of(store), table, operation, month)
         digest = _digests(con, table, operation).get(month)
         if digest is None:
@@ -74,7 +79,7 @@ def write_month(
 
 def _digests(con: duckdb.DuckDBPyConnection, table: str, operation: str) -> dict[date, str]:
     """Of the rows of each month, whatever their order."""
-    found = con.execute(  # `table`: one of TABLES
+    found = con.execute(  # `table`: one of ours
         "SELECT date_trunc('month', local_date)::DATE AS month, COUNT(*) || '-' || bit_xor(hash(one))"  # noqa: S608
         f" FROM {table} AS one WHERE operation = $operation GROUP BY month",
         {"operation": operation},
@@ -98,7 +103,7 @@ def _written(con: duckdb.DuckDBPyConnection, file: Path) -> str | None:
 
 def _rows(table: str) -> str:
     return (
-        f"SELECT * FROM {table} WHERE operation = $operation AND local_date >= $first AND local_date < $after"  # noqa: S608  # one of TABLES
+        f"SELECT * FROM {table} WHERE operation = $operation AND local_date >= $first AND local_date < $after"  # noqa: S608  # one of ours
     )
 
 

@@ -7,33 +7,25 @@ Not only windows belong to a source. That ranges add up, or how much quota is le
 says nothing of another. So everything of an operation is refused, moved and dropped together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import duckdb
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.report.windows import WallClock
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.quota_readings import forget_quota
+from wolkvox_assets.store.windows import naive_utc
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"
-_FAILED = "failed_attempts"
 
-# What came from the operation. All else was found out about its server.
-_CONTENT = {
-    "agent_9_windows",
-    "agent_9_window_log",
-    "agent_9_corrections",
-    "agent_hold_mute_daily",
-    "operation_hold_mute_daily",
-    _REQUESTS,
-    _SOURCES,
-}
+# The address of what is not there as a whole yet: nobody's source.
+_UNFINISHED = "copy:unfinished"
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -92,6 +84,12 @@ def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationS
     if found is None:
         misfit = _misfit(con, operation, WallClock(source.timezone))
         return misfit and f"{misfit} {_ways_out(operation, keep=False)}"
+    if unfinished(con, operation):
+        return (
+            f"operation {operation}: what is here of it is a copy that is not finished. Nothing was stored. Repeat "
+            f"`wolkvox-assets copy`, which goes on where it stopped; or `wolkvox-assets source {operation} --drop` "
+            "deletes it."
+        )
     if found[0] == source or _nothing_came_of_it(con, operation):
         return None
     return (
@@ -123,7 +121,7 @@ def claim(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSourc
             f"operation {operation}: {found[0]} was set before, and nothing but failed requests ever came of it. "
             f"They were deleted; what is stored from now on is from {source}."
         )
-    elif rows_of(con, operation).get("agent_9_window_log"):
+    elif rows_of(con, operation).keys() & {report.names.window_log for report in REPORTS}:
         remark = (
             f"operation {operation}: it was not recorded yet from where its stored data came. It is taken to be from "
             f"{source}; from now on another server or time zone is refused."
@@ -151,16 +149,38 @@ def record(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSour
     )
 
 
+def record_unfinished(con: duckdb.DuckDBPyConnection, operation: str) -> None:
+    """What is stored of the operation is part of a copy: until `record_as` nothing else can be stored for it."""
+    record(con, operation, OperationSource(_UNFINISHED, "", "UTC"))
+
+
+def unfinished(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
+    """Whether it is part of a copy, and not all of it is there."""
+    found = recorded(con, operation)
+    return found is not None and found[0].address == _UNFINISHED
+
+
+def record_as(con: duckdb.DuckDBPyConnection, operation: str, original: duckdb.DuckDBPyConnection) -> None:
+    """Make the operation's source, and since when it is recorded, what it is in `original`: none, too."""
+    con.execute(f"DELETE FROM {_SOURCES} WHERE operation = ?", [operation])  # noqa: S608  # a fixed name
+    rows = original.execute(f"SELECT * FROM {_SOURCES} WHERE operation = ?", [operation]).fetchall()  # noqa: S608
+    for row in rows:
+        con.execute(f"INSERT INTO {_SOURCES} VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+
+
 def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
     """Take what is stored of the operation for data from `source`. What was found out about the server before is
-    forgotten: it is found out anew. Raises `OtherSource` where its windows are others in that time zone."""
+    forgotten: it is found out anew. Raises `OtherSource` where its windows are others in that time zone, and where it
+    is a copy that is not finished."""
+    if unfinished(con, operation):
+        raise OtherSource(f"{objection(con, operation, source)}")
     if not _can_be_kept(con, operation, source):
         raise OtherSource(
             f"operation {operation}: its stored data cannot be kept for the time zone {source.timezone}: in it, the "
             "stored windows are other five minutes than those that were asked, so window_start_utc, the hours and the "
             f"days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
         )
-    for table in rows_of(con, operation).keys() - _CONTENT:
+    for table in rows_of(con, operation).keys() & _found_out():
         con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB
     forget_quota(con, operation)
     record(con, operation, source)
@@ -225,18 +245,43 @@ def _nothing_came_of_it(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
 
     Where none was made yet, somebody may be about to: then it counts.
     """
-    return rows_of(con, operation).keys() - {_FAILED} == {_SOURCES, _REQUESTS}
+    failed = {report.names.failed_attempts for report in REPORTS}
+    return rows_of(con, operation).keys() - failed == {_SOURCES, _REQUESTS}
+
+
+def _found_out() -> set[str]:
+    """The tables of what was found out about the server, and does not come from the operation; but for its quota."""
+    return {
+        table
+        for names in (report.names for report in REPORTS)
+        for table in (
+            names.answer_order,
+            names.agreements,
+            names.left_out,
+            names.additivity_proofs,
+            names.total_row_verdicts,
+            names.failed_attempts,
+        )
+    }
+
+
+def _stored_in(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
+    """Those of these tables that are there."""
+    there = _tables(con)
+    return [table for table in tables if table in there]
 
 
 def _misfit(con: duckdb.DuckDBPyConnection, operation: str, clock: WallClock) -> str | None:
     """What shows that the stored windows were made with another time zone, if anything does."""
-    if "agent_9_windows" not in _tables(con):
-        return None
-    moments = con.execute(
-        "SELECT DISTINCT window_start, window_start_utc FROM agent_9_windows WHERE operation = ?"
-        " ORDER BY window_start DESC",
-        [operation],
-    ).fetchall()
+    moments = [
+        moment
+        for table in _stored_in(con, (report.names.windows for report in REPORTS))
+        for moment in con.execute(
+            f"SELECT DISTINCT window_start, window_start_utc FROM {table} WHERE operation = ?"  # noqa: S608  # a fixed name
+            " ORDER BY window_start DESC",
+            [operation],
+        ).fetchall()
+    ]
     for window, stored in moments:
         expected = naive_utc(clock.start_utc(window))
         if stored != expected:
@@ -256,10 +301,15 @@ def _can_be_kept(con: duckdb.DuckDBPyConnection, operation: str, source: Operati
     if found[0].timezone == source.timezone:
         return True
     old, new = WallClock(found[0].timezone), WallClock(source.timezone)
-    days = con.execute(
-        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = ?", [operation]
-    ).fetchall()
-    hours = (datetime.combine(day, time()) + timedelta(hours=n) for (day,) in days for n in range(25))
+    days = {
+        day
+        for table in _stored_in(con, (report.names.window_log for report in REPORTS))
+        for (day,) in con.execute(
+            f"SELECT DISTINCT local_date FROM {table} WHERE operation = ?",  # noqa: S608  # a fixed name
+            [operation],
+        ).fetchall()
+    }
+    hours = (datetime.combine(day, time()) + timedelta(hours=n) for day in days for n in range(25))
     return all(old.start_utc(h) == new.start_utc(h) and old.end_utc(h) == new.end_utc(h) for h in hours)
 
 

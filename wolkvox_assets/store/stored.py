@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.evidence import agreed_hours
 from wolkvox_assets.store.face import Store
+from wolkvox_assets.store.filled import filled
 
 _DAY = timedelta(days=1)
 
@@ -30,15 +33,16 @@ class _Part:
 
 
 class StoredWindows:
-    """The stored windows of an operation (a `sync.Stored`). Wall clock throughout.
+    """The stored windows of an operation's report (a `sync.Stored`). Wall clock throughout.
 
     What is committed after a day was first read is not seen: the sync reads a range only before it says
     anything about it.
     """
 
-    def __init__(self, store: Store, operation: str) -> None:
+    def __init__(self, store: Store, operation: str, *, report: Report = AGENT_9) -> None:
         self._store = store
         self._operation = operation
+        self._report = report
         # A month at a time, and the day before the one that is being read.
         self._days = lru_cache(maxsize=2)(self._read_days)
         self._windows = lru_cache(maxsize=2)(self._read_windows)
@@ -61,8 +65,11 @@ class StoredWindows:
             if con is None:
                 return []
             found = con.execute(
-                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation AND window_start >= $start"
-                " AND window_start < $end AND list_contains($sources, source) ORDER BY window_start",
+                filled(
+                    "SELECT window_start FROM {window_log} WHERE operation = $operation AND window_start >= $start"
+                    " AND window_start < $end AND list_contains($sources, source) ORDER BY window_start",
+                    self._report,
+                ),
                 {"operation": self._operation, "start": r.start, "end": r.end, "sources": sources},
             ).fetchall()
         return [row[0] for row in found]
@@ -72,11 +79,14 @@ class StoredWindows:
             if con is None:
                 return {}
             found = con.execute(
-                "SELECT window_start FROM agent_9_window_log WHERE operation = $operation AND source = 'asked'"
-                " AND window_start >= $start AND window_start < $end ORDER BY window_start",
+                filled(
+                    "SELECT window_start FROM {window_log} WHERE operation = $operation AND source = 'asked'"
+                    " AND window_start >= $start AND window_start < $end ORDER BY window_start",
+                    self._report,
+                ),
                 {"operation": self._operation, "start": r.start, "end": r.end},
             ).fetchall()
-            agreed = agreed_hours(con, self._operation, r)
+            agreed = agreed_hours(con, self._operation, r, report=self._report)
         return {window: window.replace(minute=0) in agreed for (window,) in found}
 
     def busy_hours(self, day: date, /) -> Range | None:
@@ -89,11 +99,14 @@ class StoredWindows:
                 return None
             found = con.execute(
                 # Of nearly all agents: one who works late says nothing about the others' day.
-                "SELECT local_date, date_trunc('hour', quantile_disc(first_window, 0.1)),"
-                " date_trunc('hour', quantile_disc(last_window, 0.9)) + INTERVAL 1 HOUR FROM agent_hold_mute_daily"
-                " WHERE operation = $operation AND local_date <> $day"
-                "  AND local_date BETWEEN $day - INTERVAL 28 DAY AND $day + INTERVAL 28 DAY GROUP BY local_date"
-                " ORDER BY dayofweek(local_date) <> dayofweek($day), abs(local_date - $day) LIMIT 1",
+                filled(
+                    "SELECT local_date, date_trunc('hour', quantile_disc(first_window, 0.1)),"
+                    " date_trunc('hour', quantile_disc(last_window, 0.9)) + INTERVAL 1 HOUR FROM {agent_days}"
+                    " WHERE operation = $operation AND local_date <> $day"
+                    "  AND local_date BETWEEN $day - INTERVAL 28 DAY AND $day + INTERVAL 28 DAY GROUP BY local_date"
+                    " ORDER BY dayofweek(local_date) <> dayofweek($day), abs(local_date - $day) LIMIT 1",
+                    self._report,
+                ),
                 {"operation": self._operation, "day": day},
             ).fetchone()
         if found is None:
@@ -129,18 +142,19 @@ class StoredWindows:
         with self._store.reading() as con:
             if con is None:
                 return {}
+            these = f"WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY {by}"
             known = con.execute(
-                f"SELECT {by}, COUNT(*) FROM agent_9_window_log WHERE operation = $operation"  # noqa: S608  # two fixed columns
-                f" AND local_date BETWEEN $first AND $last GROUP BY {by}",
+                filled(f"SELECT {by}, COUNT(*) FROM {{window_log}} {these}", self._report),  # noqa: S608  # two fixed columns
                 days,
             ).fetchall()
             rows = con.execute(
-                f"SELECT {by}, agent_name, SUM(hold_mute_count)::BIGINT, SUM(hold_seconds)::BIGINT,"  # noqa: S608
-                " SUM(mute_seconds)::BIGINT, SUM(total_seconds)::BIGINT FROM agent_9_windows"
-                f" WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY {by}, agent_name",
+                filled(
+                    f"SELECT {by}, agent_name, [[SUM(#)::BIGINT]] FROM {{windows}} {these}, agent_name",  # noqa: S608
+                    self._report,
+                ),
                 days,
             ).fetchall()
         agents: dict[date, dict[str, Usage]] = {}
         for key, name, *numbers in rows:
-            agents.setdefault(key, {})[name] = Usage(*numbers)
+            agents.setdefault(key, {})[name] = self._report.usage(*numbers)
         return {key: _Part(count, agents.get(key, {})) for key, count in known}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up, in_use
+from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
 from wolkvox_assets.report.windows import Range, contiguous, one
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets.sync.direct import ask_directly
@@ -68,8 +68,9 @@ class _Held:
     def without(self, part: "_Held") -> "_Held":
         totals = dict(self.totals)
         for name, usage in part.totals.items():
-            left = totals.pop(name, NOTHING).minus(usage)
-            if left != NOTHING:
+            before = totals.pop(name, None)
+            left = usage.minus(usage.plus(usage)) if before is None else before.minus(usage)
+            if any(left):
                 totals[name] = left
         return _Held(self.known - part.known, totals)
 

@@ -6,7 +6,7 @@ is done about it (`bisect.py`, `proof.py`).
 All answers in here are without all-zero rows (`measures.in_use`): a sum cannot tell where such a row stood.
 """
 
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage
+from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.plain_text import quoted
 from wolkvox_assets.report.windows import Range
 
@@ -32,24 +32,24 @@ def remainder(whole: Agents, whole_range: Range, part: Agents, part_range: Range
             raise Disagreement(
                 f"{part_range} has {told(usage)} for {quoted(name)}, but {whole_range} around it only {told(before)}"
             )
-        if left == NOTHING:
-            del rest[name]
-        else:
+        if any(left):
             rest[name] = left
+        else:
+            del rest[name]
     return rest
 
 
 def difference(one: Agents, other: Agents) -> str:
     """In plain words, the first agent on whom two unlike answers differ, and how many others there are."""
-    names = sorted(n for n in one.keys() | other.keys() if one.get(n, NOTHING) != other.get(n, NOTHING))
+    names = sorted(n for n in one.keys() | other.keys() if one.get(n) != other.get(n))
     name, more = names[0], len(names) - 1
-    words = f"{told(one.get(name, NOTHING))} against {told(other.get(name, NOTHING))} for {quoted(name)}"
+    words = f"{told(one.get(name))} against {told(other.get(name))} for {quoted(name)}"
     return words + (f" (and {more} more)" if more else "")
 
 
-def told(usage: Usage) -> str:
-    """The four numbers in words."""
-    return (
-        f"{usage.hold_mute_count} uses ({usage.hold_seconds} s hold, {usage.mute_seconds} s mute,"
-        f" {usage.total_seconds} s in all)"
-    )
+def told(usage: Usage | None) -> str:
+    """The numbers with their names; None: there is no row."""
+    if usage is None:
+        return "nothing"
+    names = usage.measures or ("",) * len(usage)
+    return ", ".join(f"{name} {number}".strip() for name, number in zip(names, usage, strict=True))

@@ -7,11 +7,11 @@ Records come in at any time. So before it is said that ranges don't add up, both
 that came between the two is then in both.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up, in_use
+from wolkvox_assets.report.measures import Agents, add_up, in_all, in_use
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync.compare import difference
 from wolkvox_assets.sync.direct import ask_directly
@@ -145,13 +145,16 @@ def is_busy(r: Range, agents: Agents, windows_in_use: int) -> bool:
 
 def may_be_busy(agents: Agents) -> bool:
     """Whether it can, as far as the totals tell."""
-    total = _sum(agents.values())
-    return total.hold_mute_count >= BUSY_USES and total.total_seconds >= BUSY_SECONDS
+    total = in_all(agents)
+    if total is None or total[0] < BUSY_USES:
+        return False
+    return total.seconds is None or total.seconds >= BUSY_SECONDS
 
 
 def agreement(range_: Range, total: Agents) -> Proof:
     """The proof that windows, hours and the whole of a busy range agree."""
-    uses = _sum(total.values()).hold_mute_count
+    everything = in_all(total)
+    uses = everything[0] if everything else 0
     hours_asked = sum(len(hour) > 1 for hour in hours(range_))
     return Proof(
         holds=True,
@@ -160,10 +163,3 @@ def agreement(range_: Range, total: Agents) -> Proof:
             " and the whole of it too: all of them agree, agent by agent."
         ),
     )
-
-
-def _sum(usages: Iterable[Usage]) -> Usage:
-    total = NOTHING
-    for usage in usages:
-        total = total.plus(usage)
-    return total

@@ -8,6 +8,7 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient, WolkvoxError
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 
@@ -23,7 +24,7 @@ def main(url: str, names: list[str]) -> None:
     ) as asking:
         for name in names:
             try:
-                found = asking.agent_9(one(datetime(2026, 11, 16, 8, 5)))
+                found = asking.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))
                 rows, error = found.records, ""
                 del found
             except WolkvoxError as problem:

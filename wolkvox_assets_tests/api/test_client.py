@@ -46,6 +46,7 @@ from wolkvox_assets.api import (
 )
 from wolkvox_assets.api.client import BODY_KEPT
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets_tests.api.conftest import TOKEN, MakeClient
 from wolkvox_assets_tests.api.scripted import FakeTime, Reply, ScriptedServer, answer, refusal, row
@@ -62,7 +63,7 @@ FAULT = Reply(502, b"<html><body>Bad Gateway</body></html>")
 
 def test_one_question(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [GOOD]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
     (seen,) = server.seen
     url = urlsplit(seen.path)
     assert url.path == "/api/v2/reports_manager.php"
@@ -92,7 +93,7 @@ def test_each_request_has_a_connection_of_its_own(server: ScriptedServer, make_c
     server.script = [GOOD, refusal(404, "Validate dates entered"), refusal(403, "backup"), GOOD]
     asking = make_client()
     for _ in range(10):
-        asking.agent_9(WINDOW)
+        asking.report(AGENT_9, WINDOW)
     assert len({seen.connection for seen in server.seen}) == len(server.seen) == 11
     assert {seen.headers["Connection"] for seen in server.seen} == {"close"}
 
@@ -105,7 +106,7 @@ def test_a_password_in_netrc_is_not_sent(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     server.script = [GOOD]
-    make_client().agent_9(WINDOW)
+    make_client().report(AGENT_9, WINDOW)
     assert server.seen[0].headers["Authorization"] is None
 
 
@@ -115,7 +116,7 @@ def test_a_stand_in_is_asked_without_the_proxy_of_the_environment(
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     server.script = [GOOD]
-    assert make_client(retry=RetryPolicy(attempts=1)).agent_9(WINDOW).agents == ANA
+    assert make_client(retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW).agents == ANA
 
 
 def test_a_range_of_31_days_is_asked_and_one_more_second_is_not(
@@ -123,7 +124,7 @@ def test_a_range_of_31_days_is_asked_and_one_more_second_is_not(
 ) -> None:
     server.script = [GOOD]
     start = datetime(2026, 1, 1)
-    make_client().agent_9(Range(start, start + timedelta(days=31)))
+    make_client().report(AGENT_9, Range(start, start + timedelta(days=31)))
     for wrong in (
         Range(start, start + timedelta(days=31, seconds=1)),
         Range(start, start),
@@ -131,7 +132,7 @@ def test_a_range_of_31_days_is_asked_and_one_more_second_is_not(
         Range(start.replace(tzinfo=UTC), start.replace(tzinfo=UTC) + timedelta(minutes=5)),
     ):
         with pytest.raises(RangeRefused, match="'north'") as caught:
-            make_client().agent_9(wrong)
+            make_client().report(AGENT_9, wrong)
         assert isinstance(caught.value, ValueError)
     assert len(server.seen) == 1
 
@@ -152,12 +153,12 @@ def test_each_row_of_the_table(
     server.script = [refusal(status, msg, inside_200=inside_200)]
     asking = make_client(retry=RetryPolicy(attempts=4))
     if outcome is None:
-        found = asking.agent_9(WINDOW)
+        found = asking.report(AGENT_9, WINDOW)
         assert (found.agents, found.records, found.notes) == ({}, 0, ())
         assert len(server.seen) == 1
         return
     with pytest.raises(outcome) as caught:
-        asking.agent_9(WINDOW)
+        asking.report(AGENT_9, WINDOW)
     assert type(caught.value) is outcome
     assert len(server.seen) == (4 if issubclass(outcome, Transient) else 1)
     assert caught.value.status == (200 if inside_200 else status)
@@ -178,8 +179,8 @@ def test_an_error_that_is_none_is_none(
 ) -> None:
     server.script = [with_error(error), with_error(error, row(), code="200")]
     asking = make_client()
-    assert asking.agent_9(WINDOW).agents == {}
-    assert asking.agent_9(WINDOW).agents == ANA
+    assert asking.report(AGENT_9, WINDOW).agents == {}
+    assert asking.report(AGENT_9, WINDOW).agents == ANA
 
 
 @pytest.mark.parametrize("rows", [[], [row()]])
@@ -214,7 +215,7 @@ def test_an_error_beside_code_200_is_an_error(
 ) -> None:
     server.script = [with_error(error, *rows, msg=msg, code=code)]
     with pytest.raises(outcome, match="reports an error inside a 200") as caught:
-        make_client(retry=RetryPolicy(attempts=2)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=2)).report(AGENT_9, WINDOW)
     assert type(caught.value) is outcome
     assert len(server.seen) == (2 if issubclass(outcome, Transient) else 1)
     if isinstance(error, str):
@@ -234,9 +235,9 @@ def test_nothing_in_the_range_may_be_called_an_error(
     ]
     asking = make_client(retry=RetryPolicy(attempts=1))
     for _ in range(3):
-        assert asking.agent_9(WINDOW).agents == {}
+        assert asking.report(AGENT_9, WINDOW).agents == {}
     with pytest.raises(ServerFault, match="inside a 200"):
-        asking.agent_9(WINDOW)
+        asking.report(AGENT_9, WINDOW)
 
 
 @pytest.mark.parametrize("status", [404, 200])
@@ -246,7 +247,7 @@ def test_rows_beside_the_word_for_nothing_are_not_passed_over(
     body = {"code": "404", "msg": "Validate dates entered", "data": [row()]}
     server.script = [Reply(status, json.dumps(body).encode())]
     with pytest.raises(AnswerUnreadable, match="nothing in this range, and has rows beside"):
-        make_client(retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW)
 
 
 def test_an_error_beside_the_quota_is_no_quota(server: ScriptedServer, make_client: MakeClient) -> None:
@@ -261,7 +262,7 @@ def test_a_web_page_is_the_servers_fault_whatever_its_status(
     status: int, server: ScriptedServer, make_client: MakeClient
 ) -> None:
     server.script = [Reply(status, b" \n<!DOCTYPE html><html>PLEASE VALIDATE TOKEN</html>"), GOOD]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
     assert len(server.seen) == 2
 
 
@@ -316,7 +317,7 @@ def test_what_other_bodies_become(
 ) -> None:
     server.script = [reply]
     with pytest.raises(outcome) as caught:
-        make_client(retry=RetryPolicy(attempts=2)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=2)).report(AGENT_9, WINDOW)
     assert type(caught.value) is outcome
     assert len(server.seen) == (2 if issubclass(outcome, Transient) else 1)
 
@@ -326,7 +327,7 @@ def test_a_row_that_is_wrong_is_named_with_operation_and_range(
 ) -> None:
     server.script = [answer(row(), row("Beto", hold="-00:00:05"))]
     with pytest.raises(AnswerUnreadable) as caught:
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     for part in ("'north'", "20261116080500", "20261116080959", "'Beto'", "'hold_time'", "'-00:00:05'"):
         assert part in str(caught.value)
     assert len(server.seen) == 1
@@ -340,7 +341,7 @@ def test_an_empty_range_is_no_quota(server: ScriptedServer, make_client: MakeCli
 
 def test_code_as_a_number_and_an_empty_list(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [answer(code=200)]
-    assert make_client().agent_9(WINDOW).agents == {}
+    assert make_client().report(AGENT_9, WINDOW).agents == {}
 
 
 def test_a_byte_order_mark_and_stray_blanks(server: ScriptedServer, make_client: MakeClient) -> None:
@@ -348,7 +349,7 @@ def test_a_byte_order_mark_and_stray_blanks(server: ScriptedServer, make_client:
         {"code": " 200 ", "msg": " 1 records were found", "data": [row(" Ana ", " 2 ")]}
     ).encode()
     server.script = [Reply(body=b"\xef\xbb\xbf \r\n" + body + b"\n")]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
 
 
 @pytest.mark.parametrize(
@@ -371,14 +372,14 @@ def test_headers_that_mean_nothing_change_nothing(
 ) -> None:
     records: list[RequestRecord] = []
     server.script = [Reply(body=GOOD.body, headers=headers)]
-    assert make_client(on_request=records.append).agent_9(WINDOW).agents == ANA
+    assert make_client(on_request=records.append).report(AGENT_9, WINDOW).agents == ANA
     assert records[0].server_time is None
 
 
 def test_unknown_columns_are_noted_once(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [answer(row() | {"skill": "1"}), answer(row() | {"skill": "1", "site": "2"})]
     asking = make_client()
-    notes = [asking.agent_9(WINDOW).notes for _ in range(3)]
+    notes = [asking.report(AGENT_9, WINDOW).notes for _ in range(3)]
     assert [["skill" in n.text for n in ns] for ns in notes] == [[True], [False], []]
 
 
@@ -393,7 +394,7 @@ def test_a_redirect_is_never_followed(
     with ScriptedServer([GOOD]) as elsewhere:
         server.script = [Reply(status, body, {"Location": f"{elsewhere.url}/?{TOKEN}"}), GOOD]
         with pytest.raises(RedirectRefused, match="http://127") as caught:
-            make_client().agent_9(WINDOW)
+            make_client().report(AGENT_9, WINDOW)
         assert len(server.seen) == 1
         assert elsewhere.seen == []
         assert TOKEN not in str(caught.value)
@@ -404,7 +405,7 @@ def test_a_redirect_whose_body_stops_is_not_asked_again(
 ) -> None:
     server.script = [Reply(raw=b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99\r\n\r\nmo")]
     with pytest.raises(RedirectRefused):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == 1
 
 
@@ -415,7 +416,7 @@ def test_a_redirect_to_nowhere_is_a_redirect(
     """requests looks at the next address even when told not to follow, and stumbles over it."""
     server.script = [Reply(302, b"", {"Location": location})]
     with pytest.raises(RedirectRefused):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == 1
 
 
@@ -441,7 +442,7 @@ def test_a_cut_off_answer_is_asked_again(
 ) -> None:
     server.script = [reply]
     with pytest.raises(ServerFault) as caught:
-        make_client(retry=RetryPolicy(attempts=3)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=3)).report(AGENT_9, WINDOW)
     assert caught.value.attempts == 3
     assert len(server.seen) == 3
 
@@ -451,11 +452,11 @@ def test_no_answer_is_asked_again_and_then_says_allow_list(
     reply: Reply, server: ScriptedServer, make_client: MakeClient
 ) -> None:
     server.script = [reply, reply, GOOD]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
     assert len(server.seen) == 3
     server.script = [reply]
     with pytest.raises(ConnectionFailed, match="allow-list") as caught:
-        make_client(retry=RetryPolicy(attempts=3)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=3)).report(AGENT_9, WINDOW)
     assert "Tried 3 times" in str(caught.value)
     assert caught.value.status is None
     assert len(server.seen) == 6
@@ -468,7 +469,7 @@ def test_nobody_listens(make_client: MakeClient) -> None:
             base_url=f"http://127.0.0.1:{taken.getsockname()[1]}", retry=RetryPolicy(attempts=2)
         )
         with pytest.raises(ConnectionFailed, match="refused"):
-            asking.agent_9(WINDOW)
+            asking.report(AGENT_9, WINDOW)
 
 
 def test_a_server_that_says_nothing_is_given_up(
@@ -477,12 +478,12 @@ def test_a_server_that_says_nothing_is_given_up(
     monkeypatch.setattr(client, "READ_SECONDS", 0.05)
     server.script = [Reply(delay=0.3)]
     with pytest.raises(ConnectionFailed, match="timed out"):
-        make_client(retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW)
 
 
 def test_compressed_answers_are_read(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [Reply(body=gzip.compress(GOOD.body), headers={"Content-Encoding": "gzip"})]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
 
 
 def test_an_answer_over_the_cap_is_given_up_at_once(
@@ -494,7 +495,7 @@ def test_an_answer_over_the_cap_is_given_up_at_once(
     server.script = [Reply(body=bomb, headers={"Content-Encoding": "gzip"})]
     records: list[RequestRecord] = []
     with pytest.raises(AnswerTooLarge, match="shorter range"):
-        make_client(on_request=records.append).agent_9(WINDOW)
+        make_client(on_request=records.append).report(AGENT_9, WINDOW)
     assert len(server.seen) == len(records) == 1
     assert len(records[0].body or "") == BODY_KEPT
 
@@ -504,7 +505,7 @@ def test_an_answer_of_exactly_the_cap_is_taken(
 ) -> None:
     monkeypatch.setattr(client, "MAX_ANSWER_BYTES", len(GOOD.body))
     server.script = [GOOD]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
 
 
 @pytest.fixture
@@ -540,7 +541,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 ) -> None:
     address = https_server.url.replace("http:", "https:")
     with pytest.raises(CertificateRefused, match="certificate") as caught:
-        make_client(base_url=address).agent_9(WINDOW)
+        make_client(base_url=address).report(AGENT_9, WINDOW)
     assert caught.value.attempts == 1
     assert https_server.seen == []
 
@@ -550,7 +551,7 @@ def test_a_certificate_named_in_the_environment_counts(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
     address = https_server.url.replace("http:", "https:")
-    assert make_client(base_url=address).agent_9(WINDOW).agents == ANA
+    assert make_client(base_url=address).report(AGENT_9, WINDOW).agents == ANA
 
 
 # --- asking again ---
@@ -563,7 +564,7 @@ def test_the_waits_double_with_full_jitter_up_to_a_limit(
     jitters = iter([1.0, 0.5, 0.0, 1.0, 1.0, 1.0, 0.5, 1.0])
     policy = RetryPolicy(attempts=8, first_wait=1, longest_wait=10)
     with pytest.raises(ServerFault, match="Tried 8 times over 35 s"):
-        make_client(retry=policy, jitter=lambda: next(jitters)).agent_9(WINDOW)
+        make_client(retry=policy, jitter=lambda: next(jitters)).report(AGENT_9, WINDOW)
     assert time.slept == [1, 1, 0, 8, 10, 10, 5]
     assert len(server.seen) == 8
 
@@ -571,7 +572,7 @@ def test_the_waits_double_with_full_jitter_up_to_a_limit(
 def test_the_default_patience(server: ScriptedServer, make_client: MakeClient, time: FakeTime) -> None:
     server.script = [FAULT]
     with pytest.raises(ServerFault) as caught:
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == caught.value.attempts == 20
     assert time.slept == [0.25 * 2**n for n in range(7)] + [30.0] * 12
 
@@ -580,7 +581,7 @@ def test_the_deadline_is_a_total(server: ScriptedServer, make_client: MakeClient
     server.script = [FAULT]
     policy = RetryPolicy(attempts=1000, deadline_seconds=100, first_wait=30, longest_wait=30)
     with pytest.raises(ServerFault) as caught:
-        make_client(retry=policy).agent_9(WINDOW)
+        make_client(retry=policy).report(AGENT_9, WINDOW)
     assert time.slept == [30, 30, 30]  # a fourth would end after the deadline
     assert len(server.seen) == 4
     assert caught.value.seconds == 90
@@ -604,7 +605,7 @@ def test_no_attempt_waits_past_the_deadline(
         return send(request, **settings)
 
     monkeypatch.setattr(asking._session, "send", spying)
-    asking.agent_9(WINDOW)
+    asking.report(AGENT_9, WINDOW)
     assert timeouts == [timeout]
 
 
@@ -617,7 +618,7 @@ def test_retry_after_is_heeded_and_capped(
     status: int, header: str, waited: float, server: ScriptedServer, make_client: MakeClient, time: FakeTime
 ) -> None:
     server.script = [refusal(status, "later", headers={"Retry-After": header}), GOOD]
-    make_client(retry=RetryPolicy(first_wait=1)).agent_9(WINDOW)
+    make_client(retry=RetryPolicy(first_wait=1)).report(AGENT_9, WINDOW)
     assert time.slept == [waited]
     assert len(server.seen) == 2
 
@@ -627,7 +628,7 @@ def test_retry_after_does_not_pass_the_deadline(
 ) -> None:
     server.script = [refusal(503, "later", headers={"Retry-After": "200"})]
     with pytest.raises(ServerFault) as caught:
-        make_client(retry=RetryPolicy(deadline_seconds=150)).agent_9(WINDOW)
+        make_client(retry=RetryPolicy(deadline_seconds=150)).report(AGENT_9, WINDOW)
     assert (time.slept, len(server.seen), caught.value.retry_after) == ([], 1, 200)
 
 
@@ -638,7 +639,7 @@ def test_an_unpublished_403_is_counted_by_kind(server: ScriptedServer, make_clie
     )
     server.script = [busy] * 9 + [odd, odd, busy, odd, FAULT, odd]
     with pytest.raises(Unavailable, match="copia") as caught:
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == caught.value.attempts == 9 + 6 + 2  # the script's last reply goes on
 
 
@@ -647,7 +648,7 @@ def test_rows_that_are_always_missing_are_reported_after_a_few_tries(
 ) -> None:
     server.script = [answer(row(), msg="3 records were found")]
     with pytest.raises(RowsMissing, match="It has 1 of 3"):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == 6
 
 
@@ -658,7 +659,7 @@ def test_a_long_range_that_is_not_answered_in_time_is_not_asked_for_long(
     """A shorter one may be; a short one is asked as often as anything."""
     server.script = [Reply(504, b"<html>Gateway Time-out</html>")]
     with pytest.raises(TooSlow):
-        make_client().agent_9(Range(WINDOW.start, WINDOW.start + timedelta(days=days)))
+        make_client().report(AGENT_9, Range(WINDOW.start, WINDOW.start + timedelta(days=days)))
     assert len(server.seen) == tries
 
 
@@ -673,14 +674,14 @@ def test_token_info_is_given_up_sooner(server: ScriptedServer, make_client: Make
 
 def test_maintenance_that_ends(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [refusal(403, "copia")] * 5 + [GOOD]
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
     assert len(server.seen) == 6
 
 
 def test_someone_else_uses_the_token(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [refusal(403, "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)")]
     with pytest.raises(TooManyAtOnce):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == 20
 
 
@@ -689,7 +690,7 @@ def test_what_asking_again_cannot_help_ends_it_also_later(
 ) -> None:
     server.script = [FAULT, FAULT, refusal(403, "TOKEN LIMIT EXCEEDED"), GOOD]
     with pytest.raises(QuotaUsedUp, match="Tried 3 times"):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     assert len(server.seen) == 3
 
 
@@ -698,7 +699,7 @@ def test_each_retry_is_one_line_in_the_log(
 ) -> None:
     server.script = [FAULT, refusal(403, "copia"), GOOD]
     with caplog.at_level(logging.INFO):
-        make_client().agent_9(WINDOW)
+        make_client().report(AGENT_9, WINDOW)
     first, second = (r for r in caplog.records if r.name.startswith("wolkvox_assets"))
     assert first.levelno == second.levelno == logging.WARNING
     for part in ("'north'", "20261116080500", "HTTP 502", "0.2 s", "attempt 1 of 20"):
@@ -718,7 +719,7 @@ def test_each_request_is_told(server: ScriptedServer, make_client: MakeClient, t
         refusal(403, "copia", inside_200=True),
         answer(row(), row("Total")),
     ]
-    make_client(on_request=records.append).agent_9(WINDOW)
+    make_client(on_request=records.append).report(AGENT_9, WINDOW)
     assert [(r.http_status, r.code, r.records) for r in records] == [
         (None, None, None),
         (502, None, None),
@@ -765,7 +766,7 @@ def test_what_the_server_said_is_told_wherever_it_said_it(
     records: list[RequestRecord] = []
     server.script = [reply]
     with suppress(WolkvoxError):
-        make_client(on_request=records.append, retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+        make_client(on_request=records.append, retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW)
     assert [record.msg for record in records] == [said]
 
 
@@ -773,7 +774,7 @@ def test_a_refused_answer_is_told_too(server: ScriptedServer, make_client: MakeC
     records: list[RequestRecord] = []
     server.script = [answer(row(count="-1"))]
     with pytest.raises(AnswerUnreadable):
-        make_client(on_request=records.append).agent_9(WINDOW)
+        make_client(on_request=records.append).report(AGENT_9, WINDOW)
     assert [(r.records, r.body) for r in records] == [(1, server.script[0].body.decode())]
 
 
@@ -791,7 +792,7 @@ def test_bytes_that_are_no_text_are_told_as_far_as_possible(
     records: list[RequestRecord] = []
     server.script = [Reply(403, b'{"msg": "operaci\xf3n"}')]
     with pytest.raises(Unavailable):
-        make_client(on_request=records.append, retry=RetryPolicy(attempts=1)).agent_9(WINDOW)
+        make_client(on_request=records.append, retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW)
     assert records[0].body == '{"msg": "operaci\ufffdn"}'
 
 
@@ -803,7 +804,7 @@ def test_what_on_request_raises_is_not_swallowed(server: ScriptedServer, make_cl
     asking = make_client(on_request=full_disk)
     for _ in range(2):  # and it leaves no lock behind
         with pytest.raises(OSError, match="disk full"):
-            asking.agent_9(WINDOW)
+            asking.report(AGENT_9, WINDOW)
 
 
 # --- settings ---
@@ -846,7 +847,7 @@ def test_a_base_url_is_http_or_https_and_nothing_more(url: str, make_client: Mak
 
 def test_a_base_url_may_have_a_path(server: ScriptedServer, make_client: MakeClient) -> None:
     server.script = [GOOD]
-    make_client(base_url=f"{server.url}/north/").agent_9(WINDOW)
+    make_client(base_url=f"{server.url}/north/").report(AGENT_9, WINDOW)
     assert server.seen[0].path.startswith("/north/api/v2/reports_manager.php?")
 
 
@@ -866,7 +867,9 @@ def test_threads_take_turns(server: ScriptedServer, make_client: MakeClient) -> 
     server.script = [Reply(body=GOOD.body, delay=0.005)]
     asking, same_token = make_client(), make_client()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: (asking, same_token)[n % 2].agent_9(WINDOW).agents, range(40)))
+        answers = list(
+            pool.map(lambda n: (asking, same_token)[n % 2].report(AGENT_9, WINDOW).agents, range(40))
+        )
     assert answers == [ANA] * 40
     assert server.most_in_flight == 1
 
@@ -878,7 +881,7 @@ def test_without_the_lock_the_same_server_sees_several_at_once(
     server.script = [Reply(body=GOOD.body, delay=0.05)]
     clients = [make_client(token=SecretStr(f"another-token-{n}")) for n in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda c: c.agent_9(WINDOW), clients))
+        list(pool.map(lambda c: c.report(AGENT_9, WINDOW), clients))
     assert server.most_in_flight > 1
 
 
@@ -891,12 +894,12 @@ def test_nobody_is_kept_waiting_while_a_client_waits(
     done: list[Any] = []
 
     def ask_the_other() -> None:
-        thread = threading.Thread(target=lambda: done.append(other.agent_9(WINDOW).agents))
+        thread = threading.Thread(target=lambda: done.append(other.report(AGENT_9, WINDOW).agents))
         thread.start()
         thread.join(5)
 
     time.on_sleep = ask_the_other
-    assert make_client().agent_9(WINDOW).agents == ANA
+    assert make_client().report(AGENT_9, WINDOW).agents == ANA
     assert done == [ANA]
 
 
@@ -904,8 +907,8 @@ def test_a_client_closes_and_opens_again(server: ScriptedServer, make_client: Ma
     server.script = [GOOD]
     with make_client() as asking:
         assert isinstance(asking, WolkvoxClient)
-        asking.agent_9(WINDOW)
-    assert asking.agent_9(WINDOW).agents == ANA
+        asking.report(AGENT_9, WINDOW)
+    assert asking.report(AGENT_9, WINDOW).agents == ANA
 
 
 @pytest.mark.parametrize(
@@ -920,5 +923,5 @@ def test_asked_briefly_a_fault_is_heard_soon_and_a_collision_is_waited_for(
     server.script = [fault, collision, collision, collision, collision, fault, fault, answer(row())]
     range_ = Range(datetime(2026, 11, 16, 12), datetime(2026, 11, 16, 12, 5))
     with pytest.raises(Transient):
-        make_client().agent_9(range_, requests=3)
+        make_client().report(AGENT_9, range_, requests=3)
     assert len(server.seen) == 7

@@ -26,6 +26,7 @@ from wolkvox_assets.api import (
 )
 from wolkvox_assets.api.deadline import Deadline
 from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 WINDOW = one(datetime(2026, 11, 16, 8, 5))
@@ -117,7 +118,7 @@ def test_the_deadline_holds_whatever_drips(
             ) as asking,
             pytest.raises(error),
         ):
-            asking.agent_9(WINDOW)
+            asking.report(AGENT_9, WINDOW)
         assert time.monotonic() - began < 3
         with TokenLock(TOKEN, "main").held(1):  # nobody else waits
             assert time.monotonic() - began < 4
@@ -152,7 +153,7 @@ def test_the_deadline_holds_before_there_is_a_request(
             ) as asking,
             pytest.raises(TimedOut),
         ):
-            asking.agent_9(WINDOW)
+            asking.report(AGENT_9, WINDOW)
         assert time.monotonic() - began < 3
 
 
@@ -164,7 +165,7 @@ def test_a_redirect_that_drips_is_a_redirect(monkeypatch: pytest.MonkeyPatch) ->
             WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
             pytest.raises(RedirectRefused),
         ):
-            asking.agent_9(WINDOW)
+            asking.report(AGENT_9, WINDOW)
         assert time.monotonic() - began < 3
 
 
@@ -213,7 +214,7 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> No
         WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
     ):
         for number in range(1, 6):
-            assert asking.agent_9(WINDOW).agents["Ana"].hold_mute_count == number
+            assert asking.report(AGENT_9, WINDOW).agents["Ana"].hold_mute_count == number
 
 
 def test_an_answer_has_longer_than_the_api_itself_gives_a_request() -> None:

@@ -19,11 +19,12 @@ from wolkvox_assets.api.parsing import (
     count_of,
     name_of,
     open_envelope,
-    read_agent_9,
+    read_report,
     read_token_info,
     seconds_of,
 )
 from wolkvox_assets.report.measures import Usage, add_up
+from wolkvox_assets.report.reports import AGENT_9
 
 INT_MAX = 2**31 - 1
 
@@ -45,7 +46,7 @@ def a_row(
 
 
 def read(*rows: object, msg: str | None = None) -> Answer:
-    return read_agent_9(Envelope(code=200, msg=msg, data=list(rows)))
+    return read_report(AGENT_9, Envelope(code=200, msg=msg, data=list(rows)))
 
 
 def kinds(answer: Answer) -> list[str]:
@@ -330,12 +331,12 @@ def test_a_row_that_is_no_object(item: object) -> None:
 @pytest.mark.parametrize("data", [None, {}, "", "[]", 0, {"agent_name": "Ana"}])
 def test_data_that_is_no_list(data: object) -> None:
     with pytest.raises(AnswerUnreadable, match="'data'"):
-        read_agent_9(Envelope(code=200, data=data))
+        read_report(AGENT_9, Envelope(code=200, data=data))
 
 
 def test_as_many_records_as_the_api_can_give_may_be_too_few() -> None:
     with pytest.raises(AnswerTooLarge):
-        read_agent_9(Envelope(code=200, data=[a_row("Ana")] * MAX_RECORDS))
+        read_report(AGENT_9, Envelope(code=200, data=[a_row("Ana")] * MAX_RECORDS))
 
 
 def test_unknown_columns_are_noted_not_refused() -> None:
@@ -478,7 +479,7 @@ def test_deep_nesting_ends_in_a_named_error_at_any_depth(depth: int) -> None:
         "X", "[" * depth + "]" * depth
     )
     with pytest.raises((NotAsAgreed, AnswerUnreadable)):
-        read_agent_9(open_envelope(text.encode()))
+        read_report(AGENT_9, open_envelope(text.encode()))
 
 
 @pytest.mark.parametrize(
@@ -504,7 +505,7 @@ def test_numbers_that_are_none_are_named_with_their_row() -> None:
     for number in (b"NaN", b"Infinity", b"1e999"):
         body = b'{"code": 200, "data": [{"agent_name": "Ana", "count": 1, "hold_time": %s}]}' % number
         with pytest.raises(AnswerUnreadable, match="agent 'Ana', column 'hold_time'"):
-            read_agent_9(open_envelope(body))
+            read_report(AGENT_9, open_envelope(body))
 
 
 def test_thousands_of_names_that_come_twice_are_added_up_at_once() -> None:
@@ -526,7 +527,7 @@ def test_any_json_is_an_answer_or_a_named_error(value: Any) -> None:
         {"code": 200, "data": [a_row("Ana") | {"count": value}]},
     ):
         try:
-            read_agent_9(open_envelope(json.dumps(body).encode()))
+            read_report(AGENT_9, open_envelope(json.dumps(body).encode()))
         except (NotAsAgreed, AnswerUnreadable) as error:
             str(error).encode()
 

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxError
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 from wolkvox_assets_tests.api.conftest import TOKEN, MakeClient
 from wolkvox_assets_tests.api.scripted import Reply, ScriptedServer, answer, refusal, row
@@ -69,7 +70,7 @@ def test_the_token_is_nowhere(
     asking = make_client(on_request=records.append, retry=RetryPolicy(attempts=3))
     with caplog.at_level(logging.DEBUG):
         try:
-            texts.append(repr(asking.agent_9(WINDOW)))
+            texts.append(repr(asking.report(AGENT_9, WINDOW)))
         except WolkvoxError as error:
             for link in chain(error):
                 assert isinstance(link, WolkvoxError), "what requests raised holds the headers"
@@ -95,13 +96,13 @@ def test_the_hunt_would_find_it(server: ScriptedServer, make_client: MakeClient)
     """What is hunted for is really sent back: with another token's client, the echo stays in."""
     server.script = [REPLIES["msg"]]
     with pytest.raises(WolkvoxError) as caught:
-        make_client(token=SecretStr("quite-another-token")).agent_9(WINDOW)
+        make_client(token=SecretStr("quite-another-token")).report(AGENT_9, WINDOW)
     assert TOKEN in (caught.value.msg or "")
 
 
 def test_no_file_holds_it(server: ScriptedServer, make_client: MakeClient, tmp_path: Path) -> None:
     server.script = [answer(row())]
-    make_client().agent_9(WINDOW)
+    make_client().report(AGENT_9, WINDOW)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
     for path in files:

@@ -25,6 +25,7 @@ import sys
 from datetime import datetime
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 url, token, times, postgres = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2]), sys.argv[3:]
@@ -36,7 +37,7 @@ with WolkvoxClient(
     lock_postgres=SecretStr(postgres[0]) if postgres else None,
 ) as client:
     for _ in range(times):
-        client.agent_9(one(datetime(2026, 11, 16, 8, 5)))
+        client.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))
 """
 
 HOLD = """

@@ -23,6 +23,7 @@ import os, sys, time
 from datetime import datetime, timedelta
 from pydantic import SecretStr
 from wolkvox_assets.api import WolkvoxClient, client as module, file_lock, postgres_lock
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 url, log, patient = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT), int(sys.argv[3])
@@ -56,7 +57,7 @@ def work(who):
         operation="north", server="0013", token=token, base_url=url, urgent=who == 0, lock_postgres=postgres
     ) as client:
         for _ in range(urgent_times if who == 0 else patient_times):
-            client.agent_9(one(window))
+            client.report(AGENT_9, one(window))
             note(who, "had")
             time.sleep(0.04 if who == 0 else 0)
 

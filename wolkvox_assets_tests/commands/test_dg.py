@@ -8,6 +8,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.project import ROOT, Project
 
@@ -32,6 +34,7 @@ def dg(project: Project, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_it_checks_lists_and_launches(tmp_path: Path) -> None:
     with Simulator(Centre(5)) as simulator:
         project = Project(tmp_path, simulator, DAY)

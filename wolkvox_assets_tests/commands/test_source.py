@@ -1,6 +1,8 @@
 """Stored data of one server or time zone never passes for another's; and the ways out of it."""
 
 import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -22,10 +24,21 @@ NOON = (f"{DAY}T12:00", f"{DAY}T12:55")
 Say = Callable[..., tuple[int | str | None, str]]
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """With an hour of the simulator's stored. Nothing is to be changed in it: copy it."""
+    folder = tmp_path_factory.mktemp("stored")
+    with pytest.MonkeyPatch.context() as patch, Simulator(Centre(5)) as simulator:
+        patch.chdir(folder)
+        project = Project(folder, simulator, DAY)
+        assert load(project, patch).success
+        yield project
+
+
 @pytest.fixture
-def stand_in() -> Iterator[Simulator]:
-    with Simulator(Centre(5)) as simulator:
-        yield simulator
+def stand_in(stored: Project) -> Simulator:
+    stored.simulator.reset_counters()
+    return stored.simulator
 
 
 @pytest.fixture
@@ -36,11 +49,9 @@ def real() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, stand_in: Simulator, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """With two hours of the simulator's stored."""
-    project = Project(tmp_path, stand_in, DAY)
-    assert load(project, monkeypatch).success
-    return project
+def project(tmp_path: Path, stored: Project, stand_in: Simulator) -> Project:
+    shutil.copytree(stored.store.folder, tmp_path / "data")
+    return Project(tmp_path, stand_in, DAY)
 
 
 @pytest.fixture
@@ -326,12 +337,12 @@ def test_data_that_is_dropped_during_a_run_does_not_come_back(
     project: Project, real: Simulator, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in = project.simulator
-    stand_in.faults.latency = 0.15
+    monkeypatch.setattr(stand_in.faults, "latency", 0.15)
     command = project.command(
         "main/agent_9_windows", partition_range="...".join((f"{DAY}T13:00", f"{DAY}T20:55"))
     )
-    while stand_in.counters.requests < 40:
-        pass
+    while stand_in.counters.requests < 20:
+        time.sleep(0.01)
     project.simulator = real
     assert say(project, "source", "main", "--drop")[0] == 0
     assert "its stored data came from" in command.finish(expect=1)

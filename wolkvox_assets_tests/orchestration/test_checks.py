@@ -10,9 +10,10 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from wolkvox_assets.checks import CHECKS, NEWEST
+from wolkvox_assets.checks import checks_of, newest_of
 from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loaded_once, take_out
 from wolkvox_assets_tests.orchestration.automation.conftest import HOUR, MINUTE, Location
@@ -20,6 +21,7 @@ from wolkvox_assets_tests.project import Project, instance_in, utc_now
 
 __all__ = ["loaded_once"]
 
+CHECKS, NEWEST = checks_of(AGENT_9), newest_of(AGENT_9)
 ALL = {f"{check.asset}/{check.name}" for check in CHECKS}
 BLOCKING = {f"{check.asset}/{check.name}" for check in CHECKS if check.blocking}
 DAILY = {name for name in ALL if "daily" in name}

@@ -50,6 +50,7 @@ def statuses(instance: dg.DagsterInstance) -> dict[str, str]:
     return {run.run_id: run.status.value for run in instance.get_runs()}
 
 
+@pytest.mark.long
 def test_of_two_command_lines_with_one_token_that_take_turns_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

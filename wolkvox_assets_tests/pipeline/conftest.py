@@ -9,12 +9,15 @@ import pytest
 
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests.project import had_use_before
 from wolkvox_assets_tests.store.tables import query
 
@@ -32,8 +35,8 @@ class Unreadable(WolkvoxClient):
 
     windows: frozenset[datetime] = frozenset()
 
-    def agent_9(self, range_: Range, /, *, requests: int | None = None) -> Answer:
-        answer = super().agent_9(range_, requests=requests)
+    def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
+        answer = super().report(report, range_, requests=requests)
         if any(range_.start <= window < range_.end for window in self.windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
@@ -41,7 +44,8 @@ class Unreadable(WolkvoxClient):
 
 @dataclass
 class Place:
-    """`now`: what all clocks show, the server's as well. `unreadable`: windows whose answers cannot be read."""
+    """`now`: what all clocks show, the server's as well. `unreadable`: windows whose answers cannot be read.
+    `lake_store`: in place of files."""
 
     folder: Path
     simulator: Simulator
@@ -50,10 +54,11 @@ class Place:
     unreadable: frozenset[datetime] = frozenset()
     live: int = 1
     starts: dict[str, date] = field(default_factory=dict)
+    lake_store: LakeStore | None = None
 
     @property
-    def store(self) -> FileStore:
-        return FileStore(self.folder / "data")
+    def store(self) -> Store:
+        return self.lake_store or FileStore(self.folder / "data")
 
     def operation(self, name: str = "main", **settings: object) -> Operation:
         """`main` and `near` share a token, `south` has its own."""
@@ -120,7 +125,7 @@ class Place:
 
     def known(self, operation: str = "main") -> list[datetime]:
         rows = query(
-            self.store.published,
+            self.store,
             f"SELECT window_start FROM agent_9_window_log WHERE operation = '{operation}' ORDER BY 1",
         )
         return [row[0] for row in rows if isinstance(row[0], datetime)]

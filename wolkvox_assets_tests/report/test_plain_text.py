@@ -6,7 +6,7 @@ import pytest
 
 from wolkvox_assets.pipeline.progress import corrections_table
 from wolkvox_assets.report.plain_text import chat, markdown, visible
-from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.windows import Correction
 
 HOSTILE = [
     "![x](http://evil.example/x.png)",
@@ -32,7 +32,7 @@ def test_one_line_of_printable_characters(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_cell_of_the_corrections_has_no_markup(name: str) -> None:
     correction = Correction(datetime(2026, 11, 16, 8), name, "hold_seconds", 1, 2)
-    row = corrections_table([correction]).splitlines()[-1]
+    row = corrections_table([correction], "agent_9_corrections").splitlines()[-1]
     assert row.count("|") == 6
     cell = row.split(" | ")[1]
     assert not set(cell) & set("<>[]()!*_`~:")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.report.measures import NOTHING, Agents, Usage, add_up
+from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row, TotalRow, is_usual, same_row
 
 USUAL = (
@@ -203,13 +204,17 @@ def test_decided_nothing_is_looked_up() -> None:
 
 
 def test_rows_without_use() -> None:
-    assert agents(Judge(), 1, [("Ana", NOTHING), ("TOTAL", NOTHING)]) == {"Ana": NOTHING}
-    assert agents(Judge(NONE), 1, [("Ana", NOTHING), ("TOTAL", NOTHING)]) == {
-        "Ana": NOTHING,
-        "TOTAL": NOTHING,
+    assert agents(Judge(), 1, [("Ana", AGENT_9.nothing), ("TOTAL", AGENT_9.nothing)]) == {
+        "Ana": AGENT_9.nothing
     }
-    assert agents(Judge(TECHCON), 1, [("Ana", NOTHING), ("techcon", NOTHING)]) == {"Ana": NOTHING}
-    idle = [("Ana", NOTHING), ("Beto", use(1, 5)), ("techcon", use(1, 5))]
+    assert agents(Judge(NONE), 1, [("Ana", AGENT_9.nothing), ("TOTAL", AGENT_9.nothing)]) == {
+        "Ana": AGENT_9.nothing,
+        "TOTAL": AGENT_9.nothing,
+    }
+    assert agents(Judge(TECHCON), 1, [("Ana", AGENT_9.nothing), ("techcon", AGENT_9.nothing)]) == {
+        "Ana": AGENT_9.nothing
+    }
+    idle = [("Ana", AGENT_9.nothing), ("Beto", use(1, 5)), ("techcon", use(1, 5))]
     assert agents(Judge(TECHCON), 1, idle) == dict(idle[:2])
 
 

@@ -20,12 +20,15 @@ from typing import NoReturn
 
 import duckdb
 from filelock import FileLock
+from pydantic import SecretStr
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store import disk, files, replacing
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
+from wolkvox_assets.store import Store, disk, files, replacing
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +45,7 @@ def batch_of(round_number: int, first: int = 0) -> list[WindowContent]:
                 f"Agent {a}": Usage(round_number, a, n, a + n)
                 for a in range(agents_of(round_number, first + batch * BATCH + n))
             },
-        )._replace(uptime_ns=uptime_ns())
+        )._replace(moment=moment())
         for n in range(BATCH)
     ]
 
@@ -51,7 +54,7 @@ def agents_of(round_number: int, number: int) -> int:
     return 1 + (round_number + number) % 4
 
 
-def store_round(store: FileStore, writer: str, round_number: int, first: int = 0) -> None:
+def store_round(store: Store, writer: str, round_number: int, first: int = 0) -> None:
     with store.transaction() as con:
         replace_windows(con, "main", batch_of(round_number, first), run_id=f"{writer}-{round_number}")
 
@@ -81,6 +84,18 @@ def write(data_dir: Path, writer: str, first_window: int, first_round: int, roun
         store_round(store, writer, round_number, first_window)
         say(f"stored {round_number}")
     say(f"turned away {turned_away}")
+
+
+def write_to_lake(
+    address: str, data: str, writer: str, first_window: int, first_round: int, rounds: int
+) -> None:
+    """As `write`, to the lake in this database, whose data lies there."""
+    store = LakeStore(Path(), Lake(SecretStr(address), data))
+    say(f"ready {os.getpid()}")
+    sys.stdin.readline()
+    for round_number in range(first_round, first_round + rounds):
+        store_round(store, writer, round_number, first_window)
+        say(f"stored {round_number}")
 
 
 def write_again_and_again(data_dir: Path, times: int, rounds: int) -> None:

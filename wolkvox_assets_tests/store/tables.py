@@ -10,12 +10,12 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import Moment, boot, uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import WindowContent
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
@@ -46,24 +46,29 @@ def content(
     """A window's content; UTC is the wall clock five hours on, as in Bogota. Had in the order of `fetched_at`."""
     uptime = _UPTIME + round((fetched_at - FETCHED).total_seconds()) * 1000
     return WindowContent(
-        start, start.replace(tzinfo=UTC) + 60 * WINDOW, agents or {}, source, fetched_at, uptime
+        start,
+        start.replace(tzinfo=UTC) + 60 * WINDOW,
+        agents or {},
+        source,
+        fetched_at,
+        Moment(boot(), uptime),
     )
 
 
 def query(where: Path | Store, sql: str) -> list[Row]:
     """What a person's SQL finds in this file, or in this store."""
-    with _opened(where) as con:
+    with opened(where) as con:
         return con.execute(sql).fetchall()
 
 
 def tables(where: Path | Store) -> dict[str, list[Row]]:
     """All tables of it, sorted; a row that stood there twice stands there twice."""
-    with _opened(where) as con:
+    with opened(where) as con:
         return {name: sorted(con.execute(f"FROM {name}").fetchall(), key=repr) for name in TABLES}
 
 
 @contextmanager
-def _opened(where: Path | Store) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(where: Path | Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """Files as everybody opens them, not by the store's own means."""
     file = where.published if isinstance(where, FileStore) else where
     if isinstance(file, Path):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.measures import Usage, add_up, in_all
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
     DayStatus,
     day_statuses,
@@ -21,6 +21,7 @@ from wolkvox_assets.store.daily import (
     row_counts,
 )
 from wolkvox_assets.store.schema import schema
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
 
@@ -83,9 +84,7 @@ def operation_days(windows: Mapping[datetime, WindowContent], expected: Mapping[
             continue
         uses = [usage for w in known.values() for usage in w.agents.values()]
         seconds = {
-            start: sum(usage.total_seconds for usage in w.agents.values())
-            for start, w in known.items()
-            if w.agents
+            start: sum(usage[-1] for usage in w.agents.values()) for start, w in known.items() if w.agents
         }
         busiest = min((s for s in seconds if seconds[s] == max(seconds.values())), default=None)
         found.append(
@@ -142,9 +141,7 @@ def test_the_totals_are_those_of_plain_python(
             len(known),
             per_day[day],
             len(known) == per_day[day] and _any_row(windows),
-            sum(usage.hold_mute_count for w in known for usage in w.agents.values()),
-            sum(usage.hold_seconds for w in known for usage in w.agents.values()),
-            sum(usage.mute_seconds for w in known for usage in w.agents.values()),
+            in_all(add_up(w.agents for w in known)) or AGENT_9.nothing,
             verified_at=min(w.fetched_at for w in known).replace(tzinfo=None),
         )
         for day, known in of_day.items()

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from wolkvox_assets.store import disk
 from wolkvox_assets_tests.store.processes import ROOT
 
 
+@pytest.mark.long
 def test_locks_that_do_not_work_are_named_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     done = subprocess.run(

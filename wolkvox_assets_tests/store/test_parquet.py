@@ -8,10 +8,10 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.parquet import TABLES, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content, query
 
@@ -47,7 +47,7 @@ def test_they_hold_what_the_tables_hold(store: Store) -> None:
     put(store, datetime(2026, 11, 1), operation="north")
     assert export(store) == [OCTOBER, NOVEMBER]
     assert export(store, "north") == [NOVEMBER]
-    for table in TABLES:
+    for table in exported():
         assert rows(folder_of(store), table) == query(store, f"FROM {table} ORDER BY ALL")
     by_month = duckdb.sql(
         f"SELECT operation, month, COUNT(*) FROM read_parquet('{folder_of(store)}/agent_9_windows/*/*/*.parquet',"
@@ -71,7 +71,7 @@ def test_what_is_stored_no_more_is_there_no_more(store: Store) -> None:
     put(store, datetime(2026, 10, 5, 8), datetime(2026, 11, 5, 8))
     export(store)
     with store.transaction() as con:
-        for table in TABLES:
+        for table in exported():
             con.execute(f"DELETE FROM {table} WHERE local_date < '2026-11-01'")
     assert export(store) == [OCTOBER]
     assert {file.parent.name for file in folder_of(store).glob("*/*/*/*.parquet")} == {"month=2026-11"}

@@ -8,9 +8,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import duckdb
 import pytest
 
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.store.processes import (
     BATCH,
@@ -23,13 +23,12 @@ from wolkvox_assets_tests.store.processes import (
     write,
     write_again_and_again,
 )
-from wolkvox_assets_tests.store.tables import tables, window
+from wolkvox_assets_tests.store.tables import opened, tables, window
 
 
-def rounds_by_batch(file: Path, first: int = 0) -> dict[int, tuple[str, int]]:
+def rounds_by_batch(where: Path | Store, first: int = 0) -> dict[int, tuple[str, int]]:
     """Which writer and round each batch from this window on is of. Fails where a window or a batch is torn."""
-    con = duckdb.connect(file, read_only=True)
-    try:
+    with opened(where) as con:
         log = con.execute(
             "SELECT window_start, agents, run_id FROM agent_9_window_log ORDER BY window_start"
         ).fetchall()
@@ -37,8 +36,6 @@ def rounds_by_batch(file: Path, first: int = 0) -> dict[int, tuple[str, int]]:
             "SELECT window_start, COUNT(*), COUNT(DISTINCT agent_name), MIN(hold_mute_count), MAX(hold_mute_count)"
             " FROM agent_9_windows GROUP BY ALL"
         ).fetchall()
-    finally:
-        con.close()
     by_window = {row[0]: row[1:] for row in rows}
     found: dict[int, tuple[str, int]] = {}
     for batch in range(BATCHES):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.meanings import MEANINGS, columns
+from wolkvox_assets.store.meanings import columns, meanings
 from wolkvox_assets_tests.store.tables import query
 
 # As in the design, letter by letter.
@@ -244,4 +244,4 @@ def test_every_table_view_and_column_says_what_it_means(file: str, store: FileSt
     )
     assert len(said) > 100
     assert all(words and str(words).endswith((".", ")")) for _, words in said), said
-    assert not MEANINGS.keys() - {name for name, _ in said}
+    assert not meanings().keys() - {name for name, _ in said}

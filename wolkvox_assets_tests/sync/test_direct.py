@@ -3,7 +3,8 @@ from itertools import islice
 
 import pytest
 
-from wolkvox_assets.report.measures import NOTHING, Usage
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Additivity, Known, Source, ask_directly, reconcile
 from wolkvox_assets_tests.sync.driver import run
@@ -20,7 +21,7 @@ def test_one_request_a_window_and_the_newest_first() -> None:
 
 
 def test_rows_of_zeros_are_kept() -> None:
-    answer = {"Ana": NOTHING, "José": Usage(1, 2, 3, 5)}
+    answer = {"Ana": AGENT_9.nothing, "José": Usage(1, 2, 3, 5)}
     assert list(ask_directly([one(MONDAY)], lambda _: answer)) == [Known(MONDAY, answer, Source.ASKED)]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, contiguous, one
 from wolkvox_assets.sync import (
     Additivity,
@@ -250,10 +251,9 @@ def test_remainder() -> None:
 
 
 def test_difference_names_the_first_and_counts_the_others() -> None:
-    words = difference({"Ana": ANA, "Eva": ANA}, {"Luz": ANA, "Eva": ANA})
+    words = difference({"Ana": AGENT_9.usage(*ANA), "Eva": ANA}, {"Luz": ANA, "Eva": ANA})
     assert words == (
-        "2 uses (10 s hold, 5 s mute, 15 s in all) against 0 uses (0 s hold, 0 s mute, 0 s in all) for 'Ana'"
-        " (and 1 more)"
+        "hold_mute_count 2, hold_seconds 10, mute_seconds 5, total_seconds 15 against nothing for 'Ana' (and 1 more)"
     )
 
 

@@ -47,7 +47,7 @@ def test_a_failed_proof_says_where() -> None:
     (proof,) = store.proofs
     assert not proof.holds
     assert "2026-11-16" in proof.evidence
-    assert " uses (" in proof.evidence
+    assert " against " in proof.evidence
     assert "Agente" in proof.evidence
 
 

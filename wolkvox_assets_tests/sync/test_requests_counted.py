@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from wolkvox_assets.report.measures import NOTHING, Usage, add_up
+from wolkvox_assets.report.measures import Usage, add_up
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Additivity
 from wolkvox_assets.sync.divide import halves
@@ -180,7 +181,7 @@ def test_an_empty_year_is_a_request_a_month() -> None:
 
 
 def test_rows_of_zeros_are_nothing_in_a_sum_and_rows_in_a_window() -> None:
-    idle = {"Ana": NOTHING, "José": NOTHING}
+    idle = {"Ana": AGENT_9.nothing, "José": AGENT_9.nothing}
     store = Store()
     assert run([DAY], Server(dict.fromkeys(DAY.windows(), idle)), store) == 1
     assert store.sources(DAY) == {"empty_range"}

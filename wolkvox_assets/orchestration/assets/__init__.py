@@ -1,19 +1,19 @@
-"""The three assets of each operation: the windows, and the daily totals by agent and by operation; and what is around
-them in the graph.
+"""The three assets of each operation and report: the windows, and the daily totals by agent and by operation; and what
+is around them in the graph.
 
 What belongs here: Dagster's side of them: keys, partitions, metadata, marks. What doesn't: what is asked
 (`sync/`), how (`api/`), what is stored (`store/`), and the pace of it (`loading.py`).
 """
 
-from wolkvox_assets.orchestration.assets.agent_9_windows import build_agent_9_windows
 from wolkvox_assets.orchestration.assets.catalogue import build_surroundings, with_links_to_code
 from wolkvox_assets.orchestration.assets.daily import build_daily_assets
 from wolkvox_assets.orchestration.assets.parquet import build_parquet
+from wolkvox_assets.orchestration.assets.windows import build_windows
 
 __all__ = [
-    "build_agent_9_windows",
     "build_daily_assets",
     "build_parquet",
     "build_surroundings",
+    "build_windows",
     "with_links_to_code",
 ]

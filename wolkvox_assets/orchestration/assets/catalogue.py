@@ -37,7 +37,7 @@ def table_metadata(
         "dagster/table_name": f"{file}.main.{table}/operation={operation.name}",
         "dagster/column_schema": dg.TableSchema(list(described)),
     }
-    if comes_from := lineage(table):
+    if comes_from := lineage(table, operation.report):
         # Of the definition: in each mark of a day it would cost a kilobyte every five minutes.
         found["dagster/column_lineage"] = dg.TableColumnLineage(
             {
@@ -55,7 +55,7 @@ def owners_and_tags(operation: Operation) -> tuple[list[str], dict[str, str]]:
 
 def api_key(operation: Operation) -> dg.AssetKey:
     """The asset key of the operation's report in Wolkvox itself."""
-    return dg.AssetKey([operation.name, "wolkvox_agent_9"])
+    return dg.AssetKey([operation.name, f"wolkvox_{operation.report.api}"])
 
 
 def _uri(settings: Settings) -> str:
@@ -90,8 +90,8 @@ def build_surroundings(settings: Settings, windows_and_days: Iterable[dg.AssetKe
                 kinds={"wolkvox"},
                 owners=owners,
                 tags=tags,
-                description=f"The report `agent_9` of the operation, as {operation.source.address} answers: one "
-                "aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
+                description=f"The report `{operation.report.api}` of the operation, as {operation.source.address} "
+                "answers: one aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
             )
         )
     specs.append(

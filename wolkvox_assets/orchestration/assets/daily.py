@@ -1,4 +1,4 @@
-"""The daily totals: `agent_hold_mute_daily` and `operation_hold_mute_daily`.
+"""The daily totals of a report, by agent and by operation.
 
 What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
 doesn't: the SQL (`store/`).
@@ -23,12 +23,12 @@ from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import NOTHING_EVER, DayStatus, RowCounts, rebuild_days, row_counts
+from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, rebuild_days, row_counts
 
 _AGENT_DESCRIPTION = """\
-Each agent's day: how often and how long hold and mute were used, and in how many windows.
+Each agent's day: {about}, and in how many windows.
 
-**Grain**: an operation, a day of its wall clock, an agent who used hold or mute. **Don't** add up
+**Grain**: an operation, a day of its wall clock, an agent who {did}. **Don't** add up
 `active_windows` over agents: two agents can be active in one window.
 """
 
@@ -39,12 +39,22 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 `agents` over days: the same agent works on many.
 """
 
+_BY_ITSELF = """
+**By itself**: whatever changes windows rebuilds the totals of their days in the same commit, and marks them here; an
+automation of its own would have nothing to do.
+
+**Backfill**: any days, rebuilt from the windows without a request. Where windows are missing or wrong, materialise
+`{windows}`: the totals follow.
+"""
+
 
 def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.AssetsDefinition]:
-    """The assets `<operation>/agent_hold_mute_daily` and `<operation>/operation_hold_mute_daily`."""
+    """The assets of its days, by agent and by operation, such as `<operation>/agent_hold_mute_daily`."""
+    report = operation.report
+    of_agents = _AGENT_DESCRIPTION.format(about=report.days, did=report.did)
     return [
-        _build(location, operation, "agent_hold_mute_daily", _AGENT_DESCRIPTION),
-        _build(location, operation, "operation_hold_mute_daily", _OPERATION_DESCRIPTION),
+        _build(location, operation, report.names.agent_days, of_agents),
+        _build(location, operation, report.names.operation_days, _OPERATION_DESCRIPTION),
     ]
 
 
@@ -63,7 +73,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         tags=tags,
         kinds={"duckdb", "sql"},
         code_version="1",
-        description=description,
+        description=description + _BY_ITSELF.format(windows=operation.report.names.windows),
         metadata=table_metadata(location.settings, operation, table),
         freshness_policy=fresh_days(location, operation),
     )
@@ -78,7 +88,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         dagster_internals.log_together(context, list(marks))
         reports.pages(only=days)
         _warn_of_what_is_missing(context, operation, days, rebuilt)
-        log_checks(context, store, operation, days, location.now(), [table])
+        log_checks(context, store, {operation: days}, location.now(), [table])
         yield from ()
 
     return daily_totals
@@ -91,9 +101,10 @@ def _rebuild(
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
-        known = rebuild_days(con, operation.name, expected, now)
-        counted = row_counts(con, operation.name)
-    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, 0, 0, 0) for day in days}, counted
+        known = rebuild_days(con, operation.name, expected, now, report=operation.report)
+        counted = row_counts(con, operation.name, report=operation.report)
+    nothing = operation.report.nothing
+    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, nothing) for day in days}, counted
 
 
 def _warn_of_what_is_missing(
@@ -106,11 +117,12 @@ def _warn_of_what_is_missing(
     complete = sum(day.complete for day in statuses.values())
     known = sum(day.windows_known for day in statuses.values())
     if known and known == expected and not complete:
-        context.log.warning(f"operation {operation.name}: {NOTHING_EVER.format(windows=known)}")
+        context.log.warning(f"operation {operation.name}: {nothing_ever(operation.report, known)}")
     elif complete < len(days):
         context.log.warning(
             f"operation {operation.name}: {len(days) - complete} of {len(days)} days from {days[0]} to {days[-1]} are "
-            f"not complete: {known} of {expected} windows are known. Materialise {operation.name}/agent_9_windows for "
+            f"not complete: {known} of {expected} windows are known. Materialise "
+            f"{operation.name}/{operation.report.names.windows} for "
             "the rest; totals follow by themselves."
         )
 

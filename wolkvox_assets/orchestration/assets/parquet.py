@@ -10,14 +10,13 @@ from datetime import date
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags
+from wolkvox_assets.orchestration.assets.catalogue import PUBLISHED_FILE, owners_and_tags
 from wolkvox_assets.orchestration.location import CodeLocation
-from wolkvox_assets.orchestration.partitions import month_partitions, windows_key
+from wolkvox_assets.orchestration.partitions import month_partitions
 from wolkvox_assets.orchestration.run.failures import as_failure
-from wolkvox_assets.orchestration.run.marks import DAILY_ASSETS
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
-from wolkvox_assets.store.parquet import TABLES, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
 
 _DESCRIPTION = """\
 The tables `{tables}` of the operation as Parquet files, each month one file of each, in
@@ -32,7 +31,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
     settings = location.settings
     if not (settings.parquet and settings.operations):
         return dg.Definitions()
-    assets = [_build(location, operation) for operation in settings.operations]
+    assets = [_build(location, operation) for operation in settings.centres]
     job = dg.define_asset_job(
         "export_parquet", assets, description="Writes the Parquet files of the months that are out of date."
     )
@@ -42,6 +41,7 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
         cron_schedule="47 * * * *",
         execution_timezone="UTC",
         default_status=location.schedules_are,
+        description="Each hour.",
     )
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
@@ -49,12 +49,14 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
 def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
     owners, tags = owners_and_tags(operation)
     description = _DESCRIPTION.format(
-        tables="`, `".join(TABLES), folder=folder_of(location.store), name=operation.name
+        tables="`, `".join(exported()), folder=folder_of(location.store), name=operation.name
     )
 
     @dg.asset(
         key=dg.AssetKey([operation.name, "parquet_export"]),
-        deps=[windows_key(operation), *(dg.AssetKey([operation.name, table]) for table in DAILY_ASSETS)],
+        # Not on windows and days: once inputs with partitions have marks, Dagster wants to know which of them a run is
+        # for, and fails one that is for none.
+        deps=[PUBLISHED_FILE],
         partitions_def=month_partitions(operation),
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
@@ -82,7 +84,10 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
                         dg.AssetMaterialization(
                             context.asset_key,
                             partition=f"{month}",
-                            metadata={**rows, "dagster/partition_row_count": rows.get("agent_9_windows", 0)},
+                            metadata={
+                                **rows,
+                                "dagster/partition_row_count": rows.get(operation.report.names.windows, 0),
+                            },
                         )
                     )
         except StoreError as error:

@@ -13,7 +13,7 @@ import dagster as dg
 from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
-from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.automation.live import LIVE, LIVE_TAGS
 from wolkvox_assets.orchestration.checks import newest_windows, refused
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -47,8 +47,9 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         state = json.loads(context.cursor) if context.cursor else {}
         told, news_of_age = state.get("told", {}), list[dg.AssetCheckEvaluation]()
         try:
-            wrong = what_is_wrong(context.instance, location, now)
-            news_of_age = newest_windows(context.instance, location, now)
+            with location.store.reading():  # opened once for what is read of each operation
+                wrong = what_is_wrong(context.instance, location, now)
+                news_of_age = newest_windows(context.instance, location, now)
         except StoreError as error:
             # What else is wrong cannot be told: it stays as it was.
             wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}
@@ -92,11 +93,11 @@ def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: da
 
 
 def _kinds(run: dg.DagsterRun, operations: Sequence[Operation]) -> Iterator[str]:
-    if run.job_name == LIVE:
+    if run.job_name == LIVE and run.tags.items() >= LIVE_TAGS.items():
         yield LIVE
     for operation in operations:
         if windows_key(operation) in (run.asset_selection or ()):
-            yield operation.name
+            yield operation.label
 
 
 def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:

@@ -45,11 +45,11 @@ _UNDER_WAY = [
 
 
 def sensor_name(operation: Operation) -> str:
-    return f"{operation.name}_gaps"
+    return f"{operation.label}_gaps"
 
 
 def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinition:
-    """The sensor `<operation>_gaps`, which starts runs of `<operation>/agent_9_windows`."""
+    """The sensor `<operation>_gaps`, which starts runs of the operation's windows."""
     store, asset = location.store, windows_key(operation)
 
     @dg.sensor(
@@ -75,7 +75,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
                     context.update_cursor(now.isoformat())
         if not missing:
             return dg.SkipReason(
-                f"every window of {operation.name} is known from the first day of its history up to the last "
+                f"every window of {operation.label} is known from the first day of its history up to the last "
                 f"{to_do.RECENT_DAYS} days, which the live schedule keeps"
             )
         config = _config(asset, missing)

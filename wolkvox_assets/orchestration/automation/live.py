@@ -10,11 +10,12 @@ needs no catch-up: each tick looks for all that is due, so a missed one is made 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from math import ceil
 
 import dagster as dg
 
+from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -34,6 +35,7 @@ from wolkvox_assets.store.attempts import Work
 
 LIVE = "live"
 LIVE_SCHEDULE = f"{LIVE}_schedule"
+LIVE_TAGS = {WORK: str(Work.LIVE)}
 # The next tick is for windows that have just closed: it should not have to wait for a request of this one.
 _ENDS_BEFORE = timedelta(seconds=15)
 _WAITING = [
@@ -53,7 +55,7 @@ def build_live(
     # The next tick is the retry; a run retry beside it would make two.
     @dg.job(
         name=LIVE,
-        tags={WORK: str(Work.LIVE), "dagster/max_retries": "0", "dagster/priority": "10"},
+        tags={**LIVE_TAGS, "dagster/max_retries": "0", "dagster/priority": "10"},
         description="What is due now of every operation: windows that have just closed, verification, recent gaps.",
     )
     def live() -> None:
@@ -70,7 +72,9 @@ def build_live(
     )
     def live_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # One that is under way ends about now, and the next one follows it. A second in the queue is one too many.
-        waiting = context.instance.get_runs(filters=dg.RunsFilter(job_name=LIVE, statuses=_WAITING), limit=1)
+        # By its tag: another code location of the instance may have a job of this name.
+        ours = dg.RunsFilter(job_name=LIVE, tags=LIVE_TAGS, statuses=_WAITING)
+        waiting = context.instance.get_runs(filters=ours, limit=1)
         if waiting:
             return dg.SkipReason(f"run {waiting[0].run_id} of this job has not started yet")
         return dg.RunRequest()
@@ -79,11 +83,11 @@ def build_live(
 
 
 class _LiveRun:
-    """The tick of this run, and what its commits stored of each operation."""
+    """The tick of this run, and what its commits stored of each operation (by `Operation.label`)."""
 
     def __init__(self, tick: Tick, sites: Sequence[Site], log: dg.DagsterLogManager) -> None:
         self._tick = tick
-        self.sites = {site.operation.name: site for site in sites}
+        self.sites = {site.operation.label: site for site in sites}
         self.reports = {
             name: Reports(site.store, site.operation, site.now, log) for name, site in self.sites.items()
         }
@@ -115,8 +119,7 @@ class _LiveRun:
         if outcome.stopped is not None:
             progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
-            days = {day for batch in self.stored[operation] for day in batch.touched() | batch.days.keys()}
-            finish(context, site, progress, days)
+            finish(context, site, progress)
         failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
             if failed.work is Work.LIVE:
@@ -124,21 +127,33 @@ class _LiveRun:
         for failure, failed in zip(failures, outcome.failed, strict=True):
             raise failure from failed.error
 
+    def touched(self) -> dict[Operation, set[date]]:
+        """Of each operation of which something was stored, the days."""
+        return {
+            self.sites[name].operation: {d for batch in batches for d in batch.touched() | batch.days.keys()}
+            for name, batches in self.stored.items()
+            if batches
+        }
+
+
+def _op_name(operation: Operation) -> str:
+    return f"{operation.label}_live"
+
 
 def _build_op(location: CodeLocation, operation: Operation) -> dg.OpDefinition:
     @dg.op(
-        name=f"{operation.name}_live",
+        name=_op_name(operation),
         pool=f"{location.pool(operation)}_live",
         required_resource_keys={"tick"},
-        description=f"What is due now of {operation.name}.",
+        description=f"What is due now of {operation.label}.",
     )
     def live_op(context: dg.OpExecutionContext) -> None:
         run: _LiveRun = context.resources.tick
         try:
-            progress = run.follow(context, operation.name)
+            progress = run.follow(context, operation.label)
         except StoreError as error:
             raise as_failure(error, operation.name, Work.LIVE) from error
-        run.tell(context, operation.name, progress)
+        run.tell(context, operation.label, progress)
 
     return live_op
 
@@ -147,7 +162,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
     settings = location.settings
 
     @dg.resource(
-        required_resource_keys={"store", *(wolkvox_key(operation) for operation in settings.operations)},
+        required_resource_keys={"store", *map(wolkvox_key, settings.operations)},
         description="The tick of a live run: one for all of its ops, whose requests overlap.",
     )
     def tick(context: dg.InitResourceContext) -> Iterator[_LiveRun]:
@@ -158,7 +173,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
         groups: dict[str, list[Site]] = {}
         for operation in settings.operations:
             # A run can be for some of the ops only: one that is started again from its failures.
-            if run.step_keys_to_execute is None or f"{operation.name}_live" in run.step_keys_to_execute:
+            if run.step_keys_to_execute is None or _op_name(operation) in run.step_keys_to_execute:
                 site = location.site(operation, context.resources, run.run_id)
                 groups.setdefault(location.pool(operation), []).append(site)
         now = location.now()
@@ -171,7 +186,9 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
             yield live_run
         finally:
             tick.close()
-        # When all else is done: windows never wait for a page.
+        # When all else is done: windows never wait for a check or a page.
+        if touched := live_run.touched():
+            log_checks(context, location.store, touched, location.now())
         for reports in live_run.reports.values():
             reports.pages(until=until)
 

@@ -12,12 +12,14 @@ from datetime import datetime
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.automation.live import LIVE, LIVE_TAGS
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.orchestration.run.tags import WORK
 
 PRUNE = "prune_run_history"
-_PRUNED_JOBS = {LIVE, PRUNE}
+# Another code location of the instance may have a job of such a name, whose logs are not ours to delete.
+_PRUNED = {LIVE: LIVE_TAGS, PRUNE: {WORK: PRUNE}}
 _AT_A_TIME = 1000
 
 
@@ -37,6 +39,7 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
 
     @dg.job(
         name=PRUNE,
+        tags=_PRUNED[PRUNE],
         description=f"Deletes what ticks have logged {settings.run_history.days} days ago and earlier "
         "(WOLKVOX_RUN_HISTORY_DAYS). Their runs and marks stay.",
     )
@@ -49,6 +52,7 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
         cron_schedule="23 3 * * *",
         execution_timezone="UTC",
         default_status=location.schedules_are,
+        description="Each night.",
     )
     return prune_run_history, schedule
 
@@ -70,5 +74,9 @@ def _old(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
             cursor, more = page.cursor, page.has_more
             for record in page.records:
                 run = instance.get_run_by_id(record.event_log_entry.run_id)
-                if run is not None and run.job_name in _PRUNED_JOBS:
+                if run is not None and _is_pruned(run):
                     yield run.run_id
+
+
+def _is_pruned(run: dg.DagsterRun) -> bool:
+    return run.job_name in _PRUNED and run.tags.items() >= _PRUNED[run.job_name].items()

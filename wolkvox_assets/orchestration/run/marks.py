@@ -1,6 +1,7 @@
 """Telling Dagster what was stored: each window, and the totals of its day, as materialised.
 
-What belongs here: all marks of the three assets and their metadata, whoever did the work. What doesn't: doing it.
+What belongs here: all marks of an operation's three assets and their metadata, whoever did the work. What doesn't:
+doing it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,9 +18,6 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import DayStatus, RowCounts
 
 Context = dg.AssetExecutionContext | dg.OpExecutionContext
-
-WITH_PICTURE = "operation_hold_mute_daily"
-DAILY_ASSETS = ("agent_hold_mute_daily", WITH_PICTURE)
 
 
 class Marks:
@@ -78,35 +76,43 @@ def marks_of_days(
     days: Mapping[date, DayStatus],
     counted: RowCounts | None,
     reports: Reports,
-    assets: Collection[str] = DAILY_ASSETS,
+    assets: Collection[str] | None = None,
 ) -> Iterator[dg.AssetMaterialization]:
     """The marks of the totals of these days; those of the operation with a picture, where there is one.
 
-    `counted`: the rows of the tables after them.
+    `counted`: the rows of the tables after them. `assets`: which of the two, by default both.
     """
-    whole = counted._asdict() if counted else {}
-    pictures = reports.pictures(days) if WITH_PICTURE in assets else {}
+    of_agents, of_operation = operation.report.names.agent_days, operation.report.names.operation_days
+    assets = (of_agents, of_operation) if assets is None else assets
+    whole = {of_agents: counted.agent_days, of_operation: counted.operation_days} if counted else {}
+    pictures = reports.pictures(days) if of_operation in assets else {}
     for day, status in sorted(days.items()):
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
         for asset in assets:
-            picture = {"picture": pictures[day]} if asset == WITH_PICTURE and day in pictures else {}
-            rows = status.agents if asset == "agent_hold_mute_daily" else int(status.windows_known > 0)
+            picture = {"picture": pictures[day]} if asset == of_operation and day in pictures else {}
+            rows = status.agents if asset == of_agents else int(status.windows_known > 0)
             yield dg.AssetMaterialization(
                 asset_key=[operation.name, asset],
                 partition=f"{day}",
                 metadata={
                     **picture,
-                    **_numbers(status),
+                    **_numbers(operation, status),
                     "dagster/partition_row_count": rows,
                     **({"dagster/row_count": whole[asset]} if asset in whole else {}),
                 },
             )
 
 
-def _numbers(status: DayStatus) -> dict[str, int | bool | dg.TimestampMetadataValue]:
-    numbers = status._asdict()
-    verified_at = numbers.pop("verified_at")
-    if verified_at is not None:
-        numbers["verified_at"] = dg.MetadataValue.timestamp(verified_at.replace(tzinfo=UTC))
+def _numbers(operation: Operation, status: DayStatus) -> dict[str, int | bool | dg.TimestampMetadataValue]:
+    numbers: dict[str, int | bool | dg.TimestampMetadataValue] = {
+        "agents": status.agents,
+        "windows_known": status.windows_known,
+        "windows_expected": status.windows_expected,
+        "complete": status.complete,
+    }
+    for measure in operation.report.parts:
+        numbers[measure.column] = status.usage[operation.report.columns.index(measure.column)]
+    if status.verified_at is not None:
+        numbers["verified_at"] = dg.MetadataValue.timestamp(status.verified_at.replace(tzinfo=UTC))
     return numbers

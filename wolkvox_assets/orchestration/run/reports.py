@@ -15,6 +15,7 @@ from wolkvox_assets.day_report.figures import read
 from wolkvox_assets.day_report.files import TODAY_EVERY, ReportFiles
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.daily import DayStatus
@@ -27,7 +28,9 @@ _PATIENCE_SECONDS = 60.0
 
 
 class Reports:
-    """The reports of one operation, in one run. Whatever goes wrong is a warning in `log`."""
+    """The pictures and pages of one operation, in one run; of `agent_9` only. Whatever goes wrong is a warning in
+    `log`.
+    """
 
     def __init__(
         self, store: Store, operation: Operation, now: Callable[[], datetime], log: dg.DagsterLogManager
@@ -35,6 +38,7 @@ class Reports:
         self._store, self._operation, self._now, self._log = store, operation, now, log
         self._files = ReportFiles(store, operation)
         self._drawn: dict[date, datetime] = {}
+        self._draws = operation.report is AGENT_9  # pictures and pages are of hold and mute
 
     def pictures(self, days: Mapping[date, DayStatus]) -> dict[date, dg.MarkdownMetadataValue]:
         """Of those of these days that have closed, and of today, if there was none for a quarter of an hour.
@@ -49,7 +53,7 @@ class Reports:
             if (self._due(day, now) if day == today else status.complete)
         ]
         found: dict[date, dg.MarkdownMetadataValue] = {}
-        if not wanted:
+        if not (wanted and self._draws):
             return found
         try:
             from wolkvox_assets.day_report import pictures  # takes 0.05 s of CPU, and most ticks draw nothing
@@ -76,6 +80,8 @@ class Reports:
         `only`: all of those that these days are in; else what can be done in some seconds, and before `until`
         (monotonic seconds).
         """
+        if not self._draws:
+            return
         if only is None:
             until = min(until, time.monotonic() + _SECONDS)
         patience = 0.0 if only is None else _PATIENCE_SECONDS

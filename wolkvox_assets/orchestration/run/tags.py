@@ -4,7 +4,7 @@ OPERATION = "wolkvox/operation"
 """The operation that a run of the automation is for."""
 
 WORK = "wolkvox/work"
-"""Why windows are asked for: `live`, `history`."""
+"""Why windows are asked for: `live`, `history`; `prune_run_history` for clearing up."""
 
 BACKFILL = "dagster/backfill"
 """Dagster's own: the run belongs to a backfill."""

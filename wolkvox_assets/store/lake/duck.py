@@ -51,8 +51,8 @@ def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"USE {NAME}")
         yield con
     finally:
-        with suppress(duckdb.Error):  # nothing had begun, or Postgres is gone
-            # Left to close(), what fails here ends the whole process.
+        # Closing rolls back as well, and where Postgres is gone by then, DuckDB ends the whole process (`abort`).
+        with suppress(duckdb.Error):
             con.execute("ROLLBACK")
         con.close()
 

@@ -17,9 +17,11 @@ from typing import NamedTuple
 import duckdb
 import psycopg2
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store.disk import make_folder
 from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppable
 from wolkvox_assets.store.face import Finding
+from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.lake import duck, examine
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import TurnLost, asking, turn, without_password
@@ -29,11 +31,11 @@ from wolkvox_assets.store.versions import VERSION, raise_version
 _FENCE = "UPDATE schema_version SET version = version WHERE version = ?"
 
 # So that a window's rows lie in few files, and a commit reads no more of them as history grows.
-_LAYOUT = {
-    "agent_9_windows": "operation, year(local_date), month(local_date)",
-    "agent_9_window_log": "operation, year(local_date), month(local_date)",
-    "agent_hold_mute_daily": "operation, year(local_date)",
-    "api_requests": "operation, year(requested_at), month(requested_at)",
+_LAYOUT = {"api_requests": "operation, year(requested_at), month(requested_at)"}
+_LAYOUT_OF_A_REPORT = {
+    "{windows}": "operation, year(local_date), month(local_date)",
+    "{window_log}": "operation, year(local_date), month(local_date)",
+    "{agent_days}": "operation, year(local_date)",
 }
 
 
@@ -109,6 +111,11 @@ class LakeStore:
                 return 0
             with self._begun() as (_, found):
                 return found.version
+
+    def holdings(self) -> examine.Holdings:
+        """What it is made of. Raises `StoreError`."""
+        with self._explained("looking"), asking(self.lake) as con:
+            return examine.holdings(con) if examine.has_catalog(con) else examine.Holdings(0, 0, 0, 0)
 
     def findings(self) -> Iterator[Finding]:
         """See `examine`."""
@@ -222,7 +229,10 @@ def _readings() -> dict[Lake, duckdb.DuckDBPyConnection | None]:
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, found: _Tables) -> None:
     """In the caller's transaction, and so together with its change."""
     raise_version(con, found.version, lake=True)
-    for table, parts in _LAYOUT.items():
+    layout = dict(_LAYOUT)
+    for report in REPORTS:
+        layout |= {filled(table, report): parts for table, parts in _LAYOUT_OF_A_REPORT.items()}
+    for table, parts in layout.items():
         con.execute(f"ALTER TABLE {table} SET PARTITIONED BY ({parts})")
 
 

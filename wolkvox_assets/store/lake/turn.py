@@ -44,23 +44,24 @@ class TurnLost(Exception):
 
 
 @contextmanager
-def turn(lake: Lake, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[Callable[[], None]]:
+def turn(lake: Lake) -> Iterator[Callable[[], None]]:
     """Holds the lock. What it yields raises `TurnLost` where it was lost meanwhile: call it just before committing.
 
     Raises `StoreBusy` after a while, and `psycopg2.Error` where Postgres can't be reached.
     """
-    until = time.monotonic() + patience_seconds
-    if not _one_thread.acquire(timeout=patience_seconds):
-        raise StoreBusy(_too_long(patience_seconds))
+    until = time.monotonic() + PATIENCE_SECONDS
+    one_thread = _one_thread
+    if not one_thread.acquire(timeout=PATIENCE_SECONDS):
+        raise StoreBusy(_too_long())
     try:
         con = _connection(lake)
         try:
-            _lock(con, until, patience_seconds)
+            _lock(con, until)
             yield lambda: _still_ours(con)
         finally:
             _let_go(lake, con)
     finally:
-        _one_thread.release()
+        one_thread.release()
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def _told(con: connection) -> connection:
     return con
 
 
-def _lock(con: connection, until: float, patience_seconds: float) -> None:
+def _lock(con: connection, until: float) -> None:
     while True:
         try:
             with con.cursor() as cursor:
@@ -112,7 +113,7 @@ def _lock(con: connection, until: float, patience_seconds: float) -> None:
         except psycopg2.errors.LockNotAvailable:
             con.rollback()
             if time.monotonic() > until:
-                raise StoreBusy(_too_long(patience_seconds)) from None
+                raise StoreBusy(_too_long()) from None
             _told(con)
         else:
             return
@@ -143,9 +144,9 @@ def _anew() -> None:
 os.register_at_fork(after_in_child=_anew)
 
 
-def _too_long(patience_seconds: float) -> str:
+def _too_long() -> str:
     return (
-        f"waited {patience_seconds:.0f} s for the turn to store something in the lake, which another process of this "
+        f"waited {PATIENCE_SECONDS:.0f} s for the turn to store something in the lake, which another process of this "
         "pipeline has. Nothing of this change was stored. Look for a run that hangs, on any machine (in Postgres: "
         "pg_locks, locktype advisory), stop it, and repeat; the lock of a process that has ended never blocks."
     )

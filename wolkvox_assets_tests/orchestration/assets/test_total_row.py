@@ -46,7 +46,7 @@ def test_a_fresh_operation_is_loaded_in_one_run_without_its_total_row(
 ) -> None:
     simulator.api.quirks = frozenset({"total_row"})
     # What only a busier operation's numbers come to, here by a smaller limit on both sides.
-    monkeypatch.setattr("wolkvox_assets.report.total_row._UNCUT", (32_767, 7_199, 7_199, 7_199))
+    monkeypatch.setattr("wolkvox_assets.report.total_row._UNCUT_SECONDS", 7_199)
     simulator.api.total_name, simulator.api.total_most = name, cap
     assert load(project, monkeypatch, BEFORE, DAY).success
     assert_true(project, BEFORE, DAY)

@@ -113,12 +113,15 @@ class Location:
     ) -> dg.DagsterRun:
         """A run in Dagster's record, which ended now if it has ended."""
         live = job == LIVE
-        run = self.instance.create_run_for_job(
+        definition = (
             self.definitions.resolve_job_def(LIVE)
             if live
-            else self.definitions.resolve_implicit_global_asset_job_def(),
+            else self.definitions.resolve_implicit_global_asset_job_def()
+        )
+        run = self.instance.create_run_for_job(
+            definition,
             status=dg.DagsterRunStatus.STARTED if status in _ENDINGS else status,
-            tags=tags,
+            tags={**definition.tags, **(tags or {})},
             run_config=run_config,
             asset_selection=None if live or asset is None else {dg.AssetKey(["main", asset])},
         )

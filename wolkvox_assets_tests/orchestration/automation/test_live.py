@@ -7,6 +7,7 @@ import pytest
 
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store.attempts import FailureScope, Work
@@ -145,15 +146,17 @@ def test_windows_that_could_not_be_had_show_as_failed_and_the_others_do_not(live
 
 def unreadable(location: Location, *windows: object) -> None:
     """As if no answer could be read that has anything of these windows in it."""
-    ask = WolkvoxClient.agent_9
+    ask = WolkvoxClient.report
 
-    def agent_9(client: WolkvoxClient, range_: Range, /, *, requests: int | None = None) -> Answer:
-        answer = ask(client, range_, requests=requests)
+    def report(
+        client: WolkvoxClient, report: Report, range_: Range, /, *, requests: int | None = None
+    ) -> Answer:
+        answer = ask(client, report, range_, requests=requests)
         if set(range_.windows()) & set(windows):
             raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
         return answer
 
-    location.monkeypatch.setattr(WolkvoxClient, "agent_9", agent_9)
+    location.monkeypatch.setattr(WolkvoxClient, "report", report)
 
 
 def test_a_used_up_quota_is_no_failure(lived: Location, simulator: Simulator) -> None:

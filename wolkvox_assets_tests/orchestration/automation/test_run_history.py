@@ -1,6 +1,5 @@
 """What ticks have logged is deleted after a while, and what they stored and marked stays: on SQLite and on Postgres."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -8,38 +7,25 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import psycopg2
 import pytest
 
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator import Simulator
+from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.orchestration.automation.conftest import DAY, LIVE, Location, located, noon
 from wolkvox_assets_tests.project import files_below, utc_now
-
-POSTGRES = "127.0.0.1:5432"
 
 
 @contextmanager
 def on_postgres(home: Path) -> Iterator[dg.DagsterInstance]:
     """As the README says, in a database of its own."""
-    name = f"wolkvox_{uuid.uuid4().hex}"
-    try:
-        server = psycopg2.connect(f"postgresql://postgres@{POSTGRES}/postgres", connect_timeout=3)
-    except psycopg2.OperationalError as error:
-        pytest.skip(f"no Postgres at {POSTGRES}: {error}")
-    server.autocommit = True
-    server.cursor().execute(f"CREATE DATABASE {name}")
-    url = f"postgresql+psycopg2://postgres@{POSTGRES}/{name}"
     home.mkdir()
-    try:
+    with dagster_database() as url:
         overrides = {"storage": {"postgres": {"postgres_url": url}}}
         with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
             yield instance
-    finally:
-        server.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
-        server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

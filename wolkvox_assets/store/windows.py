@@ -1,4 +1,4 @@
-"""The windows: replacing, verifying and reading `agent_9_windows` and `agent_9_window_log`.
+"""The windows of a report and their log: replacing, verifying and forgetting them.
 
 What belongs here: SQL on these two tables. What doesn't: files and locks (`files.py`), deciding what
 to ask (`sync/`).
@@ -6,24 +6,26 @@ to ask (`sync/`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from importlib import resources
 from operator import attrgetter
 from typing import NamedTuple
 
 import duckdb
 import pandas as pd
 
-from wolkvox_assets.report.clocks import FUTURE_AFTER, boot, uptime_ns
+from wolkvox_assets.report.clocks import FUTURE_AFTER, Moment, boot, uptime_ns
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
+from wolkvox_assets.store.filled import filled, filled_file
 
 
 class WindowContent(NamedTuple):
     """What is to stand in the tables for one window.
 
     `window_start`: wall clock, naive. `window_start_utc`, `fetched_at`: aware. `source`: `asked`,
-    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there. `uptime_ns`: the
-    machine's uptime when it was had, which tells the newer of two answers (`clocks.uptime_ns`).
+    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there. `moment`:
+    tells the newer of two answers.
     """
 
     window_start: datetime
@@ -31,7 +33,7 @@ class WindowContent(NamedTuple):
     agents: Agents
     source: str
     fetched_at: datetime
-    uptime_ns: int
+    moment: Moment
 
 
 def naive_utc(moment: datetime) -> datetime:
@@ -57,7 +59,7 @@ class Correction(NamedTuple):
 class Replaced(NamedTuple):
     """What storing a batch came to.
 
-    `corrections`: what changed of windows that were known before; it is in `agent_9_corrections` as well.
+    `corrections`: what changed of windows that were known before; it is in the table of corrections as well.
     `superseded`: windows whose content was not stored, since a newer answer was stored meanwhile.
     """
 
@@ -76,40 +78,49 @@ def replace_windows(
     *,
     run_id: str,
     now: datetime | None = None,
+    report: Report = AGENT_9,
 ) -> Replaced:
     """Replace these windows, rows and log together. Of two contents for one window the one that was had later
     counts, whichever is stored first and whatever the clocks showed. What was fetched after `now` (aware; by default
     this machine's) was not known, so that to replace it is no correction.
     """
-    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("uptime_ns"))}
+    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("moment.at"))}
     if not batch:
         return Replaced([], [])
-    newer = _stored_later(con, operation, batch)
+    newer = _stored_later(con, operation, batch, report)
     in_order = [batch[start] for start in sorted(batch.keys() - newer)]
     credible = credible_until(now or datetime.now(UTC))
-    return Replaced(_replace(con, operation, in_order, run_id, credible) if in_order else [], sorted(newer))
+    corrections = _replace(con, operation, in_order, run_id, credible, report) if in_order else []
+    return Replaced(corrections, sorted(newer))
 
 
 def _stored_later(
-    con: duckdb.DuckDBPyConnection, operation: str, batch: Mapping[datetime, WindowContent]
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    batch: Mapping[datetime, WindowContent],
+    report: Report,
 ) -> set[datetime]:
     """The windows of which another run has stored a newer answer.
 
-    An answer from before the machine's last start is older than any that is to be stored now.
+    What was had by another clock (before the machine's last start) is older than any that is to be stored now.
     """
     stored = con.execute(
-        "SELECT window_start, uptime_ns FROM agent_9_answer_order WHERE operation = $operation AND boot = $boot"
-        # An uptime that is still to come can't be: it is no reason to keep an answer out.
-        " AND boot <> '' AND uptime_ns <= $now AND window_start BETWEEN $first AND $last",
+        filled(
+            "SELECT window_start, uptime_ns FROM {answer_order} WHERE operation = $operation AND boot = $boot"
+            # An uptime that is still to come can't be: it is no reason to keep an answer out.
+            " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
+            report,
+        ),
         {
             "operation": operation,
-            "boot": boot(),
+            "boot": next(iter(batch.values())).moment.clock,
+            "here": boot(),
             "now": uptime_ns(),
             "first": min(batch),
             "last": max(batch),
         },
     ).fetchall()
-    return {start for start, had in stored if start in batch and had > batch[start].uptime_ns}
+    return {start for start, had in stored if start in batch and had > batch[start].moment.at}
 
 
 def _replace(
@@ -118,36 +129,51 @@ def _replace(
     in_order: Sequence[WindowContent],
     run_id: str,
     credible: datetime,
+    report: Report,
 ) -> list[Correction]:
-    _take_in(con, operation, in_order, run_id)
+    _take_in(con, operation, in_order, run_id, report)
     span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
     con.execute(
-        resources.files(__package__).joinpath("agent_9_corrections.sql").read_text("utf-8"),
+        filled_file("corrections.sql", report),
         span | {"credible": credible},
     )
-    con.execute("INSERT INTO agent_9_corrections BY NAME FROM batch_corrections")
+    con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", report))
     corrections = con.execute(
         "SELECT window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
     ).fetchall()
-    for table in ("agent_9_windows", "agent_9_window_log", "agent_9_answer_order"):
+    for table in (report.names.windows, report.names.window_log, report.names.answer_order):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.
         con.execute(
             f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # fixed names
             " AND window_start IN (SELECT window_start FROM batch_log)",
             span,
         )
-    con.execute("INSERT INTO agent_9_window_log SELECT * FROM batch_log")
-    con.execute("INSERT INTO agent_9_windows SELECT * FROM batch_rows")
+    con.execute(filled("INSERT INTO {window_log} SELECT * FROM batch_log", report))
+    con.execute(filled("INSERT INTO {windows} SELECT * FROM batch_rows", report))
     con.execute(
-        "DELETE FROM agent_9_answer_order WHERE boot <> $boot OR uptime_ns NOT BETWEEN $now - $kept AND $now",
-        {"boot": boot(), "now": uptime_ns(), "kept": _ORDER_KEPT_NS},
+        filled(
+            "DELETE FROM {answer_order} WHERE boot <> $boot OR uptime_ns < $latest - $kept"
+            " OR (boot = $here AND uptime_ns > $now)",
+            report,
+        ),
+        {
+            "boot": in_order[0].moment.clock,
+            "latest": max(w.moment.at for w in in_order),
+            "here": boot(),
+            "now": uptime_ns(),
+            "kept": _ORDER_KEPT_NS,
+        },
     )
-    con.execute("INSERT INTO agent_9_answer_order SELECT * FROM batch_order")
+    con.execute(filled("INSERT INTO {answer_order} SELECT * FROM batch_order", report))
     return [Correction(*row) for row in corrections]
 
 
 def _take_in(
-    con: duckdb.DuckDBPyConnection, operation: str, windows: Sequence[WindowContent], run_id: str
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    windows: Sequence[WindowContent],
+    run_id: str,
+    report: Report,
 ) -> None:
     """Put the new content into temporary tables of the same shape: an empty frame has no types of its own."""
     log = pd.DataFrame(
@@ -174,24 +200,21 @@ def _take_in(
             "window_start_utc",
             "local_date",
             "agent_name",
-            "hold_mute_count",
-            "hold_seconds",
-            "mute_seconds",
-            "total_seconds",
+            *report.columns,
         ],
     )
     order = pd.DataFrame(
         {
             "operation": operation,
             "window_start": [w.window_start for w in windows],
-            "boot": boot(),
-            "uptime_ns": [w.uptime_ns for w in windows],
+            "boot": [w.moment.clock for w in windows],
+            "uptime_ns": [w.moment.at for w in windows],
         }
     )
     for batch, table, frame in (
-        ("batch_order", "agent_9_answer_order", order),
-        ("batch_log", "agent_9_window_log", log),
-        ("batch_rows", "agent_9_windows", rows),
+        ("batch_order", report.names.answer_order, order),
+        ("batch_log", report.names.window_log, log),
+        ("batch_rows", report.names.windows, rows),
     ):
         con.execute(f"CREATE OR REPLACE TEMP TABLE {batch} AS FROM {table} LIMIT 0")
         if len(frame):
@@ -201,22 +224,32 @@ def _take_in(
 
 
 def verify_windows(
-    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, verified_at: datetime
+    con: duckdb.DuckDBPyConnection,
+    operation: str,
+    range_: Range,
+    verified_at: datetime,
+    *,
+    report: Report = AGENT_9,
 ) -> None:
     """Note that every window of this range was found equal to the API at `verified_at` (aware).
 
     Where a clock that was wrong has left a later moment, this one takes its place.
     """
     con.execute(
-        "UPDATE agent_9_window_log SET verified_at = $at, fetched_at = least(fetched_at, $at)"
-        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        filled(
+            "UPDATE {window_log} SET verified_at = $at, fetched_at = least(fetched_at, $at)"
+            " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+            report,
+        ),
         {"operation": operation, "start": range_.start, "end": range_.end, "at": naive_utc(verified_at)},
     )
 
 
-def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, range_: Range) -> None:
+def forget_windows(
+    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, *, report: Report = AGENT_9
+) -> None:
     """Make every window of this range unknown: rows and log go together."""
-    for table in ("agent_9_windows", "agent_9_window_log"):
+    for table in (report.names.windows, report.names.window_log):
         con.execute(
             f"DELETE FROM {table}"  # noqa: S608  # two fixed names
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
@@ -225,44 +258,59 @@ def forget_windows(con: duckdb.DuckDBPyConnection, operation: str, range_: Range
 
 
 def forget_windows_to_come(
-    con: duckdb.DuckDBPyConnection, operation: str, wall: datetime, now: datetime
+    con: duckdb.DuckDBPyConnection, operation: str, wall: datetime, now: datetime, *, report: Report = AGENT_9
 ) -> set[date]:
     """Make unknown what was fetched after `now` (aware), of windows that start then (`wall`: on the wall clock)
     or later. Returns their days. Those that are over are not known either, and stay until they are asked again.
     """
     to_come = {"operation": operation, "wall": wall, "credible": credible_until(now)}
     days = con.execute(
-        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
-        " AND fetched_at > $credible",
+        filled(
+            "SELECT DISTINCT local_date FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
+            " AND fetched_at > $credible",
+            report,
+        ),
         to_come,
     ).fetchall()
     if days:
         con.execute(
-            "DELETE FROM agent_9_windows WHERE operation = $operation AND window_start IN (SELECT window_start"
-            " FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
-            " AND fetched_at > $credible)",
+            filled(
+                "DELETE FROM {windows} WHERE operation = $operation AND window_start IN (SELECT window_start"
+                " FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
+                " AND fetched_at > $credible)",
+                report,
+            ),
             to_come,
         )
         con.execute(
-            "DELETE FROM agent_9_window_log WHERE operation = $operation AND window_start >= $wall"
-            " AND fetched_at > $credible",
+            filled(
+                "DELETE FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
+                " AND fetched_at > $credible",
+                report,
+            ),
             to_come,
         )
     return {day for (day,) in days}
 
 
 def forget_days_before(
-    con: duckdb.DuckDBPyConnection, operation: str, first: date, *, but_run: str
+    con: duckdb.DuckDBPyConnection, operation: str, first: date, *, but_run: str, report: Report = AGENT_9
 ) -> set[date]:
     """Make the windows of all days before `first` unknown, but for those that this run has asked. Returns the days."""
     earlier = {"operation": operation, "first": first, "run": but_run}
     rows = con.execute(
-        "SELECT DISTINCT local_date FROM agent_9_window_log WHERE operation = $operation AND local_date < $first"
-        " AND run_id <> $run",
+        filled(
+            "SELECT DISTINCT local_date FROM {window_log} WHERE operation = $operation AND local_date < $first"
+            " AND run_id <> $run",
+            report,
+        ),
         earlier,
     ).fetchall()
     con.execute(
-        "DELETE FROM agent_9_window_log WHERE operation = $operation AND local_date < $first AND run_id <> $run",
+        filled(
+            "DELETE FROM {window_log} WHERE operation = $operation AND local_date < $first AND run_id <> $run",
+            report,
+        ),
         earlier,
     )
     return {day for (day,) in rows}

@@ -1,4 +1,4 @@
-"""`agent_9_windows`: the asset of five-minute windows.
+"""The asset of a report's five-minute windows.
 
 What belongs here: the asset's definition, and which windows a run of it is for. What doesn't: making them
 true and marking them (`over_range.py`).
@@ -28,17 +28,17 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.attempts import Work
 
 _DESCRIPTION = """\
-How often and how long each agent had customers on hold or muted, for each five minutes.
+{about}, for each five minutes.
 
-**Grain**: one row in `agent_9_windows` for an operation, a window and an agent who used hold or mute; one
-row in `agent_9_window_log` for each known window, with rows or without. A window without rows in the first
-and with one in the second is a window in which nobody used hold or mute; without both it is not known yet.
+**Grain**: one row in `{windows}` for an operation, a window and an agent who {did}; one
+row in `{window_log}` for each known window, with rows or without. A window without rows in the first
+and with one in the second is a window in which nobody {did}; without both it is not known yet.
 
 **Backfill**: any range is one run, which commits and marks windows as it goes; stopped or failed, repeat it.
 A range that is known already is verified, and repaired where it differs, with one request a month if nothing does.
 
 **Freshness**: the schedule `live_schedule` asks the windows that have just closed, and the gaps of the last days, of
-every operation; the sensor `{name}_gaps` all others of the history, newest first.
+every operation; the sensor `{label}_gaps` all others of the history, newest first.
 
 **Time**: `window_start` is the operation's wall clock ({timezone}).
 """
@@ -55,10 +55,19 @@ class WindowsConfig(dg.Config):
     ranges: list[list[str]] = pydantic.Field(default=[])
 
 
-def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
-    """The asset `<operation>/agent_9_windows`."""
+def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
+    """The asset of the operation's windows, such as `<operation>/agent_9_windows`."""
 
     owners, tags = owners_and_tags(operation)
+    report = operation.report
+    description = _DESCRIPTION.format(
+        about=report.windows,
+        windows=report.names.windows,
+        window_log=report.names.window_log,
+        did=report.did,
+        label=operation.label,
+        timezone=operation.timezone,
+    )
 
     @dg.asset(
         key=windows_key(operation),
@@ -73,13 +82,11 @@ def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.As
         tags=tags,
         kinds={"duckdb", "wolkvox"},
         code_version="2",
-        description=_DESCRIPTION.format(name=operation.name, timezone=operation.timezone),
-        metadata=table_metadata(location.settings, operation, "agent_9_windows"),
+        description=description,
+        metadata=table_metadata(location.settings, operation, report.names.windows),
         freshness_policy=fresh_windows(location),
     )
-    def agent_9_windows(
-        context: dg.AssetExecutionContext, config: WindowsConfig
-    ) -> Iterator[dg.Output[None]]:
+    def windows(context: dg.AssetExecutionContext, config: WindowsConfig) -> Iterator[dg.Output[None]]:
         run_over(
             context,
             location.site(operation, context.resources, context.run.run_id),
@@ -89,7 +96,7 @@ def build_agent_9_windows(location: CodeLocation, operation: Operation) -> dg.As
         )
         yield from ()
 
-    return agent_9_windows
+    return windows
 
 
 def _windows(

@@ -1,10 +1,10 @@
 -- The operation's day, from the windows and from the log of known windows: a day without any use has a
 -- row as well. `expected` (a registered frame: local_date, windows_expected) comes from the wall clock,
 -- because on days when clocks change it is not 288. A window that was fetched in the future ($credible) is not known.
-INSERT INTO operation_hold_mute_daily BY NAME
+INSERT INTO {operation_days} BY NAME
 WITH known AS (
     SELECT local_date, COUNT(*)::INTEGER AS windows_known, MIN(verified_at) AS verified_at
-    FROM agent_9_window_log
+    FROM {window_log}
     WHERE operation = $operation AND local_date BETWEEN $first AND $last AND fetched_at <= $credible
     GROUP BY local_date
 ),
@@ -12,29 +12,23 @@ windows AS (
     SELECT
         local_date,
         window_start,
-        SUM(hold_mute_count) AS hold_mute_count,
-        SUM(hold_seconds) AS hold_seconds,
-        SUM(mute_seconds) AS mute_seconds,
-        SUM(total_seconds) AS total_seconds
-    FROM agent_9_windows
+        [[SUM(#) AS #]]
+    FROM {windows}
     WHERE operation = $operation AND local_date BETWEEN $first AND $last
     GROUP BY ALL
 ),
 days AS (
     SELECT
         local_date,
-        SUM(hold_mute_count) AS hold_mute_count,
-        SUM(hold_seconds) AS hold_seconds,
-        SUM(mute_seconds) AS mute_seconds,
-        SUM(total_seconds) AS total_seconds,
+        [[SUM(#) AS #]],
         -- The most seconds; of several such windows the earliest.
-        ARG_MIN(window_start, {'fewer': -total_seconds, 'later': window_start}) AS busiest_window
+        ARG_MIN(window_start, {'fewer': -{last}, 'later': window_start}) AS busiest_window
     FROM windows
     GROUP BY local_date
 ),
 agents AS (
     SELECT local_date, COUNT(DISTINCT agent_name)::INTEGER AS agents
-    FROM agent_9_windows
+    FROM {windows}
     WHERE operation = $operation AND local_date BETWEEN $first AND $last
     GROUP BY local_date
 )
@@ -42,17 +36,14 @@ SELECT
     $operation AS operation,
     local_date,
     COALESCE(agents, 0) AS agents,
-    COALESCE(hold_mute_count, 0)::BIGINT AS hold_mute_count,
-    COALESCE(hold_seconds, 0)::BIGINT AS hold_seconds,
-    COALESCE(mute_seconds, 0)::BIGINT AS mute_seconds,
-    COALESCE(total_seconds, 0)::BIGINT AS total_seconds,
+    [[COALESCE(#, 0)::BIGINT AS #]],
     busiest_window,
     windows_known,
     windows_expected,
     -- Where no answer ever had a row, nobody can tell a quiet operation from a server that lacks the report.
     windows_known = windows_expected AND (
-        EXISTS (FROM agent_9_windows WHERE operation = $operation)
-        OR EXISTS (FROM agent_9_corrections WHERE operation = $operation)
+        EXISTS (FROM {windows} WHERE operation = $operation)
+        OR EXISTS (FROM {corrections} WHERE operation = $operation)
     ) AS complete,
     verified_at
 FROM known

@@ -3,22 +3,19 @@
 CREATE OR REPLACE TEMP TABLE batch_corrections AS
 WITH known AS (
     SELECT window_start
-    FROM agent_9_window_log
+    FROM {window_log}
     WHERE operation = $operation AND window_start BETWEEN $first AND $last AND fetched_at <= $credible
         AND window_start IN (SELECT window_start FROM batch_log)
 ),
 old AS (
-    FROM agent_9_windows
+    FROM {windows}
     WHERE operation = $operation AND window_start BETWEEN $first AND $last
         AND window_start IN (FROM known)
 ),
 new AS (FROM batch_rows WHERE window_start IN (FROM known)),
 pairs AS (
     SELECT window_start, agent_name, unnest([
-        {'column_name': 'hold_mute_count', 'old_value': old.hold_mute_count, 'new_value': new.hold_mute_count},
-        {'column_name': 'hold_seconds', 'old_value': old.hold_seconds, 'new_value': new.hold_seconds},
-        {'column_name': 'mute_seconds', 'old_value': old.mute_seconds, 'new_value': new.mute_seconds},
-        {'column_name': 'total_seconds', 'old_value': old.total_seconds, 'new_value': new.total_seconds}
+        [[{'column_name': '#', 'old_value': old.#, 'new_value': new.#}]]
     ]) AS change
     FROM old FULL JOIN new USING (window_start, agent_name)
 )

@@ -1,0 +1,257 @@
+"""What is in `deploy/` is what the tools that read it take: Docker Compose, a linter for Dockerfiles, Dagster itself in
+an environment of just what the image has, on a real Postgres.
+
+What belongs here: what can be said without a container engine or a cluster. What doesn't: what is in
+`deploy/README.md` as never run.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wolkvox_assets_tests.lakes import dagster_database
+from wolkvox_assets_tests.project import ROOT
+
+DEPLOY = ROOT / "deploy"
+IMAGE = ROOT / ".image" / "bin"
+TOKEN_LIKE = ("token", "password", "secret", "key")
+Settings = dict[str, Any]
+
+# In an interpreter that has what the image has and nothing else.
+LOOK = """
+import json, os, sys
+import dagster as dg
+from dagster._config import process_config
+from dagster_k8s import K8sRunLauncher
+from wolkvox_assets.commands import dagster_doctor
+from wolkvox_assets.definitions import defs
+from wolkvox_assets.settings import load_settings
+
+said = []
+for home in sys.argv[1:3]:
+    os.environ["DAGSTER_HOME"] = home
+    with dg.DagsterInstance.from_config(home) as instance:
+        logs = instance.compute_log_manager
+        said.append({
+            "storage": type(instance.event_log_storage).__name__,
+            "logs": [type(logs).__name__, logs._s3_bucket],
+            "url": str(instance.event_log_storage.postgres_url),
+            "lacks": dagster_doctor.findings(load_settings()),
+        })
+launcher = process_config(K8sRunLauncher.config_type(), json.loads(sys.argv[3]))
+said.append([error.message for error in launcher.errors or []])
+said.append(sorted(job.name for job in defs().jobs))
+print(json.dumps(said))
+"""
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
+    if not (IMAGE / "python").exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no .image: `make test` makes it")
+    done = subprocess.run(
+        [str(IMAGE / command[0]), *command[1:]],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def settings_of(name: str) -> Settings:
+    return dict(yaml.safe_load((DEPLOY / name).read_text()))
+
+
+def test_the_containers_settings_are_those_of_the_project_but_for_where_things_lie() -> None:
+    elsewhere = {"storage", "local_artifact_storage", "compute_logs"}
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    theirs = settings_of("dagster.yaml")
+    assert theirs.keys() == ours.keys()
+    assert {k: v for k, v in theirs.items() if k not in elsewhere} == {
+        k: v for k, v in ours.items() if k not in elsewhere
+    }
+    chart = settings_of("values.yaml")
+    for name in ("concurrency", "run_queue", "nux"):
+        assert chart["additionalInstanceConfig"][name] == ours[name]
+    assert chart["pythonLogs"]["pythonLogLevel"] == ours["python_logs"]["python_log_level"]
+    for kind in ("schedule", "sensor"):
+        kept = ours["retention"][kind]["purge_after_days"]
+        assert chart["retention"][kind]["purgeAfterDays"] == kept
+    daemon = chart["dagsterDaemon"]
+    assert snake(daemon["runMonitoring"]).items() >= ours["run_monitoring"].items()
+    assert daemon["runRetries"]["maxRetries"] == ours["run_retries"]["max_retries"]
+
+
+def snake(values: Settings) -> Settings:
+    """The chart's names as Dagster's."""
+    words = {name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in values}
+    return {words[name]: value for name, value in values.items()}
+
+
+def as_the_chart_writes_it(values: Settings, port: int, database: str) -> Settings:
+    """The part of `dagster.yaml` that these values decide, and that is loaded here."""
+    postgres = values["postgresql"]
+    storage = {
+        "username": "postgres",
+        "password": "",
+        "hostname": "127.0.0.1",
+        "db_name": database,
+        "port": port,
+        "scheme": postgres["postgresqlScheme"],
+    }
+    daemon, logs = values["dagsterDaemon"], values["computeLogManager"]["config"]["s3ComputeLogManager"]
+    assert not daemon["runCoordinator"][
+        "enabled"
+    ]  # else the chart writes one, and Dagster takes no `run_queue`
+    return {
+        "storage": {"postgres": {"postgres_db": storage}},
+        "compute_logs": {
+            "module": "dagster_aws.s3.compute_log_manager",
+            "class": values["computeLogManager"]["type"],
+            "config": snake(logs),
+        },
+        "run_monitoring": snake(daemon["runMonitoring"]),
+        "run_retries": snake(daemon["runRetries"]),
+        "sensors": snake(daemon["sensors"]),
+        "python_logs": snake(values["pythonLogs"]),
+        "retention": {kind: snake(values["retention"][kind]) for kind in ("schedule", "sensor")},
+        "telemetry": values["telemetry"],
+        **values["additionalInstanceConfig"],
+    }
+
+
+def test_dagster_takes_both_with_what_the_image_has(tmp_path: Path) -> None:
+    values = settings_of("values.yaml")
+    launcher = snake(values["runLauncher"]["config"]["k8sRunLauncher"])
+    launcher["run_k8s_config"] = snake(launcher["run_k8s_config"])
+    launcher |= {
+        "service_account_name": "dagster",
+        "instance_config_map": "dagster-instance",
+        "dagster_home": "/opt/dagster/dagster_home",
+        "postgres_password_secret": values["global"]["postgresqlSecretName"],
+    }
+    containers, chart = tmp_path / "containers", tmp_path / "chart"
+    for home in (containers, chart):
+        home.mkdir()
+    shutil.copy(DEPLOY / "dagster.yaml", containers)
+    with dagster_database() as url:
+        as_written = as_the_chart_writes_it(values, 5432, url.rpartition("/")[2])
+        (chart / "dagster.yaml").write_text(yaml.safe_dump(as_written))
+        said = run(
+            *("python", "-c", LOOK, str(containers), str(chart), json.dumps(launcher)),
+            cwd=tmp_path,
+            PYTHONPATH=str(ROOT),
+            DAGSTER_POSTGRES_URL=url,
+            DAGSTER_LOGS_BUCKET="dagster-logs",
+            AWS_REGION="us-east-1",
+            WOLKVOX_SERVER="0013",
+            WOLKVOX_TOKEN="x",
+            WOLKVOX_START="2026-11-01",
+        )
+    first, second, errors, jobs = json.loads(said.splitlines()[-1])
+    for found, bucket in ((first, "dagster-logs"), (second, "wolkvox-dagster-logs")):
+        assert found["storage"] == "PostgresEventLogStorage"
+        assert found["url"].startswith("postgresql+psycopg2://")
+        assert found["logs"] == ["S3ComputeLogManager", bucket]
+        assert found["lacks"] == []  # says doctor
+    assert errors == []
+    assert "live" in jobs
+
+
+def composed(tmp_path: Path) -> Settings:
+    """The compose file as Docker Compose has read it, with files that hold what must not be seen."""
+    shutil.copy(DEPLOY / "compose.yaml", tmp_path)
+    (tmp_path / "operations.toml").touch()
+    (tmp_path / "secrets").mkdir()
+    for name in ("wolkvox.env", "postgres_password", "objects_keys.json"):
+        (tmp_path / "secrets" / name).write_text("hidden-7391")
+    (tmp_path / "secrets" / "dagster.env").write_text("DAGSTER_POSTGRES_URL=postgresql+psycopg2://there\n")
+    said = run("docker-compose", "-f", "compose.yaml", "config", "--format", "json", cwd=tmp_path)
+    assert "hidden-7391" not in said
+    return dict(json.loads(said))
+
+
+def test_compose_takes_it_and_each_container_is_shut_in(tmp_path: Path) -> None:
+    services = composed(tmp_path)["services"]
+    assert services.keys() == {"webserver", "daemon", "code", "buckets", "postgres", "objects"}
+    for name, service in services.items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        limits = service["deploy"]["resources"]["limits"]
+        assert {"cpus", "memory", "pids"} <= limits.keys(), name
+        assert not service.get("privileged"), name
+        assert "user" not in service, name  # the image's own, which is not root
+        # That of the code location is in the image; `buckets` ends.
+        assert (name == "code") is ("healthcheck" not in service), name
+        # What is open to other machines: nothing.
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
+        # Tokens, and the lake's password, are in the code location alone.
+        targets = [secret.get("target", secret["source"]) for secret in service.get("secrets", ())]
+        assert ("/opt/dagster/.env" in targets) is (name == "code"), name
+    for name in ("webserver", "daemon"):
+        assert services[name]["depends_on"].keys() >= {"postgres", "code"}
+        assert not any(variable.startswith("WOLKVOX_") for variable in services[name]["environment"])
+    assert services["daemon"].get("scale", 1) == 1
+
+
+def test_the_dockerfile() -> None:
+    run("hadolint", str(DEPLOY / "Dockerfile"))
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert any(line.startswith("HEALTHCHECK ") for line in lines)
+    user = [line for line in lines if line.startswith("USER ")]
+    assert user == ["USER 10001:10001"]
+    assert any("pip install --require-hashes" in line for line in lines)
+    let_in = {
+        line[1:]
+        for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    copied = {
+        source.removeprefix("./")
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied == let_in
+    assert all((ROOT / source).exists() for source in copied)
+
+
+@pytest.mark.parametrize(
+    "name", ["compose.yaml", "values.yaml", "dagster.yaml", "Dockerfile", "workspace.yaml"]
+)
+def test_no_secret_has_a_value(name: str) -> None:
+    """Only names of files, variables and Kubernetes' Secrets."""
+    for line in (DEPLOY / name).read_text().splitlines():
+        code = line.partition("#")[0]
+        variable, _, value = code.replace("=", ":").partition(":")
+        if any(word in variable.lower() for word in TOKEN_LIKE) and value.strip():
+            assert value.strip().startswith(("wolkvox-", "false", "/run/secrets/", "[", "&", "*")), line
+
+
+def test_the_chart_runs_nothing_as_root() -> None:
+    values = settings_of("values.yaml")
+    pods = [values["dagsterWebserver"], values["dagsterDaemon"]]
+    pods += values["dagster-user-deployments"]["deployments"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    pods.append(
+        {**launcher, "podSecurityContext": launcher["runK8sConfig"]["podSpecConfig"]["securityContext"]}
+    )
+    for pod in pods:
+        assert pod["podSecurityContext"]["runAsNonRoot"]
+        assert pod["podSecurityContext"]["runAsUser"] == 10001
+        assert pod["securityContext"]["readOnlyRootFilesystem"]
+        assert pod["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod["resources"]["limits"].keys() == pod["resources"]["requests"].keys() == {"cpu", "memory"}
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    assert "wolkvox-tokens" in [secret["name"] for secret in code["envSecrets"]]
+    for pod in pods[:2]:
+        assert [secret["name"] for secret in pod["envSecrets"]] == ["wolkvox-objects"]
