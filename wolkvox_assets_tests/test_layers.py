@@ -189,7 +189,7 @@ def test_importing_it_loads_neither_dagster_nor_a_database(package: str) -> None
 
 def test_importing_the_store_loads_no_dagster() -> None:
     program = (
-        "import sys, wolkvox_assets.store.agent_9, wolkvox_assets.store.daily, wolkvox_assets.store.requests\n"
+        "import sys, wolkvox_assets.store.windows, wolkvox_assets.store.daily, wolkvox_assets.store.requests\n"
         "print(*(m for m in sys.modules if m.startswith('dagster')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
