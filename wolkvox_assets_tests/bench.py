@@ -48,7 +48,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets_tests import bench_commits, bench_ticks
+from wolkvox_assets_tests import bench_commits, bench_lake, bench_ticks
 
 ROOT = Path(__file__).parents[1]
 AGENTS = 50
@@ -514,6 +514,12 @@ def print_ticks(rows: Sequence[Sequence[str]]) -> None:
     print(table(*rows))
 
 
+def print_lake(tables: Sequence[Sequence[Sequence[str]]]) -> None:
+    print("\nThe lake beside the local files.")
+    for rows in tables:
+        print(f"\n{table(*rows)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="What a day and a week cost.")
     parser.add_argument("--quick", action="store_true", help="at 20 ms only, one round: under two minutes")
@@ -521,7 +527,11 @@ def main() -> int:
         "--store", metavar="MB,MB", help="live commits in stores of these sizes, and nothing else"
     )
     parser.add_argument("--ticks", metavar="N,N", help="ticks of so many operations, and nothing else")
+    parser.add_argument("--lake", metavar="N", type=int, help="so many windows in a lake, and nothing else")
     arguments = parser.parse_args()
+    if arguments.lake:
+        print_lake(bench_lake.alone(arguments.lake))
+        return 0
     if arguments.ticks:
         print_ticks(bench_ticks.alone([int(size) for size in arguments.ticks.split(",")]))
         return 0
@@ -549,6 +559,7 @@ def main() -> int:
             print_whole("300 ms", slow_whole, slow[busy_loop])
         print_commits(bench_commits.rows((40,) if quick else bench_commits.SIZES, Path(folder)))
         print_ticks(bench_ticks.rows((1, 10) if quick else bench_ticks.SIZES, Path(folder)))
+        print_lake(bench_lake.rows(40 if quick else bench_lake.WINDOWS, Path(folder, "lakes")))
     load = " ".join(f"{average:.1f}" for average in os.getloadavg())
     print(
         f"\nMeasured in {time.perf_counter() - began:.0f} s on {os.cpu_count()} cores, load averages at the end {load}."

@@ -1,4 +1,4 @@
-"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+"""The checks of a report's windows: each row, the answers they came from, and how new they are.
 
 What belongs here: that. What doesn't: days and their totals (`days.py`).
 """
@@ -12,8 +12,8 @@ from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _ASSET = "{windows}"
 
@@ -74,7 +74,7 @@ def _odd_totals(look: Look) -> Cases:
 
 
 def _implausible(look: Look) -> Cases:
-    seconds = " + ".join(look.report.durations) or "0"
+    seconds = " + ".join(look.report.durations) or "0 * {first}"
     return _rows(
         look,
         f"{{first}} > $most OR {seconds} > {{first}} * $longest",

@@ -1,14 +1,14 @@
-"""The command line: `wolkvox-assets demo | simulate | status | doctor | source`.
+"""The command line: `wolkvox-assets demo | simulate | status | doctor | source | copy`.
 
 What belongs here: arguments and exit codes. What doesn't: what the commands do (`demo.py`, `status.py`, `doctor.py`,
-`source.py`, `simulator/`).
+`source.py`, `copy.py`, `simulator/`).
 """
 
 import argparse
 import sys
 from collections.abc import Callable
 
-from wolkvox_assets.commands import demo, doctor, source, status
+from wolkvox_assets.commands import copy, demo, doctor, source, status
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.simulator import serve
 from wolkvox_assets.store import StoreError
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
             "source", help="show where an operation's stored data came from; keep, move or drop it"
         )
     )
+    copies = commands.add_parser("copy", help="copy all that is stored from the files to the lake, or back")
+    copies.add_argument("--to", required=True, choices=copy.TARGETS, help="where to; the other one is copied")
     parsed = parser.parse_args(arguments)
     match parsed.command:
         case "demo":
@@ -51,6 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
                     parsed.operation, keep=parsed.keep, move_to=parsed.move_to, drop=parsed.drop
                 )
             )
+        case "copy":
+            _exit_with(lambda: copy.run(parsed.to))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.pauses import reason_to_wait
@@ -16,6 +17,9 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.overview import Overview, overview
+
+if TYPE_CHECKING:
+    from wolkvox_assets.store.lake.examine import Holdings
 
 _PLACES_SHOWN = 3
 
@@ -44,12 +48,23 @@ def run(*, as_json: bool) -> int:
     settings = load_settings()
     now = datetime.now(UTC)
     found = [_status(operation, settings, now) for operation in settings.operations]
+    lake = _lake(settings) if found else None
     if as_json:
-        print(_as_json(settings, found))
+        print(_as_json(settings, found, lake))
     else:
         for line in _lines(settings, found):
             print(line)
+        if lake is not None:
+            print(f"{settings.store.where}: {lake}")
     return 0 if found else 1
+
+
+def _lake(settings: Settings) -> "Holdings | None":
+    if settings.lake is None:
+        return None
+    from wolkvox_assets.store.lake.store import LakeStore  # needs the extra `scale`
+
+    return LakeStore(settings.data_dir, settings.lake).holdings()
 
 
 def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
@@ -74,9 +89,11 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
     )
 
 
-def _as_json(settings: Settings, found: Sequence[Status]) -> str:
+def _as_json(settings: Settings, found: Sequence[Status], lake: "Holdings | None") -> str:
     operations = [{**asdict(status), "stored": status.stored._asdict()} for status in found]
-    content = {"problems": settings.problems, "operations": operations}
+    content: dict[str, object] = {"problems": settings.problems, "operations": operations}
+    if lake is not None:
+        content["lake"] = lake._asdict()
     return json.dumps(content, default=str, ensure_ascii=False, indent=2)
 
 

@@ -16,13 +16,16 @@ import duckdb
 
 from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.report.windows import WallClock
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.quota_readings import forget_quota
+from wolkvox_assets.store.windows import naive_utc
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"
+
+# The address of what is not there as a whole yet: nobody's source.
+_UNFINISHED = "copy:unfinished"
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -81,6 +84,12 @@ def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationS
     if found is None:
         misfit = _misfit(con, operation, WallClock(source.timezone))
         return misfit and f"{misfit} {_ways_out(operation, keep=False)}"
+    if unfinished(con, operation):
+        return (
+            f"operation {operation}: what is here of it is a copy that is not finished. Nothing was stored. Repeat "
+            f"`wolkvox-assets copy`, which goes on where it stopped; or `wolkvox-assets source {operation} --drop` "
+            "deletes it."
+        )
     if found[0] == source or _nothing_came_of_it(con, operation):
         return None
     return (
@@ -140,9 +149,31 @@ def record(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSour
     )
 
 
+def record_unfinished(con: duckdb.DuckDBPyConnection, operation: str) -> None:
+    """What is stored of the operation is part of a copy: until `record_as` nothing else can be stored for it."""
+    record(con, operation, OperationSource(_UNFINISHED, "", "UTC"))
+
+
+def unfinished(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
+    """Whether it is part of a copy, and not all of it is there."""
+    found = recorded(con, operation)
+    return found is not None and found[0].address == _UNFINISHED
+
+
+def record_as(con: duckdb.DuckDBPyConnection, operation: str, original: duckdb.DuckDBPyConnection) -> None:
+    """Make the operation's source, and since when it is recorded, what it is in `original`: none, too."""
+    con.execute(f"DELETE FROM {_SOURCES} WHERE operation = ?", [operation])  # noqa: S608  # a fixed name
+    rows = original.execute(f"SELECT * FROM {_SOURCES} WHERE operation = ?", [operation]).fetchall()  # noqa: S608
+    for row in rows:
+        con.execute(f"INSERT INTO {_SOURCES} VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+
+
 def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
     """Take what is stored of the operation for data from `source`. What was found out about the server before is
-    forgotten: it is found out anew. Raises `OtherSource` where its windows are others in that time zone."""
+    forgotten: it is found out anew. Raises `OtherSource` where its windows are others in that time zone, and where it
+    is a copy that is not finished."""
+    if unfinished(con, operation):
+        raise OtherSource(f"{objection(con, operation, source)}")
     if not _can_be_kept(con, operation, source):
         raise OtherSource(
             f"operation {operation}: its stored data cannot be kept for the time zone {source.timezone}: in it, the "

@@ -14,8 +14,10 @@ from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.endpoints import Operation as Served
+from wolkvox_assets.store import Store
 from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests.project import had_use_before
 from wolkvox_assets_tests.store.tables import query
 
@@ -42,7 +44,8 @@ class Unreadable(WolkvoxClient):
 
 @dataclass
 class Place:
-    """`now`: what all clocks show, the server's as well. `unreadable`: windows whose answers cannot be read."""
+    """`now`: what all clocks show, the server's as well. `unreadable`: windows whose answers cannot be read.
+    `lake_store`: in place of files."""
 
     folder: Path
     simulator: Simulator
@@ -51,10 +54,11 @@ class Place:
     unreadable: frozenset[datetime] = frozenset()
     live: int = 1
     starts: dict[str, date] = field(default_factory=dict)
+    lake_store: LakeStore | None = None
 
     @property
-    def store(self) -> FileStore:
-        return FileStore(self.folder / "data")
+    def store(self) -> Store:
+        return self.lake_store or FileStore(self.folder / "data")
 
     def operation(self, name: str = "main", **settings: object) -> Operation:
         """`main` and `near` share a token, `south` has its own."""
@@ -121,7 +125,7 @@ class Place:
 
     def known(self, operation: str = "main") -> list[datetime]:
         rows = query(
-            self.store.published,
+            self.store,
             f"SELECT window_start FROM agent_9_window_log WHERE operation = '{operation}' ORDER BY 1",
         )
         return [row[0] for row in rows if isinstance(row[0], datetime)]

@@ -2,11 +2,16 @@
 
 import os
 import random
+import shutil
+import socket
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -356,3 +361,82 @@ def test_doctor_says_what_it_is_made_of(store: LakeStore) -> None:
     found = list(store.findings())
     assert all(fine for fine, *_ in found)
     assert "snapshots" in found[-1][2]
+
+
+# A Postgres of one's own, with a password
+
+
+class Server:
+    """A Postgres that asks for a password, on a port of its own."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries, self._data = binaries, folder / "postgres"
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        # It refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        folder.mkdir(mode=0o755)
+        secret = folder / "secret"
+        secret.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(folder, self._user)
+            shutil.chown(secret, self._user)
+        self._run(
+            "initdb", "-D", f"{self._data}", "-U", "keeper", "-A", "scram-sha-256", f"--pwfile={secret}", "-N"
+        )
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self._data} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "start", "-w", "-D", f"{self._data}", "-l", f"{self._data}.log", "-o", options)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "-m", "immediate", "-D", f"{self._data}")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [f"{self._binaries / program}", *arguments]
+        subprocess.run(command, user=self._user, cwd="/", check=True, capture_output=True, timeout=60)
+
+
+PASSWORD = "se kr'et"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    found += [Path(path).resolve() for path in [shutil.which("initdb")] if path]
+    if not found:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Postgres is installed here (initdb)")
+    folder = Path(tempfile.mkdtemp(prefix="wolkvox-postgres-", dir="/tmp"))
+    folder.chmod(0o755)  # another user has to get there
+    try:
+        server = Server(found[0].parent, folder / "server")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_postgres_that_asks_for_a_password_and_is_started_anew(server: Server, tmp_path: Path) -> None:
+    address = f"postgresql://keeper:{quote(PASSWORD)}@127.0.0.1:{server.port}/postgres"
+    lake = Lake(SecretStr(address), str(tmp_path / "lake"))
+    store = LakeStore(tmp_path, lake)
+    prove(store, "before")
+    with reader(lake) as con, store.reading() as also:
+        assert also is not None
+        said = [repr(each.execute("FROM duckdb_databases()").fetchall()) for each in (con, also)]
+        said += [repr(each.execute("FROM duckdb_secrets()").fetchall()) for each in (con, also)]
+    with pytest.raises(StoreError) as caught:
+        with_another(store, "lost", server.stop)
+    said.append(repr(caught.value))
+    with pytest.raises(StoreError, match="Postgres can't be used") as caught:
+        prove(store, "in vain")
+    said.append(repr(caught.value))
+    server.start()
+    prove(store, "after")
+    assert proofs(store) == ["before", "after"]
+    duck.forget(lake)
+    assert not any(form in one for form in (PASSWORD, quote(PASSWORD)) for one in said)

@@ -21,16 +21,10 @@ import requests
 
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets_tests.project import ROOT
+from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
 
 _ZONE = "America/Bogota"
 _STARTS_WITHIN_SECONDS = 90
-
-# A backfill is taken up within 2 s in place of 30; all else is as it is.
-_DAEMON = (
-    "from dagster._daemon import controller; controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2;"
-    "from dagster._daemon.cli import main; main()"
-)
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
         if loading.wait(_STARTS_WITHIN_SECONDS):
             raise AssertionError(f"nothing was loaded:\n{(folder / 'load.log').read_text()[-3000:]}")
         # Only now: it would load the same at the same time.
-        daemon = ["-c", _DAEMON, "run", "-w", "workspace.yaml"]
+        daemon = ["-c", QUICK_DAEMON, "run", "-w", "workspace.yaml"]
         stack.enter_context(_process(folder, "daemon", daemon, environment))
         wait_for(url, folder)
         yield Running(url, folder, simulator, day)

@@ -32,6 +32,12 @@ class Holdings(NamedTuple):
     bytes: int
     inlined_rows: int
 
+    def __str__(self) -> str:
+        files = f"{self.files:,} files ({self.bytes / 1e6:,.0f} MB)"
+        return (
+            f"{self.snapshots:,} snapshots, {files}, and {self.inlined_rows:,} rows that are not in files yet"
+        )
+
 
 def holdings(con: connection) -> Holdings:
     """Of the lake whose catalog is in this Postgres."""
@@ -78,14 +84,7 @@ def findings(store: "LakeStore") -> Iterator[Finding]:
         yield False, "lake", str(error)
         return
     later = "" if version == VERSION else f": the next run upgrades it to {VERSION}"
-    yield True, "lake", f"its tables can be read (schema version {version}{later}); it has {told(held)}"
-
-
-def told(held: Holdings) -> str:
-    return (
-        f"{held.snapshots:,} snapshots, {held.files:,} files ({held.bytes / 1e6:,.0f} MB), and {held.inlined_rows:,} "
-        "rows in the catalog that are not in files yet"
-    )
+    yield True, "lake", f"its tables can be read (schema version {version}{later}); it has {held}"
 
 
 def has_catalog(con: connection) -> bool:

@@ -112,6 +112,11 @@ class LakeStore:
             with self._begun() as (_, found):
                 return found.version
 
+    def holdings(self) -> examine.Holdings:
+        """What it is made of. Raises `StoreError`."""
+        with self._explained("looking"), asking(self.lake) as con:
+            return examine.holdings(con) if examine.has_catalog(con) else examine.Holdings(0, 0, 0, 0)
+
     def findings(self) -> Iterator[Finding]:
         """See `examine`."""
         return examine.findings(self)
