@@ -18,9 +18,9 @@ from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import replacing
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.disk import file_system
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 
 SIZES = (182, 720)  # MB
 ROUNDS, WARM_UP = 15, 3

@@ -20,11 +20,11 @@ from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store, StoreError, open_store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.lake.examine import holdings
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import asking
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests import lakes
 from wolkvox_assets_tests.bench_commits import _LAST_DAY, _YEAR
 

@@ -17,9 +17,9 @@ from wolkvox_assets.api.parsing import Answer, NotAsAgreed, NotWhole, open_envel
 from wolkvox_assets.pipeline.quota import seen_by
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import credible_until
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.quota_readings import QuotaSeen
+from wolkvox_assets.store.windows import credible_until
 
 IN_SCOPE = (
     "operation BETWEEN list_min($names) AND list_max($names) AND list_contains($names, operation)"

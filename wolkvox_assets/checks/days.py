@@ -13,9 +13,9 @@ from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _DAY = timedelta(days=1)
 

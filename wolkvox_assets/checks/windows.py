@@ -12,8 +12,8 @@ from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _ASSET = "{windows}"
 

@@ -20,9 +20,9 @@ from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.total_rows import key_of
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets.sync import (
     Ask,
     AskBriefly,

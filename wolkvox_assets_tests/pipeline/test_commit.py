@@ -8,7 +8,7 @@ from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets.sync import Discard
 from wolkvox_assets_tests.store.tables import query
 

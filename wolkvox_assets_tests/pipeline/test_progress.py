@@ -10,7 +10,7 @@ from wolkvox_assets.pipeline.progress import Progress
 from wolkvox_assets.report.clocks import Moment
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.windows import WindowContent
 
 FIRST = datetime(2026, 11, 1)
 

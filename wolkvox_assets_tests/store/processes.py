@@ -25,10 +25,10 @@ from pydantic import SecretStr
 from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, disk, files, replacing
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]

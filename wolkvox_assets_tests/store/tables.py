@@ -14,8 +14,8 @@ from wolkvox_assets.report.clocks import Moment, boot, uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import WindowContent
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)

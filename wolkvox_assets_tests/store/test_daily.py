@@ -13,7 +13,6 @@ from wolkvox_assets.report.measures import Usage, add_up, in_all
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.daily import (
     DayStatus,
     day_statuses,
@@ -22,6 +21,7 @@ from wolkvox_assets.store.daily import (
     row_counts,
 )
 from wolkvox_assets.store.schema import schema
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import FETCHED, content, tables
 

@@ -8,10 +8,10 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content, query
 

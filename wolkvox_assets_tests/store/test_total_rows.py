@@ -9,7 +9,6 @@ from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.total_rows import (
     drop_idle_total_rows,
@@ -17,6 +16,7 @@ from wolkvox_assets.store.total_rows import (
     latest_total_row,
     record_total_row,
 )
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 
 STORES = BOTH

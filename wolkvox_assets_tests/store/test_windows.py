@@ -13,8 +13,8 @@ from wolkvox_assets.report.clocks import Moment, boot, moment, uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, one
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
@@ -192,7 +192,7 @@ def test_the_later_request_counts_on_whichever_machine_it_was_made(
     older = content(window(0))._replace(moment=Moment("count", 10**9))
     newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=Moment("count", 2 * 10**9))
     put(store, newer)
-    monkeypatch.setattr("wolkvox_assets.store.agent_9.boot", lambda: "another machine's")
+    monkeypatch.setattr("wolkvox_assets.store.windows.boot", lambda: "another machine's")
     with store.transaction() as con:
         assert replace_windows(con, "main", [older], run_id="run").superseded == [window(0)]
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
