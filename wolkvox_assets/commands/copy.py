@@ -6,7 +6,7 @@ What belongs here: which stores, and telling how far it is. What doesn't: copyin
 from collections.abc import Mapping
 from datetime import date
 
-from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.settings import ConfigurationProblem, load_settings, read_lake
 from wolkvox_assets.store import open_store
 from wolkvox_assets.store.transfer import Counted, copy
@@ -63,9 +63,10 @@ class _Line:
 
 
 def _lines(operation: str, tables: Mapping[str, Counted]) -> list[str]:
+    measures = {column for report in REPORTS for column in report.columns}
     return [
         f"{operation}: {table}: {counted.rows:,} rows equal"
-        + "".join(f", {name} {counted.sums[name]:,}" for name in Usage._fields if name in counted.sums)
+        + "".join(f", {name} {counted.sums[name]:,}" for name in counted.sums if name in measures)
         for table, counted in tables.items()
         if counted.rows
     ]
