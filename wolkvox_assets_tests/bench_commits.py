@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import replacing
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.disk import file_system
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 
 SIZES = (182, 720)  # MB
 ROUNDS, WARM_UP = 15, 3
@@ -78,7 +78,7 @@ def live_commits(store: FileStore) -> Commits:
                 {f"Agente Número {agent}": Usage(number, agent, n, agent) for agent in range(7)},
                 "asked",
                 datetime.now(UTC),
-                uptime_ns(),
+                moment(),
             )
             for n in range(3)
         ]

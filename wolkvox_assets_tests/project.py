@@ -28,6 +28,11 @@ from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store.files import FileStore
 
 ROOT = Path(__file__).parents[1]
+# As Python: `dagster-daemon`, which looks at backfills every 2 s in place of 30. All else is as it is.
+QUICK_DAEMON = (
+    "from dagster._daemon import controller; controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2;"
+    "from dagster._daemon.cli import main; main()"
+)
 Row = tuple[datetime, str, int, int, int, int]
 
 

@@ -38,7 +38,18 @@ from wolkvox_assets_tests.project import ROOT, Project
 DEMO_DAY = date(2026, 11, 23)
 """The day of the demo's output and of the queries: the simulator's days are the same everywhere."""
 
-SPANISH = ("README", "settings", "backfills", "failures", "tables", "checks", "reports", "running", "lake")
+SPANISH = (
+    "README",
+    "settings",
+    "backfills",
+    "failures",
+    "tables",
+    "checks",
+    "reports",
+    "running",
+    "lake",
+    "scale",
+)
 """The pages that there are in Spanish, too."""
 
 

@@ -63,6 +63,7 @@ from wolkvox_assets.api.parsing import (
 from wolkvox_assets.api.redaction import Redactor
 from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, is_worth_it, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.report.clocks import Moment
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import quoted, visible
 from wolkvox_assets.report.windows import Range
@@ -120,7 +121,7 @@ class RequestRecord:
     error that it reports inside a 200, or a refusal in plain words. `records`: rows as they came, `None` where
     the body has no list of them. `seconds`: from sending to the last byte. `body`: as it came but for the token,
     cut after 64 Ki characters; bytes that are no UTF-8 replaced. `server_time`: the answer's `Date` header (aware),
-    `None` where there is none.
+    `None` where there is none. `begun`: tells the later of two requests with the same token.
     """
 
     requested_at: datetime
@@ -134,6 +135,7 @@ class RequestRecord:
     seconds: float
     body: str | None
     server_time: datetime | None = None
+    begun: Moment | None = None
 
 
 class WolkvoxClient:
@@ -294,7 +296,7 @@ class WolkvoxClient:
         waiting_since = self._clock()
         # The deadline is a total, so the last attempt may get less than a whole read timeout.
         time_left = min(ANSWER_SECONDS, max(1.0, budget.remaining))
-        with self._threads_take_turns, self._token_lock.held(time_left):
+        with self._threads_take_turns, self._token_lock.held(time_left) as begun:
             started = self._clock()
             budget.excuse(started - waiting_since)
             requested_at = self._now()
@@ -315,6 +317,7 @@ class WolkvoxClient:
                     seconds=seconds,
                     body=None if reply.status is None else reply.text,
                     server_time=reply.server_time,
+                    begun=begun,
                 )
             )
         return reply
@@ -417,6 +420,7 @@ class _Came:
     retry_after: float | None = None
     location: str = ""
     server_time: datetime | None = None
+    begun: Moment | None = None
     failure: WolkvoxError | None = None
 
 

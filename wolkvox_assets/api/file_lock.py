@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from wolkvox_assets.api.errors import LockUnusable
+from wolkvox_assets.report.clocks import Moment, moment
 
 
 class LockFile:
@@ -26,6 +27,7 @@ class LockFile:
 
     def __init__(self, name: str) -> None:
         self._file = FileLock(_directory() / name)
+        self.begun = Moment("", 0)
 
     @property
     def busy(self) -> str:
@@ -46,6 +48,7 @@ class LockFile:
         return True
 
     def request_begins(self, seconds: float) -> bool:
+        self.begun = moment()
         return True  # whoever dies takes the request along: that is all that a machine can know
 
     def release(self) -> None:

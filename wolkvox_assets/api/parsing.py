@@ -367,7 +367,7 @@ def read_report(report: Report, envelope: Envelope) -> Answer:
     model = _row_of(report)
     columns = {column for row in raw if isinstance(row, dict) for column in row} - model.model_fields.keys()
     rows = [
-        (row.agent_name, report.usage(*(getattr(row, name) for name in model.numbers)))
+        (row.agent_name, report.usage(*[getattr(row, name) for name in model.numbers]))
         for row in _read_rows(model, raw)
     ]
     notes = _checked_against_msg(envelope.msg, [usage for _, usage in rows])

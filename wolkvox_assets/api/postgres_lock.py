@@ -31,6 +31,7 @@ from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
 
 from wolkvox_assets.api.errors import LockUnreachable
+from wolkvox_assets.report.clocks import Moment
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,12 @@ CREATE TABLE IF NOT EXISTS wolkvox_assets.token_leases (
     until TIMESTAMPTZ NOT NULL,
     seconds DOUBLE PRECISION NOT NULL
 );
+-- Counts all requests, on whichever machine, in their order: each as a second in nanoseconds, so that the numbers can
+-- stand for moments. Should this schema be dropped and made again, the count has another name.
+CREATE SEQUENCE IF NOT EXISTS wolkvox_assets.requests INCREMENT BY 1000000000;
+CREATE TABLE IF NOT EXISTS wolkvox_assets.request_count (name TEXT NOT NULL);
+INSERT INTO wolkvox_assets.request_count
+SELECT gen_random_uuid()::text WHERE NOT EXISTS (SELECT FROM wolkvox_assets.request_count);
 COMMENT ON TABLE wolkvox_assets.token_leases IS
     'A row for each request to Wolkvox that is on its way: no other with the same token is sent until it is over.';
 """
@@ -74,7 +81,7 @@ INSERT INTO wolkvox_assets.token_leases AS lease
 VALUES (%(lock)s, %(holder)s, clock_timestamp() + make_interval(secs => %(seconds)s), %(seconds)s)
 ON CONFLICT (lock) DO UPDATE SET holder = excluded.holder, until = excluded.until, seconds = excluded.seconds
 WHERE lease.holder = %(over)s
-RETURNING pg_backend_pid()
+RETURNING (SELECT name FROM wolkvox_assets.request_count), nextval('wolkvox_assets.requests')
 """
 _OTHERS_LEASE = """
 SELECT holder, greatest(0, least(extract(epoch FROM until - clock_timestamp()), seconds))::double precision
@@ -104,6 +111,7 @@ class PostgresLock:
         self._lease: str | None = None
         self._others: _OthersLease | None = None
         self._failing_since: float | None = None
+        self.begun = Moment("", 0)
 
     @property
     def busy(self) -> str:
@@ -133,7 +141,8 @@ class PostgresLock:
         over = self._others.holder if self._others and self._others.over_at <= began else None
         wanted = {"lock": self._key, "holder": holder, "seconds": seconds, "over": over}
         self._lease = holder  # before it is known what became of the statement
-        if session.rows(_LEASE, wanted):
+        if begun := session.rows(_LEASE, wanted):
+            self.begun = Moment(*begun[0])
             # One that was long on its way would be over before the request is.
             return time.monotonic() - began < SPARE_SECONDS / 2
         self._lease = None

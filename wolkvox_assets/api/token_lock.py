@@ -19,6 +19,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from wolkvox_assets.api.file_lock import LockFile
+from wolkvox_assets.report.clocks import Moment
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ class Lock(Protocol):
     @property
     def busy(self) -> str:
         """Why it could not be had, for a log line."""
+
+    @property
+    def begun(self) -> Moment:
+        """When `request_begins` was true: of two requests, on whichever machines that share it, the later has more."""
 
     def taken(self) -> bool:
         """Whether it is ours, be it from just now on or from before."""
@@ -72,9 +77,9 @@ class TokenLock:
         self._postgres = postgres
 
     @contextmanager
-    def held(self, seconds: float) -> Iterator[None]:
-        """Holds the lock for one request that is over after `seconds` at most. Waits as long as it takes, and says so
-        every 30 s. Raises `LockUnusable` where the lock cannot be used or trusted.
+    def held(self, seconds: float) -> Iterator[Moment]:
+        """Holds the lock for one request that is over after `seconds` at most; yields when that began. Waits as long as
+        it takes, and says so every 30 s. Raises `LockUnusable` where the lock cannot be used or trusted.
         """
         lane, lock = self._lock("urgent"), self._lock("lock")
         with ExitStack() as at_the_end:
@@ -92,7 +97,7 @@ class TokenLock:
                         lock.busy,
                     )
                 self._sleep(POLL_SECONDS)
-            yield
+            yield lock.begun
 
     def _lock(self, which: str) -> Lock:
         if self._postgres is None:

@@ -8,6 +8,7 @@ from functools import cache
 
 from wolkvox_assets.checks.check import (
     EVERYTHING,
+    Beside,
     Cases,
     Check,
     Look,
@@ -40,6 +41,7 @@ __all__ = [
     "OLD_AFTER",
     "READY_AFTER",
     "STALE_AFTER",
+    "Beside",
     "Cases",
     "Check",
     "Look",

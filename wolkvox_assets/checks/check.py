@@ -14,13 +14,18 @@ import duckdb
 
 from wolkvox_assets.api.errors import AnswerUnreadable, WolkvoxError
 from wolkvox_assets.api.parsing import Answer, NotAsAgreed, NotWhole, open_envelope, read_report
+from wolkvox_assets.pipeline.quota import seen_by
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import credible_until
 from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.quota_readings import QuotaSeen
+from wolkvox_assets.store.windows import credible_until
 
-IN_SCOPE = "operation = $operation AND local_date BETWEEN $first AND $last"
-"""The rows of a table that a check looks at: see `Look.rows`."""
+IN_SCOPE = (
+    "operation BETWEEN list_min($names) AND list_max($names) AND list_contains($names, operation)"
+    " AND local_date BETWEEN $first AND $last"
+)
+"""The rows of a table that a check looks at: see `Look.found`."""
 
 SHOWN = 10
 """So many cases are shown; the others are counted."""
@@ -141,17 +146,27 @@ class Look:
     ) -> None:
         self.con, self.operation, self.now, self.scope = con, operation, now, scope
         self.report = operation.report
+        self.beside = Beside([self])
 
     def rows(self, sql: str, **more: object) -> list[tuple[object, ...]]:
         """What this SQL, filled in for the report, says. It can name $operation, $api, $first and $last (days of the
         scope), $credible (what is later lies in the future, UTC), and `more`."""
         return self._execute(sql, more).fetchall()
 
+    def found(self, sql: str, **more: object) -> list[tuple[object, ...]]:
+        """The same of SQL that finds what is wrong `IN_SCOPE`, and whose rows have the column `operation`, which is
+        left out here."""
+        if not self.beside.any_of(self, sql, more):
+            return []
+        return self._execute(f"SELECT * EXCLUDE (operation) FROM ({sql})", more).fetchall()  # noqa: S608  # fixed SQL
+
     def cases(self, sql: str, **more: object) -> Cases:
         """The same, of which each row is a case, worst or newest first."""
+        if not self.beside.any_of(self, sql, more):
+            return NONE
         # Counted beside the first ones: one pass, whatever their number.
         found = self._execute(
-            f"SELECT COUNT(*) OVER () AS cases, * FROM ({sql}) LIMIT {SHOWN}",  # noqa: S608  # fixed SQL of the checks
+            f"SELECT COUNT(*) OVER () AS cases, * EXCLUDE (operation) FROM ({sql}) LIMIT {SHOWN}",  # noqa: S608  # fixed SQL of the checks
             more,
         )
         columns = tuple(column[0] for column in found.description[1:])
@@ -162,6 +177,7 @@ class Look:
         sql = filled(sql, self.report)
         values = {
             "operation": self.operation.name,
+            "names": [self.operation.name],
             "api": self.report.api,
             "first": self.scope.first,
             "last": self.scope.last,
@@ -191,6 +207,45 @@ class Look:
             except (NotWhole, WolkvoxError):
                 continue
         return read
+
+
+class Beside:
+    """Looks of one moment, of several operations, at one file.
+
+    A query takes a millisecond or two, nearly all of it planning, and ten operations have a hundred of them in each
+    tick, which find nothing. So each is asked once for all operations; then again for those where something is wrong.
+    """
+
+    def __init__(self, looks: Sequence[Look]) -> None:
+        self._looks = looks
+        self._with_cases: dict[tuple[str, str], set[str]] = {}
+        self._quotas: dict[tuple[str, ...], QuotaSeen] = {}
+        for look in looks:
+            look.beside = self
+
+    def any_of(self, look: Look, sql: str, more: dict[str, object]) -> bool:
+        """Whether this SQL (`Look.found`) finds anything of this look's operation."""
+        if len(self._looks) == 1:
+            return True  # it is to be asked in any case
+        place = filled(sql, look.report), repr(sorted(more.items()))
+        if place not in self._with_cases:
+            scopes = [other.scope for other in self._looks]
+            everywhere = {
+                **more,
+                "names": [other.operation.name for other in self._looks],
+                "first": min(scope.first for scope in scopes),
+                "last": max(scope.last for scope in scopes),
+            }
+            rows = look.rows(f"SELECT DISTINCT operation FROM ({sql})", **everywhere)  # noqa: S608  # fixed SQL
+            self._with_cases[place] = {str(name) for (name,) in rows}
+        return look.operation.name in self._with_cases[place]
+
+    def quota_seen(self, look: Look) -> QuotaSeen:
+        """What was seen of its quota, which operations of one server share."""
+        quota = look.operation.source.quota
+        if quota not in self._quotas:
+            self._quotas[quota] = seen_by(look.con, look.operation, look.now)
+        return self._quotas[quota]
 
 
 def listed(columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], *, mild: bool = False) -> Cases:

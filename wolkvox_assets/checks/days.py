@@ -13,9 +13,9 @@ from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _DAY = timedelta(days=1)
 
@@ -32,14 +32,14 @@ _REBUILD = (
 
 def _agents_and_windows(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, agent_name, [[#]],"  # noqa: S608  # fixed words
+        "WITH told AS (SELECT operation, local_date, agent_name, [[#]],"  # noqa: S608  # fixed words
         f"  active_windows, first_window, last_window FROM {{agent_days}} WHERE {IN_SCOPE}),"
-        " sums AS (SELECT local_date, agent_name, [[SUM(#)::BIGINT AS #]], COUNT(*)::INTEGER AS active_windows,"
-        "  MIN(window_start) AS first_window, MAX(window_start) AS last_window"
+        " sums AS (SELECT operation, local_date, agent_name, [[SUM(#)::BIGINT AS #]],"
+        "  COUNT(*)::INTEGER AS active_windows, MIN(window_start) AS first_window, MAX(window_start) AS last_window"
         f"  FROM {{windows}} WHERE {IN_SCOPE} GROUP BY ALL)"
-        " SELECT local_date, agent_name, told.{first}, sums.{first} AS {first}_in_windows,"
+        " SELECT operation, local_date, agent_name, told.{first}, sums.{first} AS {first}_in_windows,"
         "  told.{last}, sums.{last} AS {last}_in_windows"
-        " FROM told FULL JOIN sums USING (local_date, agent_name)"
+        " FROM told FULL JOIN sums USING (operation, local_date, agent_name)"
         " WHERE ([[told.#]], told.active_windows, told.first_window, told.last_window)"
         "  IS DISTINCT FROM ([[sums.#]], sums.active_windows, sums.first_window, sums.last_window)"
         " ORDER BY local_date DESC, agent_name"
@@ -48,17 +48,17 @@ def _agents_and_windows(look: Look) -> Cases:
 
 def _operation_and_windows(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, [[#]], verified_at"  # noqa: S608  # fixed words
+        "WITH told AS (SELECT operation, local_date, [[#]], verified_at"  # noqa: S608  # fixed words
         f"  FROM {{operation_days}} WHERE {IN_SCOPE}),"
-        " log AS (SELECT local_date, MIN(verified_at) AS verified_at FROM {window_log}"
-        f"  WHERE {IN_SCOPE} AND fetched_at <= $credible GROUP BY local_date),"
-        " sums AS (SELECT local_date, [[COALESCE(SUM(#), 0)::BIGINT AS #]]"
-        f"  FROM (SELECT * FROM {{windows}} WHERE {IN_SCOPE}) GROUP BY local_date)"
-        " SELECT local_date, told.{first}, COALESCE(sums.{first}, 0) AS {first}_in_windows,"
+        " log AS (SELECT operation, local_date, MIN(verified_at) AS verified_at FROM {window_log}"
+        f"  WHERE {IN_SCOPE} AND fetched_at <= $credible GROUP BY operation, local_date),"
+        " sums AS (SELECT operation, local_date, [[COALESCE(SUM(#), 0)::BIGINT AS #]]"
+        f"  FROM (SELECT * FROM {{windows}} WHERE {IN_SCOPE}) GROUP BY operation, local_date)"
+        " SELECT operation, local_date, told.{first}, COALESCE(sums.{first}, 0) AS {first}_in_windows,"
         "  told.{last}, COALESCE(sums.{last}, 0) AS {last}_in_windows,"
         "  list_contains($untrue, local_date) AS other_windows_known, told.verified_at,"
         "  log.verified_at AS windows_verified_at"
-        " FROM told FULL JOIN sums USING (local_date) LEFT JOIN log USING (local_date)"
+        " FROM told FULL JOIN sums USING (operation, local_date) LEFT JOIN log USING (operation, local_date)"
         " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
         "  OR ([[told.#]]) IS DISTINCT FROM ([[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC",
@@ -68,13 +68,13 @@ def _operation_and_windows(look: Look) -> Cases:
 
 def _operation_and_agents(look: Look) -> Cases:
     return look.cases(
-        "WITH told AS (SELECT local_date, agents, [[#]]"  # noqa: S608  # fixed words
+        "WITH told AS (SELECT operation, local_date, agents, [[#]]"  # noqa: S608  # fixed words
         f"  FROM {{operation_days}} WHERE {IN_SCOPE}),"
-        " sums AS (SELECT local_date, COUNT(DISTINCT agent_name) AS agents, [[SUM(#) AS #]]"
-        f"  FROM {{agent_days}} WHERE {IN_SCOPE} GROUP BY local_date)"
-        " SELECT local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.{last},"
+        " sums AS (SELECT operation, local_date, COUNT(DISTINCT agent_name) AS agents, [[SUM(#) AS #]]"
+        f"  FROM {{agent_days}} WHERE {IN_SCOPE} GROUP BY operation, local_date)"
+        " SELECT operation, local_date, told.agents, COALESCE(sums.agents, 0) AS agents_with_rows, told.{last},"
         "  COALESCE(sums.{last}, 0)::BIGINT AS {last}_of_agents"
-        " FROM told FULL JOIN sums USING (local_date)"
+        " FROM told FULL JOIN sums USING (operation, local_date)"
         " WHERE (told.agents, [[told.#]]) IS DISTINCT FROM (COALESCE(sums.agents, 0), [[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC"
     )

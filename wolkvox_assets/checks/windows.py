@@ -1,4 +1,4 @@
-"""The checks of `agent_9_windows`: each row, the answers they came from, and how new they are.
+"""The checks of a report's windows: each row, the answers they came from, and how new they are.
 
 What belongs here: that. What doesn't: days and their totals (`days.py`).
 """
@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from wolkvox_assets.api.parsing import Answer
 from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
-from wolkvox_assets.pipeline.quota import seen_by, valid_reading
+from wolkvox_assets.pipeline.quota import valid_reading
 from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.total_rows import latest_total_row
+from wolkvox_assets.store.windows import naive_utc
 
 _ASSET = "{windows}"
 
@@ -32,22 +32,22 @@ _REPEAT = (
 
 def _duplicates(look: Look) -> Cases:
     return look.cases(
-        "SELECT window_start, agent_name, COUNT(*) AS rows, '{windows}' AS in_table FROM {windows}"  # noqa: S608  # fixed words
+        "SELECT operation, window_start, agent_name, COUNT(*) AS rows, '{windows}' AS in_table FROM {windows}"  # noqa: S608  # fixed words
         f" WHERE {IN_SCOPE} GROUP BY ALL HAVING COUNT(*) > 1"
-        " UNION ALL SELECT window_start, '', COUNT(*), '{window_log}' FROM {window_log}"
-        f" WHERE {IN_SCOPE} GROUP BY window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
+        " UNION ALL SELECT operation, window_start, '', COUNT(*), '{window_log}' FROM {window_log}"
+        f" WHERE {IN_SCOPE} GROUP BY operation, window_start HAVING COUNT(*) > 1 ORDER BY window_start DESC, agent_name"
     )
 
 
 def _log_and_rows(look: Look) -> Cases:
     return look.cases(
-        "WITH log AS (SELECT window_start, ANY_VALUE(agents) AS agents, ANY_VALUE(local_date) AS local_date"  # noqa: S608  # fixed words
-        f"  FROM {{window_log}} WHERE {IN_SCOPE} GROUP BY window_start),"
-        " rows AS (SELECT window_start, COUNT(DISTINCT agent_name) AS agents, ANY_VALUE(local_date) AS local_date"
-        f"  FROM {{windows}} WHERE {IN_SCOPE} GROUP BY window_start)"
-        " SELECT window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
+        "WITH log AS (SELECT operation, window_start, ANY_VALUE(agents) AS agents,"  # noqa: S608  # fixed words
+        f"  ANY_VALUE(local_date) AS local_date FROM {{window_log}} WHERE {IN_SCOPE} GROUP BY operation, window_start),"
+        " rows AS (SELECT operation, window_start, COUNT(DISTINCT agent_name) AS agents,"
+        f"  ANY_VALUE(local_date) AS local_date FROM {{windows}} WHERE {IN_SCOPE} GROUP BY operation, window_start)"
+        " SELECT operation, window_start, log.agents AS agents_in_log, COALESCE(rows.agents, 0) AS agents_with_rows,"
         "  COALESCE(rows.local_date, log.local_date) AS local_date"
-        " FROM log FULL JOIN rows USING (window_start)"
+        " FROM log FULL JOIN rows USING (operation, window_start)"
         " WHERE log.agents IS DISTINCT FROM COALESCE(rows.agents, 0)"
         "  OR log.local_date <> window_start::DATE OR rows.local_date <> window_start::DATE"
         "  OR epoch(window_start)::BIGINT % 300 <> 0"
@@ -58,7 +58,7 @@ def _log_and_rows(look: Look) -> Cases:
 def _rows(look: Look, wrong: str, worst: str = "window_start", **values: object) -> Cases:
     """Rows of which `wrong` is so, by `worst`."""
     return look.cases(
-        "SELECT window_start, agent_name, [[#]]"  # noqa: S608  # fixed words
+        "SELECT operation, window_start, agent_name, [[#]]"  # noqa: S608  # fixed words
         f" FROM {{windows}} WHERE {IN_SCOPE} AND ({wrong}) ORDER BY {worst} DESC, window_start DESC, agent_name",
         **values,
     )
@@ -74,7 +74,7 @@ def _odd_totals(look: Look) -> Cases:
 
 
 def _implausible(look: Look) -> Cases:
-    seconds = " + ".join(look.report.durations) or "0"
+    seconds = " + ".join(look.report.durations) or "0 * {first}"
     return _rows(
         look,
         f"{{first}} > $most OR {seconds} > {{first}} * $longest",
@@ -110,16 +110,18 @@ def _merged(look: Look) -> Cases:
 def _total_rows(look: Look) -> Cases:
     """Agents whose numbers are the sum of all others', in each window with two others or more. That is chance in a
     window, but not in three, and not for one who bears a total's name."""
-    verdict = latest_total_row(look.con, look.operation.name, report=look.report)
-    name = verdict.name if verdict is not None else None
-    suspects = look.rows(
-        "WITH used AS (SELECT window_start, agent_name, [[#]] FROM {windows}"  # noqa: S608  # fixed words
+    suspects = look.found(
+        "WITH used AS (SELECT operation, window_start, agent_name, [[#]] FROM {windows}"  # noqa: S608  # fixed words
         f"  WHERE {IN_SCOPE} AND greatest([[#]]) > 0),"
-        " sums AS (SELECT window_start, [[SUM(#) AS #]] FROM used GROUP BY window_start HAVING COUNT(*) > 2)"
-        " SELECT agent_name, COUNT(*), MAX(window_start) FROM used JOIN sums USING (window_start) GROUP BY agent_name"
+        " sums AS (SELECT operation, window_start, [[SUM(#) AS #]] FROM used GROUP BY operation, window_start"
+        "  HAVING COUNT(*) > 2)"
+        " SELECT operation, agent_name, COUNT(*), MAX(window_start) FROM used JOIN sums USING (operation, window_start)"
+        " GROUP BY operation, agent_name"
         " HAVING bool_and(([[used.# * 2]]) = ([[sums.#]]))"
         " ORDER BY COUNT(*) DESC"
     )
+    verdict = latest_total_row(look.con, look.operation.name, report=look.report) if suspects else None
+    name = verdict.name if verdict is not None else None
     return listed(
         ("agent_name", "windows", "newest_window"),
         (
@@ -139,7 +141,7 @@ def _additivity(look: Look) -> Cases:
 
 
 def _quota(look: Look) -> Cases:
-    seen = seen_by(look.con, look.operation, look.now)
+    seen = look.beside.quota_seen(look)
     found: list[tuple[object, ...]] = []
     if seen.refusals and seen.refusals[-1].answered_at is None:
         found.append((seen.refusals[-1].refused_at, "refused: all of them are used", "", ""))

@@ -63,10 +63,10 @@ class _Line:
 
 
 def _lines(operation: str, tables: Mapping[str, Counted]) -> list[str]:
-    measures = {column for report in REPORTS for column in report.columns}
+    measures = dict.fromkeys(column for report in REPORTS for column in report.columns)
     return [
         f"{operation}: {table}: {counted.rows:,} rows equal"
-        + "".join(f", {name} {counted.sums[name]:,}" for name in counted.sums if name in measures)
+        + "".join(f", {name} {counted.sums[name]:,}" for name in measures if name in counted.sums)
         for table, counted in tables.items()
         if counted.rows
     ]

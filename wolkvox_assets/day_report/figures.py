@@ -17,7 +17,7 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import Correction, credible_until
+from wolkvox_assets.store.windows import Correction, credible_until
 
 _CORRECTIONS_SHOWN = 50
 _HALF_HOUR = timedelta(minutes=30)

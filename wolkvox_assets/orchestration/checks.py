@@ -4,7 +4,8 @@ What belongs here: defining them, and when they are evaluated over what. What do
 (`wolkvox_assets/checks`).
 
 A check of Dagster's own on one of our assets never runs with it: the asset has no output to wait for. So runs log
-evaluations themselves, once each when they have marked what they stored, and look only at the days that they touched.
+evaluations themselves, once each when they have marked what they stored (a tick: all operations together, when all
+else is done), and look only at the days that they touched.
 But for checks that did not pass last time, or never were evaluated: these look at everything, or the next tick, which
 has touched this day only, would show as mended what it has not looked at.
 
@@ -14,7 +15,7 @@ to be cheap: one that passed has no metadata, all of a run are stored together, 
 their logs (`automation/run_history.py`).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
 
 import dagster as dg
@@ -22,6 +23,7 @@ import duckdb
 
 from wolkvox_assets.checks import (
     EVERYTHING,
+    Beside,
     Check,
     Look,
     Result,
@@ -34,10 +36,11 @@ from wolkvox_assets.checks import (
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.run.failures import as_failure
-from wolkvox_assets.orchestration.run.marks import Context
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.InitResourceContext
 
 
 def build_checks(location: CodeLocation, operation: Operation) -> list[dg.AssetChecksDefinition]:
@@ -89,34 +92,52 @@ def _build(location: CodeLocation, operation: Operation, asset: str) -> dg.Asset
 def log_checks(
     context: Context,
     store: Store,
-    operation: Operation,
-    days: Collection[date],
+    touched: Mapping[Operation, Collection[date]],
     now: datetime,
     assets: Collection[str] | None = None,
 ) -> None:
-    """Evaluate the checks of these assets (by default, all of the report) over what this run has stored: `days` (wall
-    clock), at `now` (aware).
+    """Evaluate the checks of these assets (by default, all of the report) of each operation over what this run has
+    stored: the days that it touched (wall clock), at `now` (aware).
 
     It fails no run: what is stored is stored. What can't be read is told.
     """
-    checks = [check for check in checks_of(operation.report) if assets is None or check.asset in assets]
-    scope = touched_by(context.run.run_id, days)
+    assert context.run is not None  # noqa: S101  # of a run, all of them
+    assert context.instance is not None  # noqa: S101
+    assert context.log is not None  # noqa: S101
+    run_id = context.run.run_id
+    checks = {
+        operation: [check for check in checks_of(operation.report) if assets is None or check.asset in assets]
+        for operation in touched
+    }
+    evaluations: list[dg.AssetCheckEvaluation] = []
     try:
-        doubtful = _not_passed(context.instance, operation, checks)
+        doubtful = dagster_internals.not_passed(
+            context.instance, [_key(operation, check) for operation in checks for check in checks[operation]]
+        )
         with store.reading() as con:
             if con is None:
                 return
-            results = evaluate(
-                Look(con, operation, now, scope), [check for check in checks if check not in doubtful]
-            )
-            results += evaluate(Look(con, operation, now, EVERYTHING), doubtful)
+            looks = [
+                Look(con, operation, now, touched_by(run_id, days)) for operation, days in touched.items()
+            ]
+            Beside(looks)
+            for look in looks:
+                of_all = Look(con, look.operation, now, EVERYTHING)
+                for check in checks[look.operation]:
+                    doubted = _key(look.operation, check) in doubtful
+                    [result] = evaluate(of_all if doubted else look, [check])
+                    _warn(context.log, look.operation, result)
+                    evaluations.append(_evaluation(look.operation, result))
     except (StoreError, duckdb.Error) as problem:
-        context.log.warning(f"operation {operation.name}: its checks could not be evaluated. {problem}")
+        names = ", ".join(operation.name for operation in touched)
+        context.log.warning(f"operation {names}: the checks could not be evaluated. {problem}")
         return
-    for result in results:
-        if result.words is not None and result.check.blocking and result.severity is Severity.ERROR:
-            context.log.warning(f"operation {operation.name}, check {result.check.name}: {result.words}")
-    dagster_internals.report_evaluations(context, [_evaluation(operation, result) for result in results])
+    dagster_internals.report_evaluations(context.instance, context.run, evaluations)
+
+
+def _warn(log: dg.DagsterLogManager, operation: Operation, result: Result) -> None:
+    if result.words is not None and result.check.blocking and result.severity is Severity.ERROR:
+        log.warning(f"operation {operation.name}, check {result.check.name}: {result.words}")
 
 
 def newest_windows(
@@ -126,37 +147,37 @@ def newest_windows(
 
     For a sensor: when no run stores anything any more, none is there to tell.
     """
-    news = []
+    found = []
     with location.store.reading() as con:
         for operation in location.settings.operations if con else ():
             [result] = evaluate(Look(con, operation, now), [newest_of(operation.report)])  # type: ignore[arg-type]  # it is one
-            found = _evaluation(operation, result)
-            last = dagster_internals.last_evaluations(instance, [found.asset_check_key])
-            told = last.get(found.asset_check_key)
-            if told is None or (told.passed, told.severity) != (found.passed, found.severity):
-                news.append(found)
-    return news
+            found.append(_evaluation(operation, result))
+    last = dagster_internals.last_evaluations(instance, [newest.asset_check_key for newest in found])
+
+    def is_news(newest: dg.AssetCheckEvaluation) -> bool:
+        told = last.get(newest.asset_check_key)
+        return told is None or (told.passed, told.severity) != (newest.passed, newest.severity)
+
+    return [newest for newest in found if is_news(newest)]
 
 
 def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> dict[str, str]:
     """What must not be built on: by operation and check, the words of each blocking check that failed last."""
+    blocking = {
+        _key(operation, check): operation.name
+        for operation in operations
+        for check in checks_of(operation.report)
+        if check.blocking
+    }
+    # All of them at one time: each asking costs 5 ms, every 30 s.
+    last = dagster_internals.last_evaluations(instance, list(blocking))
     found = {}
-    for operation in operations:
-        last = dagster_internals.last_evaluations(
-            instance, [_key(operation, check) for check in checks_of(operation.report) if check.blocking]
-        )
-        for key, told in last.items():
-            if not told.passed and told.severity is dg.AssetCheckSeverity.ERROR:
-                where = f"{operation.name}: check {key.name} of {key.asset_key.path[-1]}"
-                found[where] = f"{where} failed. {told.description}"
+    for key, name in blocking.items():
+        told = last.get(key)
+        if told is not None and not told.passed and told.severity is dg.AssetCheckSeverity.ERROR:
+            where = f"{name}: check {key.name} of {key.asset_key.path[-1]}"
+            found[where] = f"{where} failed. {told.description}"
     return found
-
-
-def _not_passed(instance: dg.DagsterInstance, operation: Operation, checks: Sequence[Check]) -> list[Check]:
-    last = dagster_internals.last_evaluations(instance, [_key(operation, check) for check in checks])
-    return [
-        check for check in checks if (told := last.get(_key(operation, check))) is None or not told.passed
-    ]
 
 
 def _key(operation: Operation, check: Check) -> dg.AssetCheckKey:

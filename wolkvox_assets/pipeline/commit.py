@@ -21,15 +21,6 @@ from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import Verdict, record_verdict
-from wolkvox_assets.store.agent_9 import (
-    Correction,
-    WindowContent,
-    forget_days_before,
-    forget_windows,
-    forget_windows_to_come,
-    replace_windows,
-    verify_windows,
-)
 from wolkvox_assets.store.daily import (
     DayStatus,
     RowCounts,
@@ -49,6 +40,15 @@ from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import claim
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
+from wolkvox_assets.store.windows import (
+    Correction,
+    WindowContent,
+    forget_days_before,
+    forget_windows,
+    forget_windows_to_come,
+    replace_windows,
+    verify_windows,
+)
 from wolkvox_assets.sync import Discard, LeftOut, Note
 
 _MOST_WINDOWS = 288

@@ -14,15 +14,15 @@ from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.pipeline.commit import Checked
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached
-from wolkvox_assets.report.clocks import Clocks, uptime_ns
+from wolkvox_assets.report.clocks import Clocks, Moment, moment
 from wolkvox_assets.report.measures import Agents
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.total_rows import key_of
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets.sync import (
     Ask,
     AskBriefly,
@@ -58,8 +58,10 @@ class Fetch:
     guard: QuotaGuard
     handover: Handover
     until: float = float("inf")
-    # When the latest answer came: that is when it was true, however long it takes until it can be handed over.
-    _came: tuple[datetime, int] | None = None
+    # When the latest request began, and when the latest answer came: that is when it was true, however long it takes
+    # until it can be handed over.
+    _begun: Moment | None = None
+    _came: tuple[datetime, Moment] | None = None
 
     def run(
         self,
@@ -89,7 +91,7 @@ class Fetch:
             raise TimeIsUp
         self._check_quota(client)
         answer: Answer = client.report(self.operation.report, asked, requests=requests)
-        self._came = self.clocks.now(), uptime_ns()
+        self._came = self.clocks.now(), self._begun or moment()
         self.clocks.must_be_over(self.operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self.put((asked, note))
@@ -126,6 +128,7 @@ class Fetch:
 
     def _record(self, request: RequestRecord) -> None:
         self.guard.spent()
+        self._begun = request.begun
         self.clocks.heard(request.server_time, request.requested_at)
         self.put(request)
 
@@ -154,5 +157,5 @@ class Fetch:
 
     def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
         start_utc = self.operation.clock.start_utc(window)
-        came_at, uptime = self._came or (self.clocks.now(), uptime_ns())
-        return WindowContent(window, start_utc, agents, str(source), came_at, uptime)
+        came_at, begun = self._came or (self.clocks.now(), moment())
+        return WindowContent(window, start_utc, agents, str(source), came_at, begun)

@@ -18,8 +18,8 @@ from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
-from wolkvox_assets.store.agent_9 import Correction
 from wolkvox_assets.store.daily import nothing_ever
+from wolkvox_assets.store.windows import Correction
 
 _CORRECTIONS_SHOWN = 100
 # A run of hours is told in some hundred lines, one of seconds in a few.

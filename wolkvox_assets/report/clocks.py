@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 TOLERANCE = timedelta(seconds=5)
 """Clocks of machines that are set by the network differ by less; a `Date` header has whole seconds."""
@@ -87,6 +88,19 @@ class Clocks:
         """Raises `NotOverYet` where the server's clock had not reached `end` (aware) at its last answer."""
         if self.server_time is not None and end > self.server_time + TOLERANCE:
             raise NotOverYet(self.server_time, max(self.ahead, end - self.server_time))
+
+
+class Moment(NamedTuple):
+    """Tells the newer of two answers, whatever the clocks showed. `at`: later is more. `clock`: what it counts by; of
+    two moments by different clocks nothing follows."""
+
+    clock: str
+    at: int
+
+
+def moment() -> Moment:
+    """This one, by this machine's uptime: `at` in nanoseconds."""
+    return Moment(boot(), uptime_ns())
 
 
 def uptime_ns() -> int:

@@ -24,7 +24,7 @@ class Usage(tuple[int, ...]):
     """Which of them count something, by position; the others are seconds."""
 
     def __new__(cls, *numbers: int) -> Self:
-        return super().__new__(cls, numbers)
+        return tuple.__new__(cls, numbers)
 
     def __getattr__(self, name: str) -> int:
         if name not in self.measures:
@@ -37,11 +37,11 @@ class Usage(tuple[int, ...]):
         return None if len(self) - 1 in self.counts else self[-1]
 
     def plus(self, other: "Usage") -> Self:
-        return type(self)(*map(add, self, other))
+        return tuple.__new__(type(self), map(add, self, other))
 
     def minus(self, other: "Usage") -> Self:
         """The difference, which may be negative: the caller decides what that means."""
-        return type(self)(*map(sub, self, other))
+        return tuple.__new__(type(self), map(sub, self, other))
 
 
 Agents = Mapping[str, Usage]

@@ -14,8 +14,8 @@ import pandas as pd
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
-from wolkvox_assets.store.agent_9 import credible_until
 from wolkvox_assets.store.filled import filled, filled_file
+from wolkvox_assets.store.windows import credible_until
 
 
 def nothing_ever(report: Report, windows: int) -> str:

@@ -12,8 +12,8 @@ import duckdb
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import naive_utc
 
 # How long a window that can't be had rests: this, and twice as long each time it is tried in vain.
 _FIRST_REST = timedelta(minutes=15)

@@ -2,7 +2,7 @@
 
 What belongs here: opening, locking, committing, and when a file is made, corrected or published.
 What doesn't: whether a file can be trusted (`integrity.py`), how it is replaced (`replacing.py`), what stands
-in the tables (`agent_9.py`, `requests.py`, `daily.py`).
+in the tables (`windows.py`, `requests.py`, `daily.py`).
 
 `store.duckdb` is the pipeline's own. Writers take turns with a lock file, because DuckDB lets one
 process in and turns the others away at once. After each transaction the file is closed (which

@@ -13,8 +13,8 @@ import duckdb
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, Range
-from wolkvox_assets.store.agent_9 import credible_until
 from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import credible_until
 
 
 class DayKnown(NamedTuple):

@@ -159,8 +159,9 @@ _OF_A_REPORT = {
     "answer_order": Meaning(
         "Which of two answers for a window is the newer one. The pipeline's own.",
         {
-            "boot": "Which start of the machine the uptime counts from.",
-            "uptime_ns": "The machine's uptime when the answer was had, in nanoseconds.",
+            "boot": "Which start of the machine the uptime counts from, or which count of requests in Postgres.",
+            "uptime_ns": "The machine's uptime when the answer was asked for, in nanoseconds; or the request's "
+            "number there, times 10^9.",
         },
     ),
     "failed_attempts": Meaning(

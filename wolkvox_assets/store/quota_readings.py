@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from wolkvox_assets.api import QUOTA_USED_UP
-from wolkvox_assets.store.agent_9 import credible_until, naive_utc
+from wolkvox_assets.store.windows import credible_until, naive_utc
 
 REMEMBERED = timedelta(days=8)
 """How far back it is looked: long enough to see at which time of the day a quota is renewed."""

@@ -62,7 +62,8 @@ CREATE TABLE IF NOT EXISTS {corrections} (
 );
 
 -- Which answer of a window is the newer one, of those that came lately: two runs can have asked for one window.
--- uptime_ns: the machine's uptime when the answer was had, in nanoseconds; no clock that can be set. boot: since which start.
+-- uptime_ns: the machine's uptime when it was asked for, in nanoseconds; no clock that can be set. boot: since which start.
+-- Where several machines share a lake, all count by one: boot names that count, and each request is 10^9.
 CREATE TABLE IF NOT EXISTS {answer_order} (
     operation VARCHAR NOT NULL,
     window_start TIMESTAMP NOT NULL,

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.store.agent_9 import naive_utc
+from wolkvox_assets.store.windows import naive_utc
 
 # Long enough to look into last quarter's odd number; the bodies are most of the file's size.
 KEPT = timedelta(days=90)

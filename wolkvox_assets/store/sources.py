@@ -16,10 +16,10 @@ import duckdb
 
 from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.report.windows import WallClock
-from wolkvox_assets.store.agent_9 import naive_utc
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.quota_readings import forget_quota
+from wolkvox_assets.store.windows import naive_utc
 
 _SOURCES = "operation_sources"
 _REQUESTS = "api_requests"

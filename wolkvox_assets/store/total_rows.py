@@ -14,8 +14,8 @@ from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import Row, TotalRow, same_row
 from wolkvox_assets.report.windows import Range, contiguous
-from wolkvox_assets.store.agent_9 import forget_windows, naive_utc
 from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.windows import forget_windows, naive_utc
 
 ANSWERS = 300
 """So many of the latest answers are looked at again."""

@@ -12,23 +12,18 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store import sources
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
-from wolkvox_assets.store.meanings import columns
-from wolkvox_assets.store.schema import tables_wanted
+from wolkvox_assets.store.meanings import columns, meanings
 
 _SOURCES = "operation_sources"  # says whether a copy is finished: comes last
-
-# Tables that have one of these columns go by month. All others are small: each goes as a whole, and keeps the order in
-# which it was stored.
-_DAYS = ("local_date", "requested_at")
 
 
 class Piece(NamedTuple):
@@ -199,14 +194,19 @@ def _finish(con: duckdb.DuckDBPyConnection, target: Store) -> None:
 
 
 def _tables() -> list[str]:
-    return [table for table in tables_wanted() if table != _SOURCES and "operation" in _columns(table)]
+    return [table for table in meanings() if table != _SOURCES and "operation" in _columns(table)]
 
 
-def _day_of(table: str) -> str | None:
-    return next((column for column in _DAYS if column in _columns(table)), None)
+def _month_of(table: str) -> str | None:
+    """The column by whose month a large table goes. All others go as a whole, and keep the order in which they were
+    stored."""
+    by_day = {name for report in REPORTS for name in (report.names.windows, report.names.window_log)}
+    by_day |= {report.names.agent_days for report in REPORTS}
+    if table in by_day:
+        return "local_date"
+    return "requested_at" if table == "api_requests" else None
 
 
-@cache
 def _columns(table: str) -> dict[str, str]:
     """Names and types."""
     return {name: kind for name, kind, _ in columns(table)}
@@ -220,7 +220,7 @@ def _states(
         return {}
     kinds = _columns(table)
     one = f"hash({', '.join(kinds)})"
-    if by := _day_of(table):
+    if by := _month_of(table):
         month, digest = f"date_trunc('month', {by})::DATE", f"bit_xor({one}) || '-' || SUM({one})"
     else:
         month, digest = "NULL::DATE", f"hash(list({one} ORDER BY rowid))::VARCHAR"
@@ -260,7 +260,7 @@ def _which(table: str, operation: str, month: date | None) -> tuple[str, dict[st
     rows = f"FROM {table} WHERE operation = $operation"
     if month is None:
         return rows, {"operation": operation}
-    by, after = _day_of(table), (month + timedelta(days=31)).replace(day=1)
+    by, after = _month_of(table), (month + timedelta(days=31)).replace(day=1)
     return f"{rows} AND {by} >= $first AND {by} < $after", {
         "operation": operation,
         "first": month,

@@ -110,6 +110,15 @@ def test_nothing_is_left_behind_and_a_lease_stands_only_for_a_request(lock_of: L
     assert (number(ask(LEASES)), number(ask(ADVISORY))) == (0, 0)
 
 
+def test_requests_are_counted_in_their_order_on_all_machines(lock_of: LockOf) -> None:
+    begun = []
+    for machine in (1, 2, 1):
+        with lock_of(machine).held(60) as moment:
+            begun.append(moment)
+    assert begun == sorted(set(begun))
+    assert len({moment.clock for moment in begun}) == 1
+
+
 def test_postgres_is_told_nothing_of_the_token_that_is_quick_to_guess(lock_of: LockOf, ask: Ask) -> None:
     with lock_of(1, urgent=True).held(60):
         rows = f"{ask('SELECT * FROM wolkvox_assets.token_leases')} {ask('SELECT * FROM pg_locks')}"

@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from wolkvox_assets.checks import Look, Result, Scope, Severity, checks_of, evaluate, newest_of, touched_by
+from wolkvox_assets.checks import (
+    EVERYTHING,
+    Beside,
+    Look,
+    Result,
+    Scope,
+    Severity,
+    checks_of,
+    evaluate,
+    newest_of,
+    touched_by,
+)
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import Operation
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded
@@ -74,6 +85,34 @@ def test_the_page_tells_of_each_check_whether_it_blocks() -> None:
 
 def test_each_check_has_its_fault() -> None:
     assert {f"{check.asset}/{check.name}" for check in CHECKS} == {*FAULTS, f"{NEWEST.asset}/{NEWEST.name}"}
+
+
+@pytest.mark.parametrize("check", FAULTS)
+def test_operations_that_are_looked_at_together_are_told_apart(
+    con: duckdb.DuckDBPyConnection, check: str
+) -> None:
+    """One with the same day, sound but where the fault goes by the day alone, and one with another day."""
+    main = operation(con)
+    for table in (
+        "agent_9_windows",
+        "agent_9_window_log",
+        "agent_hold_mute_daily",
+        "operation_hold_mute_daily",
+    ):
+        con.execute(f"INSERT INTO {table} SELECT * REPLACE ('second' AS operation) FROM {table}")
+    con.execute(FAULTS[check][0])
+    asked = {
+        main: EVERYTHING,
+        main.model_copy(update={"name": "second"}): touched_by("another", [DAY]),
+        main.model_copy(update={"name": "empty"}): touched_by("another", [DAY + timedelta(days=1)]),
+    }
+    alone, together = (
+        [Look(con, one, NOW, scope) for one, scope in asked.items()] for _ in ("alone", "together")
+    )
+    Beside(together)
+    found = [evaluate(look, CHECKS) for look in together]
+    assert found == [evaluate(look, CHECKS) for look in alone]
+    assert check in {name(result) for results in found for result in results if not result.passed}
 
 
 @pytest.mark.parametrize("check", FAULTS)

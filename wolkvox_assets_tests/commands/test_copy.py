@@ -14,7 +14,6 @@ from wolkvox_assets.commands.cli import main
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import OtherSource, Store, StoreError, sources
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.store import LakeStore
@@ -22,6 +21,7 @@ from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.store.transfer import copy
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.tables import Row, content, query
 
 FIRST = datetime(2026, 10, 31, 23)
@@ -147,7 +147,7 @@ def test_something_else_in_the_target_is_refused_and_other_operations_stay(
         replace_windows(con, "west", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="west")
     before = stored(lake_store)
     with pytest.raises(
-        StoreError, match=r"operation north: .* holds something else .* has 1 rows there and 56"
+        StoreError, match=r"operation north: .* holds something else .* has 0 rows there and 28"
     ):
         copy(files, lake_store, lambda *_: None)
     assert stored(lake_store) == before

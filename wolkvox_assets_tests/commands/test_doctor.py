@@ -413,3 +413,50 @@ def test_a_dagster_yaml_of_an_earlier_release(
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
         assert code == expected
         assert any("no `granularity: run`" in line for line in lines) is bool(expected)
+
+
+def test_an_instance_that_is_set_up_for_others(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = tmp_path / "theirs"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert (code, list(home.iterdir())) == (0, [])  # nothing was stored in it, and nothing is made
+    (home / "dagster.yaml").touch()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for name in ("alerts", "live_schedule"):  # of another code location
+            origin = RemoteInstigatorOrigin(
+                RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "theirs"), name
+            )
+            state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.STOPPED)
+            instance.add_instigator_state(state)
+        code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert code == 1
+        said = [line.split(None, 2) for line in lines if "  Dagster " in line]
+        assert [(fine, words.partition("dagster.yaml: ")[2][:19]) for fine, _, words in said] == [
+            ("WRONG", "no limit of one for"),
+            ("WRONG", "no `granularity: ru"),
+            ("ok", "at most 10 runs at "),
+            ("WRONG", "run_monitoring is n"),
+            ("ok", "no retention for ti"),
+            ("ok", "Dagster's own SQLit"),
+            ("ok", ""),
+        ]
+        assert "wolkvox_main, wolkvox_main_live" in said[0][2]
+        # As somebody may do it in their UI.
+        for pool in ("wolkvox_main", "wolkvox_main_live"):
+            instance.event_log_storage.set_concurrency_slots(pool, 1)
+        _, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+        assert not any("no limit of one" in line for line in lines)
+    (home / "dagster.yaml").write_text(
+        "storage:\n  postgres:\n    postgres_url: postgresql+psycopg2://ana:hidden-7391@127.0.0.1:9/none\n"
+    )
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    (line,) = (line for line in lines if "  Dagster " in line)
+    assert code == 1
+    assert "cannot be opened" in line
+    assert "hidden-7391" not in line

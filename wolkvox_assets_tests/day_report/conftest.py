@@ -12,9 +12,9 @@ from wolkvox_assets.day_report.files import ReportFiles
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.tables import content
 
 MONDAY = date(2026, 11, 16)

@@ -7,24 +7,30 @@ same for every report.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from wolkvox_assets.alerts.troubles import troubles
 from wolkvox_assets.checks import Look, checks_of, evaluate, newest_of
 from wolkvox_assets.commands import status
 from wolkvox_assets.orchestration.instance import internals
-from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.definition import Measure, Report, Unit
 from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.report.windows import WINDOW
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.centre import Use
+from wolkvox_assets.store.schema import schema, views
+from wolkvox_assets.sync.sums import may_be_busy
+from wolkvox_assets_tests import made_up_report
 from wolkvox_assets_tests.made_up_report import AGENT_77
 from wolkvox_assets_tests.orchestration.automation.conftest import DAY, HOUR, Location, located, noon
+from wolkvox_assets_tests.project import ROOT
 
 SECOND = timedelta(seconds=1)
 OF_AGENT_9 = re.compile(r"agent_9|hold_|on hold|used hold|mute", re.IGNORECASE)
@@ -81,6 +87,33 @@ def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeping
     ):
         yield Keeping(location)
     REPORTS[:] = before
+
+
+def test_the_contributors_page_shows_its_file() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text("utf-8")
+    assert f"```python\n{Path(made_up_report.__file__).read_text('utf-8')}```" in page
+
+
+def test_counts_alone_are_a_report_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No duration, no total: each table, view and check can do without."""
+    counts = [measure for measure in AGENT_77.measures if measure.unit is Unit.COUNT]
+    counting = replace(AGENT_77, measures=(*counts, Measure("lost_count", "lost", Unit.COUNT, "Lost calls.")))
+    monkeypatch.setattr("wolkvox_assets.store.schema.REPORTS", [counting])
+    operation = Operation(server="0013", start=noon().date()).keeping(counting)
+    with duckdb.connect() as con:
+        con.execute(schema() + views())
+        con.execute(
+            f"INSERT INTO {counting.names.windows} SELECT 'main', w, w, w::DATE, 'Ana', 400, 1 FROM (SELECT $w AS w)",
+            {"w": datetime(2026, 11, 16, 8)},
+        )
+        results = evaluate(Look(con, operation, noon()), checks_of(counting))
+        assert con.execute(f"SELECT place FROM {counting.names.day_share}").fetchall() == []
+    failed = {result.check.name for result in results if not result.passed}
+    assert {"plausible_numbers", "rows_match_the_window_log", "equals_its_windows"} <= failed
+    assert "no_negative_numbers" not in failed
+    busy = {"Ana": counting.usage(60, 3)}
+    assert may_be_busy(busy)
+    assert not may_be_busy({"Ana": AGENT_77.usage(60, 3, 3)})
 
 
 def test_by_itself_it_goes_all_the_way_and_nothing_speaks_of_another(keeping: Keeping) -> None:

@@ -3,12 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 
 from wolkvox_assets.pipeline.commit import Batch, Checked, Handed, commit
-from wolkvox_assets.report.clocks import Clocks, uptime_ns
+from wolkvox_assets.report.clocks import Clocks, moment
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets.sync import Discard
 from wolkvox_assets_tests.store.tables import query
 
@@ -30,7 +30,7 @@ def store_them(
     batch = Batch()
     for window in (first + n * WINDOW for n in range(count)):
         start = BOGOTA.clock.start_utc(window)
-        batch.add(WindowContent(window, start, agents or {}, "asked", clocks.now(), uptime_ns()))
+        batch.add(WindowContent(window, start, agents or {}, "asked", clocks.now(), moment()))
     commit(store, [Handed(BOGOTA, clocks, batch)], run)
     return batch
 

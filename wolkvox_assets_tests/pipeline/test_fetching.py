@@ -16,8 +16,8 @@ from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.quota_readings import NOTHING_SEEN
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets.sync import Ask, AskBriefly, KnownEmpty, Source, Step
 
 HOUR = Range(datetime(2026, 11, 1, 3), datetime(2026, 11, 1, 4))
@@ -56,7 +56,7 @@ def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> 
     while not handover.items.empty():
         content = getattr(handover.items.get(), "content", None)
         if isinstance(content, WindowContent):
-            stamps.append((content.uptime_ns, content.fetched_at))
+            stamps.append((content.moment.at, content.fetched_at))
     assert len(stamps) == len(HOUR)
     assert len(set(stamps)) == 1
     assert stamps[0][0] <= came[0]

@@ -7,9 +7,10 @@ import pytest
 
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.progress import Progress
+from wolkvox_assets.report.clocks import Moment
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store.agent_9 import WindowContent
+from wolkvox_assets.store.windows import WindowContent
 
 FIRST = datetime(2026, 11, 1)
 
@@ -25,7 +26,9 @@ def lines(windows: int, seconds_each: float, caplog: pytest.LogCaptureFixture) -
     for n in range(windows):
         now += seconds_each
         start = FIRST + n * WINDOW
-        content = WindowContent(start, start.replace(tzinfo=UTC), {}, "asked", start.replace(tzinfo=UTC), n)
+        content = WindowContent(
+            start, start.replace(tzinfo=UTC), {}, "asked", start.replace(tzinfo=UTC), Moment("", n)
+        )
         told.tell(Batch(windows=[content]))
     return [record.message for record in caplog.records]
 

@@ -6,7 +6,7 @@ import pytest
 
 from wolkvox_assets.pipeline.progress import corrections_table
 from wolkvox_assets.report.plain_text import chat, markdown, visible
-from wolkvox_assets.store.agent_9 import Correction
+from wolkvox_assets.store.windows import Correction
 
 HOSTILE = [
     "![x](http://evil.example/x.png)",

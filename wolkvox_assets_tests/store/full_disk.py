@@ -22,8 +22,8 @@ import duckdb
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import StoreError, StoreFull
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import publish_by
 from wolkvox_assets_tests.store.tables import content, window
 

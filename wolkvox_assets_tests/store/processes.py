@@ -22,13 +22,13 @@ import duckdb
 from filelock import FileLock
 from pydantic import SecretStr
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store, disk, files, replacing
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.store.tables import content, window
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def batch_of(round_number: int, first: int = 0) -> list[WindowContent]:
                 f"Agent {a}": Usage(round_number, a, n, a + n)
                 for a in range(agents_of(round_number, first + batch * BATCH + n))
             },
-        )._replace(uptime_ns=uptime_ns())
+        )._replace(moment=moment())
         for n in range(BATCH)
     ]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import Moment, boot, uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import WindowContent
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
@@ -46,7 +46,12 @@ def content(
     """A window's content; UTC is the wall clock five hours on, as in Bogota. Had in the order of `fetched_at`."""
     uptime = _UPTIME + round((fetched_at - FETCHED).total_seconds()) * 1000
     return WindowContent(
-        start, start.replace(tzinfo=UTC) + 60 * WINDOW, agents or {}, source, fetched_at, uptime
+        start,
+        start.replace(tzinfo=UTC) + 60 * WINDOW,
+        agents or {},
+        source,
+        fetched_at,
+        Moment(boot(), uptime),
     )
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import StoreBusy, StoreError, StoreFull, files
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window
 

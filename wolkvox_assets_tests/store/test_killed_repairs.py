@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Contents, inspect
 from wolkvox_assets.store.versions import VERSION
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import Process, running, start_and_be_killed
 from wolkvox_assets_tests.store.tables import content, window

@@ -8,10 +8,10 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content, query
 
@@ -67,6 +67,7 @@ def test_only_what_holds_something_else_is_out_of_date(store: Store) -> None:
     assert export(store) == [NOVEMBER]
 
 
+@pytest.mark.in_files
 def test_what_is_stored_no_more_is_there_no_more(store: Store) -> None:
     put(store, datetime(2026, 10, 5, 8), datetime(2026, 11, 5, 8))
     export(store)

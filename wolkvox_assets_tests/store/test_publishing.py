@@ -17,9 +17,9 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import copying, integrity, replacing
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Checkpoint, inspect, layout_of
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import (
     ROOT,
     copy_slowly,

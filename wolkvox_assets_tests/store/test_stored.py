@@ -8,10 +8,10 @@ import pytest
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import replace_windows, verify_windows
 from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.windows import replace_windows, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import content
 
@@ -86,6 +86,7 @@ def test_a_store_of_before_is_read(asked: Store, forgotten: Callable[[], None]) 
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 
+@pytest.mark.in_files
 def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: Store) -> None:
     window = NINE.start
     rests = []

@@ -3,13 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import WindowContent, replace_windows
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.total_rows import (
     drop_idle_total_rows,
@@ -17,6 +16,7 @@ from wolkvox_assets.store.total_rows import (
     latest_total_row,
     record_total_row,
 )
+from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 
 STORES = BOTH
@@ -33,7 +33,7 @@ def has(name: str | None, *, at: datetime = NOW) -> TotalRow:
 def fill(store: Store, *contents: dict[str, Usage]) -> None:
     with store.transaction() as con:
         windows = [
-            WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, uptime_ns())
+            WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, moment())
             for n, agents in enumerate(contents)
         ]
         replace_windows(con, "main", windows, run_id="run")

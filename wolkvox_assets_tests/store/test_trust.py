@@ -12,11 +12,11 @@ import pytest
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import StoreError, examine, files, integrity, replacing
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Contents, inspect
 from wolkvox_assets.store.schema import schema
 from wolkvox_assets.store.versions import VERSION
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import keep_open, running
 from wolkvox_assets_tests.store.tables import content, query, tables, window

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.project import utc_now
 from wolkvox_assets_tests.store.tables import content, query, window
 

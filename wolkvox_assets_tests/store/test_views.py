@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import replace_windows
 from wolkvox_assets.store.daily import rebuild_days
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.project import utc_now
 from wolkvox_assets_tests.store.tables import content, query, window

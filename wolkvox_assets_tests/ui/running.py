@@ -21,16 +21,10 @@ import requests
 
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.simulator import Simulator
-from wolkvox_assets_tests.project import ROOT
+from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
 
 _ZONE = "America/Bogota"
 _STARTS_WITHIN_SECONDS = 90
-
-# A backfill is taken up within 2 s in place of 30; all else is as it is.
-_DAEMON = (
-    "from dagster._daemon import controller; controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 2;"
-    "from dagster._daemon.cli import main; main()"
-)
 
 
 @dataclass(frozen=True)
@@ -51,13 +45,7 @@ def last_closed_day() -> date:
 @contextmanager
 def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
     """The UI, the daemon with all that starts by itself, and all windows from `day` on, loaded by one run."""
-    for file in ("dagster.yaml", "workspace.yaml"):
-        shutil.copyfile(ROOT / file, folder / file)
-    environment = {
-        **{
-            name: value for name, value in os.environ.items() if not name.startswith(("WOLKVOX_", "DAGSTER_"))
-        },
-        "DAGSTER_HOME": str(folder),
+    settings = {
         "WOLKVOX_BASE_URL": simulator.url,
         "WOLKVOX_SERVER": "0013",
         "WOLKVOX_TOKEN": simulator.token,
@@ -66,22 +54,37 @@ def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
         "WOLKVOX_OWNERS": "reports@example.com",
         "WOLKVOX_TAGS": "centre=bogota",
     }
-    port = _free_port()
+    environment = _environment(folder, settings)
     with ExitStack() as stack:
         # Not by a tick, which stops when the next one is due.
         load = ["-m", "dagster", "asset", "materialize", "--select", "main/agent_9_windows"]
         load += ["--partition-range", f"{day}T00:00...{_newest_window()}", "-m", "wolkvox_assets.definitions"]
         loading = stack.enter_context(_process(folder, "load", load, environment))
-        serve = ["-m", "dagster_webserver", "-p", f"{port}", "-w", "workspace.yaml"]
-        stack.enter_context(_process(folder, "webserver", serve, environment))
-        url = f"http://127.0.0.1:{port}"
+        url = stack.enter_context(serving(folder, settings))
         if loading.wait(_STARTS_WITHIN_SECONDS):
             raise AssertionError(f"nothing was loaded:\n{(folder / 'load.log').read_text()[-3000:]}")
         # Only now: it would load the same at the same time.
-        daemon = ["-c", _DAEMON, "run", "-w", "workspace.yaml"]
+        daemon = ["-c", QUICK_DAEMON, "run", "-w", "workspace.yaml"]
         stack.enter_context(_process(folder, "daemon", daemon, environment))
-        _wait_for(url, folder)
+        wait_for(url, folder)
         yield Running(url, folder, simulator, day)
+
+
+@contextmanager
+def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """The UI alone, in this folder; its address, where it answers before long."""
+    port = _free_port()
+    serve = ["-m", "dagster_webserver", "-p", f"{port}", "-w", "workspace.yaml"]
+    with _process(folder, "webserver", serve, _environment(folder, settings)):
+        yield f"http://127.0.0.1:{port}"
+
+
+def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    for file in ("dagster.yaml", "workspace.yaml"):
+        shutil.copyfile(ROOT / file, folder / file)
+    ours = ("WOLKVOX_", "DAGSTER_")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**others, **settings, "DAGSTER_HOME": str(folder)}
 
 
 def _newest_window() -> str:
@@ -125,20 +128,20 @@ def _as_a_child_of_ours() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _wait_for(url: str, folder: Path) -> None:
-    """Until it answers, and its daemon is alive: before that the UI rightly shows a warning."""
+def wait_for(url: str, folder: Path, *, daemon: bool = True) -> None:
+    """Until it answers, and its daemon is alive, if it has one: before that the UI rightly shows a warning."""
     query = "{ instance { daemonHealth { allDaemonStatuses { healthy required } } } }"
     end = time.monotonic() + _STARTS_WITHIN_SECONDS
     while time.monotonic() < end:
         try:
             said = requests.post(f"{url}/graphql", json={"query": query}, timeout=10).json()
             daemons = said["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
-            if all(daemon["healthy"] for daemon in daemons if daemon["required"]):
+            if not daemon or all(one["healthy"] for one in daemons if one["required"]):
                 return
         except (OSError, ValueError):
             pass
         time.sleep(0.2)
-    logs = "\n".join((folder / f"{name}.log").read_text()[-3000:] for name in ("webserver", "daemon"))
+    logs = "\n".join(log.read_text()[-3000:] for log in folder.glob("*.log"))
     raise AssertionError(f"the UI did not come up:\n{logs}")
 
 

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.browser import opened
 from wolkvox_assets_tests.ui.running import last_closed_day, running
 from wolkvox_assets_tests.ui.walk import Walk, pictures_in
 
 
+@pytest.mark.long
 def test_a_newcomer_finds_all_there_is(tmp_path: Path) -> None:
     # Chromium first: without it there is nothing to start.
     with (

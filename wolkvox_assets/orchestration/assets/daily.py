@@ -44,7 +44,7 @@ _BY_ITSELF = """
 automation of its own would have nothing to do.
 
 **Backfill**: any days, rebuilt from the windows without a request. Where windows are missing or wrong, materialise
-`agent_9_windows`: the totals follow.
+`{windows}`: the totals follow.
 """
 
 
@@ -73,7 +73,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         tags=tags,
         kinds={"duckdb", "sql"},
         code_version="1",
-        description=description + _BY_ITSELF,
+        description=description + _BY_ITSELF.format(windows=operation.report.names.windows),
         metadata=table_metadata(location.settings, operation, table),
         freshness_policy=fresh_days(location, operation),
     )
@@ -88,7 +88,7 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         dagster_internals.log_together(context, list(marks))
         reports.pages(only=days)
         _warn_of_what_is_missing(context, operation, days, rebuilt)
-        log_checks(context, store, operation, days, location.now(), [table])
+        log_checks(context, store, {operation: days}, location.now(), [table])
         yield from ()
 
     return daily_totals

@@ -47,8 +47,9 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         state = json.loads(context.cursor) if context.cursor else {}
         told, news_of_age = state.get("told", {}), list[dg.AssetCheckEvaluation]()
         try:
-            wrong = what_is_wrong(context.instance, location, now)
-            news_of_age = newest_windows(context.instance, location, now)
+            with location.store.reading():  # opened once for what is read of each operation
+                wrong = what_is_wrong(context.instance, location, now)
+                news_of_age = newest_windows(context.instance, location, now)
         except StoreError as error:
             # What else is wrong cannot be told: it stays as it was.
             wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}

@@ -10,11 +10,12 @@ needs no catch-up: each tick looks for all that is due, so a missed one is made 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from math import ceil
 
 import dagster as dg
 
+from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -118,14 +119,21 @@ class _LiveRun:
         if outcome.stopped is not None:
             progress.stopped(outcome.stopped, goes_on_at(site, outcome.stopped))
         if self.stored[operation]:
-            days = {day for batch in self.stored[operation] for day in batch.touched() | batch.days.keys()}
-            finish(context, site, progress, days)
+            finish(context, site, progress)
         failures = [failure_of(context, site, failed.work, failed.error) for failed in outcome.failed]
         for failed in outcome.failed:
             if failed.work is Work.LIVE:
                 self._marks(context, operation).failed(sorted(set(failed.windows) - progress.windows))
         for failure, failed in zip(failures, outcome.failed, strict=True):
             raise failure from failed.error
+
+    def touched(self) -> dict[Operation, set[date]]:
+        """Of each operation of which something was stored, the days."""
+        return {
+            self.sites[name].operation: {d for batch in batches for d in batch.touched() | batch.days.keys()}
+            for name, batches in self.stored.items()
+            if batches
+        }
 
 
 def _op_name(operation: Operation) -> str:
@@ -178,7 +186,9 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
             yield live_run
         finally:
             tick.close()
-        # When all else is done: windows never wait for a page.
+        # When all else is done: windows never wait for a check or a page.
+        if touched := live_run.touched():
+            log_checks(context, location.store, touched, location.now())
         for reports in live_run.reports.values():
             reports.pages(until=until)
 

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,14 +30,15 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 from filelock import FileLock
-from sqlalchemy import Connection, Delete, func, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance.packing import pack_events
+from wolkvox_assets.orchestration.instance.partition_keys import keep_keys
 
 try:
     from dagster._utils.interrupts import check_captured_interrupt
@@ -47,6 +49,7 @@ except ImportError:  # a SIGTERM then waits until the run has begun
 
 
 pack_events()
+keep_keys()
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECK_PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
@@ -87,15 +90,15 @@ class _MigrationsReadOnce(ScriptDirectory):
 dagster_sql.ScriptDirectory = _MigrationsReadOnce  # type: ignore[attr-defined]  # with one method of its own
 
 
-def _passed_before(asset: str, check: str) -> Delete:
-    """What `_store_evaluations` has stored of this check; not what a person has executed, nor what failed."""
-    rows = AssetCheckExecutionsTable.c
-    return AssetCheckExecutionsTable.delete().where(
-        rows.asset_key == asset,
-        rows.check_name == check,
-        rows.execution_status == _PASSED,
-        rows.evaluation_event_storage_id.is_(None),
-    )
+# What `_store_evaluations` has stored of a check, and that it was planned in this run; not what a person has executed,
+# nor what failed.
+_CHECKS = AssetCheckExecutionsTable.c
+_PASSED_BEFORE = AssetCheckExecutionsTable.delete().where(
+    _CHECKS.asset_key == bindparam("asset"),
+    _CHECKS.check_name == bindparam("check"),
+    (_CHECKS.execution_status == _PASSED) & _CHECKS.evaluation_event_storage_id.is_(None)
+    | (_CHECKS.execution_status == "PLANNED") & (_CHECKS.run_id == bindparam("run")),
+)
 
 
 def _of_the_whole(event: dg.EventLogEntry) -> dg.EventLogEntry:
@@ -154,13 +157,28 @@ class _EventLog(SqliteEventLogStorage):
         among the events of the run and of all runs: 17 of them every five minutes would take three times the room, and
         10 ms each. Of each check the last stays: that it passed before, too, is no news, and 10 KB every five minutes.
         """
-        passed = [e for e in events if e.get_dagster_event().asset_check_evaluation_data.passed]
-        super().store_event_batch([event for event in events if event not in passed])
-        with self.index_transaction() as con, self._within(con):
-            for event in passed:
-                found = event.get_dagster_event().asset_check_evaluation_data
-                con.execute(_passed_before(found.asset_key.to_string(), found.check_name))
-                self.store_asset_check_event(event, None)
+        found = [(event, event.get_dagster_event().asset_check_evaluation_data) for event in events]
+        super().store_event_batch([event for event, data in found if not data.passed])
+        passed = [
+            {
+                "asset_key": data.asset_key.to_string(),
+                "check_name": data.check_name,
+                "run_id": event.run_id,
+                "execution_status": _PASSED,
+                "evaluation_event": serialize_value(event),
+                "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(
+                    tzinfo=None
+                ),
+            }
+            for event, data in found
+            if data.passed
+        ]
+        if not passed:
+            return
+        places = [{"asset": p["asset_key"], "check": p["check_name"], "run": p["run_id"]} for p in passed]
+        with self.index_transaction() as con:
+            con.execute(_PASSED_BEFORE, places)
+            con.execute(AssetCheckExecutionsTable.insert(), passed)
 
     def store_event(self, event: dg.EventLogEntry) -> None:
         event = _of_the_whole(event)

@@ -4,7 +4,7 @@ What belongs here: the steps of such a run. What doesn't: fetching and committin
 far it is (`progress.py`), the tick (`automation/live.py`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import date, datetime
 from functools import partial
@@ -70,9 +70,10 @@ def run_over(
         stopped = stop
         progress.stopped(stop, goes_on_at(site, stop))
     except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
-        log_checks(context, site.store, site.operation, days, site.now())
+        log_checks(context, site.store, {site.operation: days}, site.now())
         raise failure_of(context, site, work, error) from error
-    finish(context, site, progress, days)
+    finish(context, site, progress)
+    log_checks(context, site.store, {site.operation: days}, site.now())
     reports.pages()
     if stopped is None:
         pauses.remember_success(site.store, site.operation, work)
@@ -80,8 +81,8 @@ def run_over(
         raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
 
 
-def finish(context: Context, site: Site, progress: Progress, days: Collection[date]) -> None:
-    """Say what the run found, on the asset's page. `days`: those that it touched."""
+def finish(context: Context, site: Site, progress: Progress) -> None:
+    """Say what the run found, on the asset's page."""
     report = site.operation.report
     with site.store.reading() as con:
         without = known_without_a_row(con, site.operation.name, report=report) if con else 0
@@ -100,7 +101,6 @@ def finish(context: Context, site: Site, progress: Progress, days: Collection[da
             corrections_table(progress.corrections, report.names.corrections)
         )
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
-    log_checks(context, site.store, site.operation, days, site.now())
 
 
 def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:

@@ -60,10 +60,8 @@ def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 def forget(lake: Lake) -> None:
     """The process's DuckDB is not used again: after an error its connections to Postgres may be good for nothing."""
     with _one_thread:
-        warm = _open.pop((os.getpid(), lake), None)
-        if warm is not None:
-            with suppress(duckdb.Error):
-                warm.close()
+        # Not closed: that would close all of its cursors, other threads' as well. It goes with the last of them.
+        _open.pop((os.getpid(), lake), None)
 
 
 def attached(

@@ -30,7 +30,7 @@ from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
-from wolkvox_assets_tests.project import ROOT
+from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
 
 pytestmark = pytest.mark.long
 
@@ -95,7 +95,7 @@ class Daemon:
             self._group.wait()
         with (home / "daemon.log").open("a") as log:
             self._group = subprocess.Popen(
-                [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+                [sys.executable, "-c", QUICK_DAEMON, "run", "-w", "workspace.yaml"],
                 cwd=home,
                 env={**os.environ, **self.environment, "DAGSTER_HOME": str(home)},
                 stdout=log,
@@ -218,6 +218,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         settings = settings.replace(f"{name}: {seconds}", f"{name}: 2")
     (tmp_path / "dagster.yaml").write_text(settings)
     daemon = Daemon(tmp_path, {"WOLKVOX_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(tmp_path)})
+    daemon.environment["FRESHNESS_DAEMON_INTERVAL_SECONDS"] = "2"  # 30 in earnest
     yield daemon
     daemon.end()
 
@@ -280,7 +281,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         for seed, token in enumerate(("token-a-17", "token-b-18"))
     ]
     start = midnight(1)
-    with Simulator(operations=operations, latency=0.02) as simulator:
+    with Simulator(operations=operations, latency=0.04) as simulator:
         tables = [
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
             f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
@@ -375,7 +376,7 @@ def test_after_an_outage_and_whatever_is_killed_it_heals_by_itself(
         loaded(20)
 
         # kill -9 of the code server, then of the daemon: runs that are under way go on, and so does all else.
-        for words in ("dagster api grpc", "dagster._daemon run"):
+        for words in ("dagster api grpc", QUICK_DAEMON):
             pids = daemon.processes(words)
             assert pids, daemon.log
             for pid in pids:

@@ -1,10 +1,15 @@
 """Our code location in an instance that is set up for others: no pool limits, no run monitoring, their storage, and
-another code location whose job and sensor have the names of ours. By the real daemon.
+another code location whose job and sensor have the names of ours.
 """
 
+import os
+import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,14 +67,13 @@ to_do.RECENT_DAYS = 0
 """
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """On their Postgres."""
     with ExitStack() as stack:
-        settings = "\n"  # an empty dagster.yaml
-        if request.param == "postgres":
-            settings = f"storage:\n  postgres:\n    postgres_url: {stack.enter_context(dagster_database())}\n"
+        url = stack.enter_context(dagster_database())
         for name, text in (
-            ("dagster.yaml", settings),
+            ("dagster.yaml", f"storage:\n  postgres:\n    postgres_url: {url}\n"),
             ("workspace.yaml", WORKSPACE),
             ("theirs.py", THEIRS),
             ("impatient.py", IMPATIENT + YESTERDAY_IS_HISTORY),
@@ -80,22 +84,76 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
+def two_operations(folder: Path, simulator: Simulator, start: datetime) -> dict[str, str]:
+    """`north` and `near`, with one token. Returns what is to be set."""
+    (folder / "operations.toml").write_text(
+        "\n".join(
+            f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_D"\n'
+            f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+            for name in ("north", "near")
+        )
+    )
+    return {"WOLKVOX_TOKEN_D": TOKEN, "WOLKVOX_DATA_DIR": str(folder / "data"), "DAGSTER_HOME": str(folder)}
+
+
+@pytest.mark.long
+def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> None:
+    """Two ranges and a tick, at one time, as nothing holds them apart."""
+    (tmp_path / "dagster.yaml").touch()
+    account = Operation(Centre(6, seed=5), tokens=[TOKEN])
+    start = midnight(1)
+    ranges = (
+        f"asset materialize --select {name}/agent_9_windows --partition-range {start:%Y-%m-%dT09:00...%Y-%m-%dT10:55}"
+        for name in ("north", "near")
+    )
+    with Simulator(operations=[account], latency=0.02) as simulator:
+        environment = {**os.environ, **two_operations(tmp_path, simulator, start)}
+        processes = []
+        for n, command in enumerate((*ranges, "job execute -j live")):
+            words = [sys.executable, "-m", "dagster", *command.split(), "-m", "wolkvox_assets.definitions"]
+            with (tmp_path / f"{n}.log").open("w") as log:
+                processes.append(
+                    subprocess.Popen(
+                        words, env=environment, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
+                    )
+                )
+            if (
+                n == 0
+            ):  # two that make its files at one time trip over each other: that is Dagster's own storage
+                until_there(tmp_path / "schedules" / "schedules.db")
+        for n, process in enumerate(processes):
+            assert process.wait(180) == 0, (tmp_path / f"{n}.log").read_text()[-3000:]
+        assert simulator.counters.most_in_flight == 1, simulator.counters.max_in_flight
+        known = Known(tmp_path, simulator, {"north": TOKEN, "near": TOKEN}, start)
+        for name in ("north", "near"):
+            assert len(known.windows(name)) >= 24
+            known.assert_true(name)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        # Its events are as Dagster writes them: its UI has to read them.
+        record = instance.get_latest_materialization_event(dg.AssetKey(["near", "agent_9_windows"]))
+        assert record is not None
+        with closing(sqlite3.connect(tmp_path / "history" / "runs" / "index.db")) as con:
+            assert con.execute("SELECT DISTINCT typeof(event) FROM event_logs").fetchall() == [("text",)]
+
+
+def until_there(file: Path) -> None:
+    end = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    time.sleep(1)
+
+
 # Dagster itself uses what it has deprecated, to make a backfill.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
 def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ticks, a backfill and history of two operations with one token, which no pool keeps apart."""
     start = midnight(1)
     account = Operation(Centre(6, seed=4), tokens=[TOKEN])
     with Simulator(operations=[account], latency=0.01) as simulator:
-        (daemon.folder / "operations.toml").write_text(
-            "\n".join(
-                f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_D"\n'
-                f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
-                for name in ("north", "near")
-            )
-        )
-        daemon.environment |= {"WOLKVOX_TOKEN_D": TOKEN}
-        for name, value in {**daemon.environment, "DAGSTER_HOME": str(daemon.folder)}.items():
+        daemon.environment |= two_operations(daemon.folder, simulator, start)
+        for name, value in daemon.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(daemon.folder)
         known = Known(daemon.folder, simulator, {"north": TOKEN, "near": TOKEN}, start)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import duckdb
 import pandas as pd
 
-from wolkvox_assets.report.clocks import FUTURE_AFTER, boot, uptime_ns
+from wolkvox_assets.report.clocks import FUTURE_AFTER, Moment, boot, uptime_ns
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents
 from wolkvox_assets.report.reports import AGENT_9
@@ -24,8 +24,8 @@ class WindowContent(NamedTuple):
     """What is to stand in the tables for one window.
 
     `window_start`: wall clock, naive. `window_start_utc`, `fetched_at`: aware. `source`: `asked`,
-    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there. `uptime_ns`: the
-    machine's uptime when it was had, which tells the newer of two answers (`clocks.uptime_ns`).
+    `derived` or `empty_range`. `agents` may be empty: an empty answer replaces what was there. `moment`:
+    tells the newer of two answers.
     """
 
     window_start: datetime
@@ -33,7 +33,7 @@ class WindowContent(NamedTuple):
     agents: Agents
     source: str
     fetched_at: datetime
-    uptime_ns: int
+    moment: Moment
 
 
 def naive_utc(moment: datetime) -> datetime:
@@ -84,7 +84,7 @@ def replace_windows(
     counts, whichever is stored first and whatever the clocks showed. What was fetched after `now` (aware; by default
     this machine's) was not known, so that to replace it is no correction.
     """
-    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("uptime_ns"))}
+    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("moment.at"))}
     if not batch:
         return Replaced([], [])
     newer = _stored_later(con, operation, batch, report)
@@ -102,24 +102,25 @@ def _stored_later(
 ) -> set[datetime]:
     """The windows of which another run has stored a newer answer.
 
-    An answer from before the machine's last start is older than any that is to be stored now.
+    What was had by another clock (before the machine's last start) is older than any that is to be stored now.
     """
     stored = con.execute(
         filled(
             "SELECT window_start, uptime_ns FROM {answer_order} WHERE operation = $operation AND boot = $boot"
             # An uptime that is still to come can't be: it is no reason to keep an answer out.
-            " AND boot <> '' AND uptime_ns <= $now AND window_start BETWEEN $first AND $last",
+            " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
             report,
         ),
         {
             "operation": operation,
-            "boot": boot(),
+            "boot": next(iter(batch.values())).moment.clock,
+            "here": boot(),
             "now": uptime_ns(),
             "first": min(batch),
             "last": max(batch),
         },
     ).fetchall()
-    return {start for start, had in stored if start in batch and had > batch[start].uptime_ns}
+    return {start for start, had in stored if start in batch and had > batch[start].moment.at}
 
 
 def _replace(
@@ -151,10 +152,17 @@ def _replace(
     con.execute(filled("INSERT INTO {windows} SELECT * FROM batch_rows", report))
     con.execute(
         filled(
-            "DELETE FROM {answer_order} WHERE boot <> $boot OR uptime_ns NOT BETWEEN $now - $kept AND $now",
+            "DELETE FROM {answer_order} WHERE boot <> $boot OR uptime_ns < $latest - $kept"
+            " OR (boot = $here AND uptime_ns > $now)",
             report,
         ),
-        {"boot": boot(), "now": uptime_ns(), "kept": _ORDER_KEPT_NS},
+        {
+            "boot": in_order[0].moment.clock,
+            "latest": max(w.moment.at for w in in_order),
+            "here": boot(),
+            "now": uptime_ns(),
+            "kept": _ORDER_KEPT_NS,
+        },
     )
     con.execute(filled("INSERT INTO {answer_order} SELECT * FROM batch_order", report))
     return [Correction(*row) for row in corrections]
@@ -199,8 +207,8 @@ def _take_in(
         {
             "operation": operation,
             "window_start": [w.window_start for w in windows],
-            "boot": boot(),
-            "uptime_ns": [w.uptime_ns for w in windows],
+            "boot": [w.moment.clock for w in windows],
+            "uptime_ns": [w.moment.at for w in windows],
         }
     )
     for batch, table, frame in (

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wolkvox_assets.report.clocks import uptime_ns
+from wolkvox_assets.report.clocks import Moment, boot, moment, uptime_ns
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW, one
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.agent_9 import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
 
@@ -54,7 +54,7 @@ def test_every_column_is_filled(store: Store) -> None:
             {ANA: Usage(3, 40, 50, 91)},
             "derived",
             fetched,
-            1,
+            Moment(boot(), 1),
         ),
         operation="north",
         run_id="r1",
@@ -143,8 +143,8 @@ def test_the_largest_numbers_fit(store: Store) -> None:
 
 def test_a_moment_of_the_future_keeps_no_answer_out(store: Store) -> None:
     ahead = datetime.now(UTC) + timedelta(days=30)
-    put(store, content(window(0), fetched_at=ahead)._replace(uptime_ns=uptime_ns()))
-    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    put(store, content(window(0), fetched_at=ahead)._replace(moment=moment()))
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=moment()))
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
     assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
@@ -153,8 +153,8 @@ def test_a_moment_of_the_future_keeps_no_answer_out(store: Store) -> None:
 
 def test_a_clock_set_back_makes_no_answer_older(store: Store) -> None:
     """Two runs have asked for one window; the clock was set back in between."""
-    older = content(window(0), fetched_at=FETCHED + timedelta(hours=6))._replace(uptime_ns=uptime_ns())
-    newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns())
+    older = content(window(0), fetched_at=FETCHED + timedelta(hours=6))._replace(moment=moment())
+    newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=moment())
     for first, second in ((older, newer), (newer, older)):
         put(store, first)
         put(store, second)
@@ -162,26 +162,42 @@ def test_a_clock_set_back_makes_no_answer_older(store: Store) -> None:
 
 
 def test_an_answer_that_is_not_stored_is_told(store: Store) -> None:
-    had_first = uptime_ns()
-    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    had_first = moment()
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=moment()))
     with store.transaction() as con:
-        late = [content(window(n))._replace(uptime_ns=had_first) for n in (0, 1)]
+        late = [content(window(n))._replace(moment=had_first) for n in (0, 1)]
         assert replace_windows(con, "main", late, run_id="run") == Replaced([], [window(0)])
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
     assert [entry[0] for entry in log(store)] == [window(0), window(1)]
 
 
 def test_an_answer_from_before_the_machine_was_started_is_older(store: Store) -> None:
-    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=moment()))
     with store.transaction() as con:
         con.execute("UPDATE agent_9_answer_order SET boot = 'another'")
-    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(uptime_ns=1))
+    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(moment=Moment(boot(), 1)))
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
 
 
 def test_an_uptime_that_is_still_to_come_keeps_no_answer_out(store: Store) -> None:
-    put(store, content(window(0))._replace(uptime_ns=uptime_ns() + 10**15))
-    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(uptime_ns=uptime_ns()))
+    put(store, content(window(0))._replace(moment=Moment(boot(), uptime_ns() + 10**15)))
+    put(store, content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(moment=moment()))
+    assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
+
+
+def test_the_later_request_counts_on_whichever_machine_it_was_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines that share a lake count their requests together, and have been up for different times."""
+    older = content(window(0))._replace(moment=Moment("count", 10**9))
+    newer = content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=Moment("count", 2 * 10**9))
+    put(store, newer)
+    monkeypatch.setattr("wolkvox_assets.store.windows.boot", lambda: "another machine's")
+    with store.transaction() as con:
+        assert replace_windows(con, "main", [older], run_id="run").superseded == [window(0)]
+    assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
+    again = content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(moment=Moment("count, made anew", 10**9))
+    put(store, again)
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
 
 
