@@ -1,0 +1,269 @@
+"""Two machines that share a Postgres and the lake's data, and nothing else: no folder, no DAGSTER_HOME, no TMPDIR.
+
+What belongs here: that together they store the truth, whatever is killed. What doesn't: the lock (`api/`), the lake
+(`store/`).
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+from pydantic import SecretStr
+
+from wolkvox_assets.api.token_lock import TokenLock
+from wolkvox_assets.report.windows import WINDOW, WallClock
+from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets_tests import machine
+from wolkvox_assets_tests.postgres import Cluster
+from wolkvox_assets_tests.project import ROOT
+
+BOGOTA = WallClock("America/Bogota")
+# Two pairs with one token each, and four with their own.
+TOKENS = {f"op{n}": f"token-{letter}-{ord(letter) * 1234}" for n, letter in enumerate("aabbcdef", 1)}
+
+
+class Processes:
+    """Those of all machines: children of one process, since a minute would go by with importing."""
+
+    def __init__(self) -> None:
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "wolkvox_assets_tests.machine"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._running: set[int] = set()
+        assert self._answer() == "ready"
+
+    def start(self, order: machine.Order) -> int:
+        process = int(self._told(order.line))
+        self._running.add(process)
+        return process
+
+    def ended(self, process: int) -> int:
+        """Its exit code, once it has ended."""
+        self._running.discard(process)
+        return int(self._told(str(process)))
+
+    def kill(self, process: int) -> None:
+        os.kill(process, signal.SIGKILL)
+        self.ended(process)
+
+    def end(self) -> None:
+        for process in self._running:
+            os.kill(process, signal.SIGKILL)
+        assert self._parent.stdin
+        assert self._parent.stdout
+        self._parent.stdin.close()
+        self._parent.stdout.close()
+        self._parent.wait(10)
+
+    def _told(self, line: str) -> str:
+        assert self._parent.stdin
+        self._parent.stdin.write(f"{line}\n")
+        self._parent.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self._parent.stdout
+        return self._parent.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    processes = Processes()
+    yield processes
+    processes.end()
+
+
+def machine_in(folder: Path, tables: str) -> dict[str, str]:
+    """A machine's own environment; its folder is made."""
+    temporary = folder / "tmp"
+    temporary.mkdir(parents=True)
+    (folder / "operations.toml").write_text(tables)
+    return {
+        "WOLKVOX_DATA_DIR": str(folder / "data"),
+        "DAGSTER_HOME": str(folder),
+        "TMPDIR": str(temporary),
+        "HOME": str(folder),
+    }
+
+
+@pytest.fixture
+def stoppable(postgres_cluster: Cluster) -> Iterator[Cluster]:
+    """Runs again at the end, whatever became of the test."""
+    yield postgres_cluster
+    if not postgres_cluster.runs:
+        postgres_cluster.start()
+
+
+def asked(lake: LakeStore, sql: str) -> list[tuple[Any, ...]]:
+    with lake.reading() as con:
+        return con.execute(sql).fetchall() if con else []
+
+
+def assert_exact(lake: LakeStore, simulator: Simulator, operation: str, wanted: list[datetime]) -> None:
+    """Every window once, with what the server says of it, and totals of just that."""
+    where = f"WHERE operation = '{operation}'"
+    known = [at for (at,) in asked(lake, f"SELECT window_start FROM agent_9_window_log {where} ORDER BY 1")]
+    assert known[: len(wanted)] == wanted
+    assert len(known) == len(set(known))
+    assert asked(
+        lake,
+        "SELECT window_start, agent_name, hold_mute_count, hold_seconds, mute_seconds, total_seconds"
+        f" FROM agent_9_windows {where} ORDER BY 1, 2",
+    ) == [
+        (window, agent, *usage)
+        for window in known
+        for agent, usage in sorted(
+            simulator.truth(window, window + WINDOW - timedelta(seconds=1), TOKENS[operation]).items()
+        )
+    ]
+    totals = "SELECT agent_name, SUM({0})::BIGINT FROM {1} " + where + " GROUP BY ALL ORDER BY 1"
+    assert asked(lake, totals.format("total_seconds", "agent_hold_mute_daily")) == asked(
+        lake, totals.format("total_seconds", "agent_9_windows")
+    )
+
+
+class Work(NamedTuple):
+    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres.
+
+    `on_postgres`: the machines also share Dagster's own storage, with its pools.
+    """
+
+    operations: int
+    hours: int
+    kills: int
+    breaks: int
+    on_postgres: bool = False
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(Work(4, hours=1, kills=4, breaks=1), marks=pytest.mark.long),
+        pytest.param(Work(8, hours=2, kills=12, breaks=2, on_postgres=True), marks=pytest.mark.by_hand),
+    ],
+    ids=["short", "long"],
+)
+def test_two_machines_and_whatever_is_killed(
+    work: Work, tmp_path: Path, stoppable: Cluster, postgres_address: str, processes: Processes
+) -> None:
+    tokens = dict(list(TOKENS.items())[: work.operations])
+    now = datetime.now(UTC)
+    midnight = datetime.combine(BOGOTA.now(now - timedelta(days=2)).date(), datetime.min.time())
+    shown = BOGOTA.start_utc(midnight) + timedelta(hours=work.hours, minutes=2)
+    clock = f"{shown.isoformat()} {now.isoformat()} 10"
+    served = [
+        Operation(Centre(4, seed=seed, profile="around_the_clock"), tokens=[token])
+        for seed, token in enumerate(dict.fromkeys(tokens.values()))
+    ]
+    lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
+    with (
+        Simulator(operations=served, latency=0.01, simultaneous=1, clock=machine.clock(clock)) as simulator,
+        storage_of_dagster(stoppable) if work.on_postgres else nullcontext("") as dagster_yaml,
+    ):
+        wanted = BOGOTA.windows_of_day(midnight.date())[: work.hours * 12]
+        stop = tmp_path / "stop"
+        live, loading = orders_of_both(tmp_path, simulator, lake, tokens, wanted, stop, clock, dagster_yaml)
+        running = {order: processes.start(order) for order in [*live, *loading]}
+        breaks_after = set(random.sample(range(work.kills), work.breaks))
+        for kill in range(work.kills):
+            # Somewhere in the work, however fast it goes here and now.
+            enough = simulator.counters.requests + random.randint(1, 25)
+            until = time.monotonic() + 5
+            while simulator.counters.requests < enough and time.monotonic() < until:
+                time.sleep(0.01)
+            victim = random.choice(list(running))
+            processes.kill(running[victim])
+            running[victim] = processes.start(victim)
+            if kill in breaks_after:
+                stoppable.stop(random.choice([signal.SIGINT, signal.SIGQUIT]))
+                stoppable.start()
+        for order in (*loading, *live):
+            while code := processes.ended(running[order]):
+                # Without Dagster's own storage a run can't go on; whoever started it starts another.
+                assert work.on_postgres, f"{code}: {order.log.read_text()[-5000:]}"
+                running[order] = processes.start(order)
+            if order is loading[-1]:
+                stop.touch()
+        assert simulator.counters.most_in_flight == 1
+        for name in tokens:
+            assert_exact(lake, simulator, name, wanted)
+    assert_nothing_is_held(postgres_address, tokens.values())
+
+
+def orders_of_both(
+    folder: Path,
+    simulator: Simulator,
+    lake: LakeStore,
+    tokens: dict[str, str],
+    wanted: list[datetime],
+    stop: Path,
+    clock: str,
+    dagster_yaml: str,
+) -> tuple[list[machine.Order], list[machine.Order]]:
+    """What keeps all operations on each machine, and what loads them, of each pair with one token one here and one
+    there.
+    """
+    tables = "\n".join(
+        f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{name.upper()}"\n'
+        f'start = {wanted[0]:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+        for name in tokens
+    )
+    shared = {
+        "WOLKVOX_STORE": f"ducklake:postgres:{lake.lake.postgres.get_secret_value()}",
+        "WOLKVOX_STORE_DATA": lake.lake.data,
+        **{f"WOLKVOX_TOKEN_{name.upper()}": token for name, token in tokens.items()},
+    }
+    range_ = f"{wanted[0]:%Y-%m-%dT%H:%M}...{wanted[-1]:%Y-%m-%dT%H:%M}"
+    live, loading = [], []
+    for here, operations in ((folder / "here", list(tokens)[::2]), (folder / "there", list(tokens)[1::2])):
+        environment = tuple((shared | machine_in(here, tables)).items())
+        if dagster_yaml:
+            (here / "dagster.yaml").write_text(dagster_yaml)
+        live.append(machine.Order(str(here), environment, clock, "live", str(stop), ()))
+        loading.append(machine.Order(str(here), environment, clock, "backfill", range_, tuple(operations)))
+    return live, loading
+
+
+@contextmanager
+def storage_of_dagster(cluster: Cluster) -> Iterator[str]:
+    """A `dagster.yaml` for storage on Postgres, with pools that also hold for runs that nobody queues."""
+    with cluster.database() as address:
+        words = parse_dsn(address)
+        url = f"postgresql+psycopg2://postgres@/{words['dbname']}?host={words['host']}"
+        settings = {
+            "storage": {"postgres": {"postgres_url": url}},
+            "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
+            "telemetry": {"enabled": False},
+        }
+        with dg.DagsterInstance.local_temp(overrides=settings):
+            yield json.dumps(settings)  # which is YAML as well; its tables are there
+
+
+def assert_nothing_is_held(address: str, tokens: Iterable[str]) -> None:
+    with closing(psycopg2.connect(address)) as con, con.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert cursor.fetchall() == [(0,)]
+    time.sleep(machine.ANSWER_SECONDS + machine.SPARE_SECONDS)  # a lease of what was killed last
+    for token in set(tokens):
+        began = time.monotonic()
+        with TokenLock(SecretStr(token), "anybody", postgres=SecretStr(address)).held(1):
+            assert time.monotonic() - began < 1
