@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store.lake import duck, maintenance
+from wolkvox_assets.store.errors import StoreError
+from wolkvox_assets.store.lake import duck, maintenance, turn
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.lake.turn import asking
 from wolkvox_assets_tests import lakes
@@ -99,6 +101,32 @@ def test_a_catalog_in_use_holds_nobody_up(lake: LakeStore, monkeypatch: pytest.M
         (left,) = lake.maintain().left
     assert "somebody has a table of the catalog in use" in left
     assert rows(lake) == before
+
+
+def test_who_has_lost_the_turn_is_refused_also_after_a_cleaning(
+    lake: LakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would tell of the other one's change, its snapshot, is no longer there."""
+    put(lake, 1400, 1500)
+    assert not lake.maintain().left
+    put(lake, 1500, 1600)
+    done, after = [], []
+
+    def loses_the_turn() -> None:
+        with lake.transaction() as con:
+            con.execute("INSERT INTO quota_readings VALUES ('op1', '2026-10-01', 1000, 1, 'lost')")
+            with monkeypatch.context() as patched:
+                patched.setattr(turn, "_one_thread", threading.Lock())
+                patched.setattr(turn, "_open", {})
+                patched.setattr(turn, "_KEY", turn._KEY + 1)
+                put(lake, 1600, 1700)
+                done.append(lake.maintain())
+                after.append(rows(lake))
+
+    with pytest.raises(StoreError, match="Nothing of this change was stored"):
+        loses_the_turn()
+    assert (done[0].left, done[0].files_written > 0) == ([], True)
+    assert [rows(lake)] == after
 
 
 def test_killed_at_any_moment_nothing_is_lost(lake: LakeStore, tmp_path: Path) -> None:

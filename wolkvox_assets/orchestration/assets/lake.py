@@ -7,6 +7,7 @@ import dagster as dg
 
 from wolkvox_assets.orchestration.assets.catalogue import PUBLISHED_FILE
 from wolkvox_assets.orchestration.location import CodeLocation
+from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import StoreError
 
 MAINTAIN = "maintain_lake"
@@ -35,13 +36,12 @@ def build_lake(location: CodeLocation) -> dg.Definitions:
     def wolkvox_lake(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         from wolkvox_assets.store.lake.store import LakeStore  # needs the extra `scale`
 
-        store = context.resources.store.store
-        if not isinstance(store, LakeStore):
-            raise dg.Failure("WOLKVOX_STORE is no longer set. Set it, and reload the code location.")
         try:
+            store = context.resources.store.store
+            assert isinstance(store, LakeStore)  # noqa: S101  # else it raises
             done = store.maintain()
             held = store.holdings()
-        except StoreError as error:
+        except (ConfigurationProblem, StoreError) as error:
             raise dg.Failure(f"{error}") from error
         for left in done.left:
             context.log.warning(f"{left}. It is tried again with the next run.")

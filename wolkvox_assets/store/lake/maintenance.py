@@ -84,7 +84,7 @@ def _in_turn(
     piece: Callable[[duckdb.DuckDBPyConnection, str], int],
 ) -> int:
     with turn(lake) as still_ours:
-        _forget_the_past(lake, con)
+        _forget_the_past(lake, con, fence)
         con.execute("BEGIN")
         try:
             before = _digest(con, table)
@@ -105,11 +105,21 @@ def _in_turn(
                 con.execute("ROLLBACK")
 
 
-def _forget_the_past(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
-    """By number, not by time: clocks of several machines made them."""
+def _forget_the_past(
+    lake: Lake, con: duckdb.DuckDBPyConnection, fence: Callable[[duckdb.DuckDBPyConnection], object]
+) -> None:
+    """By number, not by time: clocks of several machines made them.
+
+    The one that stays is a fence: a writer that has lost its turn is refused by what came after its own snapshot, and
+    what has expired no longer tells.
+    """
     with asking(lake) as catalog, catalog.cursor() as cursor:
-        cursor.execute("SELECT snapshot_id FROM public.ducklake_snapshot ORDER BY snapshot_id")
-        if old := [snapshot for (snapshot,) in cursor.fetchall()][:-1]:
+        if len(_snapshots(cursor)) > 1:
+            catalog.rollback()
+            con.execute("BEGIN")
+            fence(con)
+            con.execute("COMMIT")
+            old = _snapshots(cursor)[:-1]
             con.execute(f"CALL ducklake_expire_snapshots('{duck.NAME}', versions => {old})")
         catalog.rollback()
         cursor.execute(f"SET LOCAL lock_timeout = '{_READER_PATIENCE_SECONDS}s'")
@@ -121,6 +131,11 @@ def _forget_the_past(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
                 ).format(sql.Identifier("public", table))
             )
         catalog.commit()
+
+
+def _snapshots(cursor: psycopg2.extensions.cursor) -> list[int]:
+    cursor.execute("SELECT snapshot_id FROM public.ducklake_snapshot ORDER BY snapshot_id")
+    return [snapshot for (snapshot,) in cursor.fetchall()]
 
 
 def _delete_files(lake: Lake, con: duckdb.DuckDBPyConnection) -> int:
