@@ -49,6 +49,8 @@ from wolkvox_assets.simulator import Centre
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests import bench_commits, bench_lake, bench_ticks
+from wolkvox_assets_tests.browser import CHROMIUM
+from wolkvox_assets_tests.ui import bench_year
 
 ROOT = Path(__file__).parents[1]
 AGENTS = 50
@@ -560,6 +562,9 @@ def main() -> int:
         print_commits(bench_commits.rows((40,) if quick else bench_commits.SIZES, Path(folder)))
         print_ticks(bench_ticks.rows((1, 10) if quick else bench_ticks.SIZES, Path(folder)))
         print_lake(bench_lake.rows(40 if quick else bench_lake.WINDOWS, Path(folder, "lakes")))
+        if CHROMIUM:
+            say("pages of Dagster's UI with a year of windows")
+            print(f"\n{table(*bench_year.rows(Path(folder, 'year')))}")
     load = " ".join(f"{average:.1f}" for average in os.getloadavg())
     print(
         f"\nMeasured in {time.perf_counter() - began:.0f} s on {os.cpu_count()} cores, load averages at the end {load}."

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from wolkvox_assets.report.clocks import moment
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.windows import WINDOW
-from wolkvox_assets.store import Store, open_store
+from wolkvox_assets.store import Store, StoreError, open_store
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.lake.examine import holdings
 from wolkvox_assets.store.lake.place import Lake
@@ -55,16 +55,22 @@ def commit_window(store: Store, operation: str, number: int) -> float:
     return time.perf_counter() - began
 
 
-def _write(place: Place, operation: str, windows: int) -> list[float]:
-    store = _store(place)
-    return [commit_window(store, operation, number) for number in range(windows)]
+def _write(place: Place, operation: str, windows: int) -> list[float | None]:
+    """The seconds of each commit; None of one that failed."""
+    store, seconds = _store(place), list[float | None]()
+    for number in range(windows):
+        try:
+            seconds.append(commit_window(store, operation, number))
+        except StoreError as error:
+            say(f"{error}")
+            seconds.append(None)
+    return seconds
 
 
-def at_once(place: Place, windows: int) -> list[float]:
-    """The seconds of each commit, in order. A commit that fails ends it all."""
+def at_once(place: Place, windows: int) -> list[float | None]:
     with multiprocessing.get_context("spawn").Pool(WRITERS) as pool:
         tasks = [(place, f"op{writer}", windows // WRITERS) for writer in range(WRITERS)]
-        return sorted(seconds for each in pool.starmap(_write, tasks) for seconds in each)
+        return [seconds for each in pool.starmap(_write, tasks) for seconds in each]
 
 
 def writers(windows: int, folder: Path) -> list[tuple[str, ...]]:
@@ -72,18 +78,21 @@ def writers(windows: int, folder: Path) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("each window a commit", "commits", "failed", "p50", "p95", "files made")]
     say(f"{windows} windows by {WRITERS} processes at once, into files")
     seconds = at_once((folder / "files", None, None), windows)
-    rows.append(("local files", f"{len(seconds)}", "0", *_p50_p95(seconds), "–"))
+    rows.append(("local files", *_told(seconds), "–"))
     say(f"{windows} windows by {WRITERS} processes at once, into a lake")
     with lakes.new_lake(folder) as lake:
         seconds = at_once((folder / "data", lake.postgres.get_secret_value(), lake.data), windows)
         with asking(lake) as con:
             made = holdings(con).files
-    rows.append(("lake", f"{len(seconds)}", "0", *_p50_p95(seconds), f"{made}"))
+    rows.append(("lake", *_told(seconds), f"{made}"))
     return rows
 
 
-def _p50_p95(seconds: Sequence[float]) -> tuple[str, str]:
-    return f"{statistics.median(seconds) * 1000:.0f} ms", f"{seconds[int(len(seconds) * 0.95)] * 1000:.0f} ms"
+def _told(seconds: Sequence[float | None]) -> tuple[str, ...]:
+    """How many, how many of them failed, p50, p95."""
+    done = sorted(one for one in seconds if one is not None)
+    p50, p95 = (done[int(len(done) * share)] * 1000 for share in (0.5, 0.95))
+    return f"{len(seconds)}", f"{len(seconds) - len(done)}", f"{p50:.0f} ms", f"{p95:.0f} ms"
 
 
 def year(folder: Path) -> list[tuple[str, ...]]:

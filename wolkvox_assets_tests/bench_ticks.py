@@ -235,7 +235,7 @@ def rows(sizes: Sequence[int], folder: Path) -> list[tuple[str, ...]]:
             "log",
         )
     ]
-    alone: dict[float, float] = {}
+    one: dict[float, float] = {}
     for operations in sizes:
         with _simulator(operations) as url:
             project = _Project(folder / f"ticks_{operations}", url, operations)
@@ -249,14 +249,15 @@ def rows(sizes: Sequence[int], folder: Path) -> list[tuple[str, ...]]:
                 requests.post(f"{url}/_simulator/settings", json=setting, timeout=10).raise_for_status()
                 ticks = [project.tick() for _ in range(_ROUNDS)]
                 cost = Cost(*(statistics.median(column) for column in zip(*ticks, strict=True)))
-                one = alone.setdefault(latency, cost.cpu)
-                more = f"{(cost.cpu - one) / (operations - 1) * 1000:.0f} ms" if operations > 1 else ""
+                if operations == 1:
+                    one[latency] = cost.cpu
+                more = (cost.cpu - one[latency]) / (operations - 1) if operations > 1 and one else None
                 found.append(
                     (
                         f"{operations}",
                         f"{latency * 1000:.0f} ms",
                         f"{cost.cpu:.1f} s",
-                        more,
+                        "" if more is None else f"{more * 1000:.0f} ms",
                         f"{cost.seconds:.1f} s",
                         f"{cost.published:.1f} s",
                         f"{cost.megabytes:.0f} MB",

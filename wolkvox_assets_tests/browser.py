@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, Request, Response, sync_playwright
 
 # Playwright's own builds are no Debian packages, and can't be had without its servers.
-_CHROMIUM = next(
+CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
 _PATIENCE_MILLISECONDS = 20_000
@@ -26,7 +26,7 @@ def opened(*, width: int = 1600, height: int = 1000) -> Iterator[Page]:
     In the end, fails by what its scripts and requests complained of. Without a browser the test is skipped; where `CI`
     is set, it fails.
     """
-    if not _CHROMIUM:
+    if not CHROMIUM:
         reason = "no Chromium on this machine (Debian: apt-get install chromium), so no page was looked at"
         if os.environ.get("CI"):
             pytest.fail(reason)
@@ -37,7 +37,7 @@ def opened(*, width: int = 1600, height: int = 1000) -> Iterator[Page]:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(
-            executable_path=_CHROMIUM,
+            executable_path=CHROMIUM,
             # Root, as in a container, can't have the sandbox.
             chromium_sandbox=os.getuid() != 0,
             env={**os.environ, "TMPDIR": folder},

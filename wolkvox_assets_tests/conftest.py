@@ -60,8 +60,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     kinds = getattr(metafunc.module, "STORES", None)
     if kinds and "store" in metafunc.fixturenames:
         # Of a test that has cases, the SQL is the same in each.
-        cases = metafunc.definition.get_closest_marker("parametrize")
-        metafunc.parametrize("store", kinds[:1] if cases else kinds, indirect=True)
+        marks = map(metafunc.definition.get_closest_marker, ("parametrize", "in_files"))
+        metafunc.parametrize("store", kinds[:1] if any(marks) else kinds, indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -165,6 +165,7 @@ def test_what_dagster_has_no_public_name_for_is_imported_in_one_folder_only() ->
     allowed = {
         "wolkvox_assets.orchestration.instance.internals",
         "wolkvox_assets.orchestration.instance.packing",
+        "wolkvox_assets.orchestration.instance.partition_keys",
         "wolkvox_assets.orchestration.instance.storage",
     }
     private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")

@@ -7,8 +7,10 @@ What belongs here: what can be said without a container engine or a cluster. Wha
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,24 @@ def test_dagster_takes_both_with_what_the_image_has(tmp_path: Path) -> None:
         assert found["lacks"] == []  # says doctor
     assert errors == []
     assert "live" in jobs
+
+
+def test_the_image_has_the_versions_that_were_tested() -> None:
+    # A package can be there twice, for other versions of Python.
+    tested, image = (
+        set(re.findall(r"^([a-z0-9-]+)==([^ ]+)", file.read_text(), re.MULTILINE))
+        for file in (ROOT / "requirements.lock", DEPLOY / "requirements.lock")
+    )
+    both = {name for name, _ in tested} & {name for name, _ in image}
+    assert {pin for pin in image if pin[0] in both} <= tested
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["scale"],
+        *project["dependency-groups"]["image"],
+    ]
+    assert {re.split(r"[^a-z0-9-]", line)[0] for line in wanted} <= {name for name, _ in image}
+    assert "pytest" not in {name for name, _ in image}
 
 
 def composed(tmp_path: Path) -> Settings:

@@ -241,6 +241,7 @@ def test_the_totals_follow_the_windows(store: Store, put: Put) -> None:
     assert operation_rows(store)[0][2:7] == (1, 4, 4, 4, 8)
 
 
+@pytest.mark.in_files
 def test_other_days_and_other_operations_are_not_touched(store: Store, put: Put) -> None:
     use = {ANA: Usage(1, 2, 3, 5)}
     put(*(content(at(day, 8), use) for day in DAYS), operation="north", days=dict.fromkeys(DAYS, 288))
@@ -256,6 +257,7 @@ def test_other_days_and_other_operations_are_not_touched(store: Store, put: Put)
     assert len(after["operation_hold_mute_daily"]) == 6
 
 
+@pytest.mark.in_files
 def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
     windows = [content(at(day, 8), {ANA: Usage(1, 2, 3, 5)}) for day in DAYS]
     states = []

@@ -67,6 +67,7 @@ def test_only_what_holds_something_else_is_out_of_date(store: Store) -> None:
     assert export(store) == [NOVEMBER]
 
 
+@pytest.mark.in_files
 def test_what_is_stored_no_more_is_there_no_more(store: Store) -> None:
     put(store, datetime(2026, 10, 5, 8), datetime(2026, 11, 5, 8))
     export(store)

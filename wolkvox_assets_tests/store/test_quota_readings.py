@@ -184,6 +184,7 @@ def test_a_look_in_vain(store: Store) -> None:
     assert (found.in_vain_at, found.unreadable_at) == (NOW - HOUR, NOW - 2 * HOUR)
 
 
+@pytest.mark.in_files
 def test_moments_of_the_future_are_not_believed(store: Store) -> None:
     """A clock was ahead by hours, and was set right: what was stored last counts, and nothing counts twice."""
     right = QuotaReading(NOW - HOUR, 1000, 500)

@@ -86,6 +86,7 @@ def test_a_store_of_before_is_read(asked: Store, forgotten: Callable[[], None]) 
     assert not any(StoredWindows(asked, "main").asked(NINE).values())
 
 
+@pytest.mark.in_files
 def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(asked: Store) -> None:
     window = NINE.start
     rests = []

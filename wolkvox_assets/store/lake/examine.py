@@ -100,7 +100,8 @@ def _data(lake: Lake) -> Iterator[Finding]:
             with duck.bare(lake) as con:
                 con.execute("SELECT file FROM glob(?) LIMIT 1", [f"{lake.data}/*"]).fetchall()
         except (duckdb.Error, duck.NotInstalled) as error:
-            yield False, "lake", f"its data in {lake.data} can't be listed: {error}"
+            why = str(error).partition("\n")[0]  # below it stands our SQL
+            yield False, "lake", f"its data in {lake.data} can't be listed: {why}"
         else:
             yield True, "lake", f"its data in {lake.data} can be listed"
         return
