@@ -142,8 +142,9 @@ def assert_exact(lake: LakeStore, simulator: Simulator, operation: str, wanted: 
 
 
 class Work(NamedTuple):
-    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres. `on_postgres`: the machines
-    also share Dagster's own storage, with its pools.
+    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres.
+
+    `on_postgres`: the machines also share Dagster's own storage, with its pools.
     """
 
     operations: int

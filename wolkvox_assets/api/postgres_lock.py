@@ -8,8 +8,8 @@ was held for can then still be on its way: the process may be alive and only the
 Postgres is restarted), and of a killed one the server goes on answering. So whoever sends a request first commits a
 lease, and deletes it when the answer is there; a lease of somebody else is waited for until it is over. How long it
 still lasts is asked of Postgres's clock, once, and never counts for more than the whole lease. From then on our own
-monotonic clock counts. So no clock that is set back or ahead blocks anybody for ever, or lets two in while the
-advisory lock holds.
+monotonic clock counts. So no clock that is set back blocks anybody for ever, and one that is set ahead lets two in only
+where the advisory lock was lost in the same two minutes.
 
 A process has one connection, for all of its tokens: a connection for each would be hundreds.
 """
