@@ -10,6 +10,7 @@ import dagster as dg
 
 from wolkvox_assets.orchestration.assets import (
     build_daily_assets,
+    build_lake,
     build_parquet,
     build_surroundings,
     build_windows,
@@ -50,7 +51,9 @@ def build_definitions(location: CodeLocation) -> dg.Definitions:
         # Steps run in the run's own process: each of our runs has few, and a process for each would cost 4 s.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(defined, build_parquet(location), build_automation(location))
+    return dg.Definitions.merge(
+        defined, build_parquet(location), build_lake(location), build_automation(location)
+    )
 
 
 # Once a process: the command line asks for them five times, at 130 ms for forty operations.

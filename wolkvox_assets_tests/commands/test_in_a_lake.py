@@ -26,6 +26,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_day_from_dagster_to_sql(
     lake_store: LakeStore,
     tmp_path: Path,

@@ -58,6 +58,7 @@ def lived(folder: Path, store: LakeStore | None, monkeypatch: pytest.MonkeyPatch
         ]
 
 
+@pytest.mark.long
 def test_ticks_do_the_same_in_a_lake(
     tmp_path: Path, lake_store: LakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

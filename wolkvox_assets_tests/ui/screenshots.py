@@ -19,7 +19,9 @@ FOLDER = ROOT / "screenshots"
 def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="screenshots-", dir="/tmp") as folder,
-        opened() as page,
+        opened(
+            width=1720, height=840
+        ) as page,  # narrower, Dagster lays two words of a status over each other
         Simulator(Centre(12)) as simulator,
         running(Path(folder), simulator, _last_office_day()) as started,
     ):

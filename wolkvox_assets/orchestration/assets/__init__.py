@@ -7,11 +7,13 @@ What belongs here: Dagster's side of them: keys, partitions, metadata, marks. Wh
 
 from wolkvox_assets.orchestration.assets.catalogue import build_surroundings, with_links_to_code
 from wolkvox_assets.orchestration.assets.daily import build_daily_assets
+from wolkvox_assets.orchestration.assets.lake import build_lake
 from wolkvox_assets.orchestration.assets.parquet import build_parquet
 from wolkvox_assets.orchestration.assets.windows import build_windows
 
 __all__ = [
     "build_daily_assets",
+    "build_lake",
     "build_parquet",
     "build_surroundings",
     "build_windows",

@@ -64,13 +64,18 @@ def forget(lake: Lake) -> None:
         _open.pop((os.getpid(), lake), None)
 
 
-def attached(lake: Lake, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """A new DuckDB with the lake attached. Raises as `cursor` does."""
+def attached(
+    lake: Lake, *, read_only: bool = False, lock_patience_seconds: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A new DuckDB with the lake attached. Raises as `cursor` does, and after this patience with another's lock in
+    Postgres."""
     con = _bare(lake)
     try:
         words = dict(parse_dsn(lake.postgres.get_secret_value()))
         options = [f"DATA_INLINING_ROW_LIMIT {INLINED_ROWS}"]
         options += ["READ_ONLY"] if read_only else [f"DATA_PATH '{_quoted(lake.data)}/'"]
+        if lock_patience_seconds is not None:
+            words["options"] = f"{words.get('options', '')} -c lock_timeout={lock_patience_seconds}s".strip()
         if password := words.pop("password", ""):
             # DuckDB repeats the address, in its errors and in a table of what is attached; a secret it does not.
             con.execute(f"CREATE SECRET catalog (TYPE postgres, PASSWORD '{_quoted(password)}')")

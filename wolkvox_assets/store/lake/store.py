@@ -22,7 +22,7 @@ from wolkvox_assets.store.disk import make_folder
 from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppable
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.filled import filled
-from wolkvox_assets.store.lake import duck, examine
+from wolkvox_assets.store.lake import duck, examine, maintenance
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import TurnLost, asking, turn, without_password
 from wolkvox_assets.store.schema import tables_wanted
@@ -116,6 +116,11 @@ class LakeStore:
         """What it is made of. Raises `StoreError`."""
         with self._explained("looking"), asking(self.lake) as con:
             return examine.holdings(con) if examine.has_catalog(con) else examine.Holdings(0, 0, 0, 0)
+
+    def maintain(self) -> maintenance.Maintained:
+        """Makes files of small changes, and few files of many: see `maintenance`. Raises `StoreError`."""
+        with self._explained("cleaning up"):
+            return maintenance.maintain(self.lake, lambda con: con.execute(_FENCE, [VERSION]))
 
     def findings(self) -> Iterator[Finding]:
         """See `examine`."""

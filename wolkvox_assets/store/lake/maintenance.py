@@ -1,0 +1,162 @@
+"""Keeping the lake quick and small: rows of the catalog into files, small files into larger ones, old files away.
+
+What belongs here: that, in which pieces, and that nothing is another afterwards. What doesn't: when it is done.
+
+Each piece is a turn of its own, one table at a time, so writers wait for one at most. DuckLake 1.5.5 takes wrong rows
+for deleted where rows that were deleted in the catalog go into files of a partitioned table. So no such rows are left
+when it does: snapshots but the last are expired, and the rows that only they have are deleted. Who is reading keeps
+all of it, by the transaction of Postgres, and the files stay for two days. And each piece is looked at before it is
+committed: where any row, or its place in the order, is another, it is rolled back.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+import duckdb
+import psycopg2
+from psycopg2 import sql
+
+from wolkvox_assets.store.errors import StoreError
+from wolkvox_assets.store.lake import duck
+from wolkvox_assets.store.lake.place import Lake
+from wolkvox_assets.store.lake.turn import asking, turn
+from wolkvox_assets.store.schema import tables_wanted
+
+# No query runs longer. A file that nothing needs is deleted when it was set aside so long ago.
+_READERS_DAYS = 2
+
+# DuckLake drops tables of the catalog after an upgrade, which a reader in a long transaction may have in use. It is not
+# waited for: all who store something would wait with us.
+_READER_PATIENCE_SECONDS = 3
+
+# A file is written anew once so much of it was deleted.
+_DELETED_SHARE = 0.1
+
+# Each writer changes it, and with it this table's few rows.
+_FENCE_TABLE = "schema_version"
+
+
+class Maintained(NamedTuple):
+    """What was done. `left`: for each piece that was not, why, in a sentence."""
+
+    flushed_rows: int
+    files_written: int
+    files_deleted: int
+    left: Sequence[str]
+
+
+def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -> Maintained:
+    """Does all of it. `fence`: what each transaction does, so that of two at once one is refused. (With what only makes
+    other files DuckLake takes no change in one transaction; it refuses that itself where the files were changed.)
+
+    Raises as `LakeStore` does inside, where the lake can't be had. Stopped at any moment all is as it was, or done.
+    """
+    done = {_flush: 0, _rewrite: 0, _merge: 0}
+    left, deleted = [], 0
+    with closing(duck.attached(lake, lock_patience_seconds=_READER_PATIENCE_SECONDS)) as con:
+        try:
+            for table in sorted(tables_wanted().keys() - {_FENCE_TABLE}):
+                for piece in done:
+                    try:
+                        done[piece] += _in_turn(lake, con, fence, table, piece)
+                    except _Another as found:
+                        left.append(str(found))
+            deleted = _delete_files(lake, con)
+        except (duckdb.Error, psycopg2.errors.LockNotAvailable) as error:
+            if "lock timeout" not in str(error):
+                raise
+            left.append(
+                f"{table} and what follows: somebody has a table of the catalog in use (in Postgres: pg_locks)"
+            )
+    return Maintained(done[_flush], done[_rewrite] + done[_merge], deleted, left)
+
+
+class _Another(StoreError):
+    """A piece would have changed what stands in the table."""
+
+
+def _in_turn(
+    lake: Lake,
+    con: duckdb.DuckDBPyConnection,
+    fence: Callable[[duckdb.DuckDBPyConnection], object],
+    table: str,
+    piece: Callable[[duckdb.DuckDBPyConnection, str], int],
+) -> int:
+    with turn(lake) as still_ours:
+        _forget_the_past(lake, con)
+        con.execute("BEGIN")
+        try:
+            before = _digest(con, table)
+            count = piece(con, table)
+            if not count:
+                return 0
+            if _digest(con, table) != before:
+                raise _Another(
+                    f"{table}: {piece.__name__.strip('_')} would have changed what stands in it. It was left as it is"
+                )
+            if piece is _flush:
+                fence(con)
+            still_ours()
+            con.execute("COMMIT")
+            return count
+        finally:
+            with suppress(duckdb.Error):  # where it was committed, or the error has ended it
+                con.execute("ROLLBACK")
+
+
+def _forget_the_past(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
+    """By number, not by time: clocks of several machines made them."""
+    with asking(lake) as catalog, catalog.cursor() as cursor:
+        cursor.execute("SELECT snapshot_id FROM public.ducklake_snapshot ORDER BY snapshot_id")
+        if old := [snapshot for (snapshot,) in cursor.fetchall()][:-1]:
+            con.execute(f"CALL ducklake_expire_snapshots('{duck.NAME}', versions => {old})")
+        catalog.rollback()
+        cursor.execute(f"SET LOCAL lock_timeout = '{_READER_PATIENCE_SECONDS}s'")
+        cursor.execute("SELECT table_name FROM public.ducklake_inlined_data_tables")
+        for (table,) in cursor.fetchall():
+            cursor.execute(
+                sql.SQL(
+                    "DELETE FROM {} WHERE end_snapshot <= (SELECT MIN(snapshot_id) FROM public.ducklake_snapshot)"
+                ).format(sql.Identifier("public", table))
+            )
+        catalog.commit()
+
+
+def _delete_files(lake: Lake, con: duckdb.DuckDBPyConnection) -> int:
+    """Those that were set aside long enough ago. Returns how many."""
+    with turn(lake):
+        return len(
+            con.execute(
+                f"CALL ducklake_cleanup_old_files('{duck.NAME}', older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
+            ).fetchall()
+        )
+
+
+def _digest(con: duckdb.DuckDBPyConnection, table: str) -> object:
+    """Of all rows, and of their order."""
+    return con.execute(
+        f"SELECT COUNT(*), bit_xor(hash(one, rowid)), SUM(hash(one, rowid)) FROM {table} AS one"  # noqa: S608  # ours
+    ).fetchall()
+
+
+def _flush(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Returns how many rows went from the catalog into files."""
+    found = con.execute(
+        f"CALL ducklake_flush_inlined_data('{duck.NAME}', table_name => '{table}')"
+    ).fetchall()
+    return sum(int(row[-1]) for row in found)
+
+
+def _rewrite(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Returns how many files were written without the rows that were deleted from them."""
+    found = con.execute(
+        f"CALL ducklake_rewrite_data_files('{duck.NAME}', '{table}', delete_threshold => {_DELETED_SHARE})"
+    ).fetchall()
+    return sum(int(row[-1]) for row in found)
+
+
+def _merge(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Returns how many files were made of several."""
+    found = con.execute(f"CALL ducklake_merge_adjacent_files('{duck.NAME}', '{table}')").fetchall()
+    return sum(int(row[-1]) for row in found)

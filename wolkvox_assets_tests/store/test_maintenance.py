@@ -1,0 +1,124 @@
+"""Cleaning the lake up changes no row and no order, keeps nobody waiting, and can be killed."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from wolkvox_assets.store.lake import duck, maintenance
+from wolkvox_assets.store.lake.store import LakeStore
+from wolkvox_assets.store.lake.turn import asking
+from wolkvox_assets_tests import lakes
+from wolkvox_assets_tests.store.tables import Row, query
+
+# As live commits leave it: rows of several operations and months by turns, and some of them replaced.
+_ROWS = """
+    SELECT 'op' || n % 4, TIMESTAMP '2026-10-28' + to_hours(n) AS start, start, start::DATE, 'Ana', n, 1, 2, 3
+    FROM range({}, {}) AS r(n)
+"""
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeStore]:
+    """Of this module: what it is made of is counted."""
+    folder = tmp_path_factory.mktemp("maintained")
+    with lakes.new_lake(folder) as lake:
+        yield LakeStore(folder, lake)
+
+
+def put(store: LakeStore, first: int, last: int) -> None:
+    with store.transaction() as con:
+        con.execute(f"INSERT INTO agent_9_windows {_ROWS.format(first, last)}")
+        con.execute("INSERT INTO quota_readings VALUES ('op1', '2026-10-01', 1000, ?, 'run')", [first])
+    with store.transaction() as con:
+        con.execute("DELETE FROM agent_9_windows WHERE hold_mute_count % 5 = 0")
+
+
+def rows(store: LakeStore) -> list[list[Row]]:
+    return [
+        query(store, "SELECT rowid, * FROM agent_9_windows ORDER BY rowid"),
+        query(store, "SELECT rowid, * FROM quota_readings ORDER BY rowid"),
+    ]
+
+
+def test_nothing_is_another_and_readers_keep_what_they_see(lake: LakeStore) -> None:
+    put(lake, 0, 400)
+    before = rows(lake)
+    assert len(before[0]) == 320
+    reader = duck.attached(lake.lake, read_only=True)
+    try:
+        reader.execute("BEGIN")
+        seen = reader.execute("FROM agent_9_windows ORDER BY ALL").fetchall()
+        done = lake.maintain()
+        assert (done.left, done.flushed_rows) == ([], 321)
+        assert rows(lake) == before
+        for first in (400, 500):
+            put(lake, first, first + 100)
+            before = rows(lake)
+            assert not lake.maintain().left
+            assert rows(lake) == before
+        assert reader.execute("FROM agent_9_windows ORDER BY ALL").fetchall() == seen
+    finally:
+        reader.close()
+    held = lake.holdings()
+    # Four operations in two months, and one file of the readings; the fence is in the catalog.
+    assert (held.snapshots, held.files, held.inlined_rows) == (1, 9, 1)
+
+
+def test_what_would_change_a_row_is_not_done(lake: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = maintenance._flush
+
+    def faulty(con: duckdb.DuckDBPyConnection, table: str) -> int:
+        count = flush(con, table)
+        con.execute(f"DELETE FROM {table} WHERE rowid = (SELECT MIN(rowid) FROM {table})")
+        return count
+
+    put(lake, 1000, 1100)
+    before = rows(lake)
+    with monkeypatch.context() as patched:
+        patched.setattr(maintenance, "_flush", faulty)
+        (left,) = (one for one in lake.maintain().left if one.startswith("agent_9_windows"))
+    assert "would have changed what stands in it" in left
+    assert rows(lake) == before
+    assert not lake.maintain().left
+    assert rows(lake) == before
+
+
+def test_a_catalog_in_use_holds_nobody_up(lake: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "_READER_PATIENCE_SECONDS", 1)
+    put(lake, 1200, 1300)
+    before = rows(lake)
+    with asking(lake.lake) as con, con.cursor() as cursor:
+        cursor.execute("SELECT table_name FROM ducklake_inlined_data_tables")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        (left,) = lake.maintain().left
+    assert "somebody has a table of the catalog in use" in left
+    assert rows(lake) == before
+
+
+def test_killed_at_any_moment_nothing_is_lost(lake: LakeStore, tmp_path: Path) -> None:
+    address = lake.lake.postgres.get_secret_value()
+    program = (
+        "from pathlib import Path\n"
+        "from pydantic import SecretStr\n"
+        "from wolkvox_assets.store.lake.place import Lake\n"
+        "from wolkvox_assets.store.lake.store import LakeStore\n"
+        "print('begins', flush=True)\n"
+        f"LakeStore(Path({str(tmp_path)!r}), Lake(SecretStr({address!r}), {lake.lake.data!r})).maintain()\n"
+    )
+    for number, seconds in enumerate((1.0, 2.0)):
+        put(lake, 2000 + 100 * number, 2100 + 100 * number)
+        before = rows(lake)
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begins\n"
+            time.sleep(seconds)
+            process.kill()
+        assert rows(lake) == before
+    assert not lake.maintain().left
+    assert rows(lake) == before
