@@ -26,7 +26,6 @@ import dagster as dg
 from wolkvox_assets.api import client, postgres_lock
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.automation.live import LIVE
-from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import load_settings
@@ -40,9 +39,7 @@ PAUSE_SECONDS = 5
 
 
 class Order(NamedTuple):
-    """`folder`: the machine's, with its `operations.toml`, and a `dagster.yaml` where Dagster is to keep anything.
-    `clock`: see `clock`.
-    """
+    """`folder`: the machine's, with its `operations.toml`. `clock`: see `clock`."""
 
     folder: str
     environment: tuple[tuple[str, str], ...]
@@ -80,9 +77,7 @@ def obey(order: Order) -> None:
     if location.settings.problems:
         raise RuntimeError(" ".join(location.settings.problems))
     definitions = build_definitions(location)
-    own = Path("dagster.yaml").exists()
-    with dg.DagsterInstance.get() if own else dg.DagsterInstance.ephemeral() as instance:
-        dead_runs.end_dead_runs(instance, datetime.now(UTC))
+    with dg.DagsterInstance.ephemeral() as instance:
         if order.role == "live":
             job = definitions.resolve_job_def(LIVE)
             while not Path(order.what).exists():

@@ -4,7 +4,6 @@ What belongs here: that together they store the truth, whatever is killed. What 
 (`store/`).
 """
 
-import json
 import os
 import random
 import signal
@@ -12,15 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dagster as dg
 import psycopg2
 import pytest
-from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
 
 from wolkvox_assets.api.token_lock import TokenLock
@@ -142,23 +139,19 @@ def assert_exact(lake: LakeStore, simulator: Simulator, operation: str, wanted: 
 
 
 class Work(NamedTuple):
-    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres.
-
-    `on_postgres`: the machines also share Dagster's own storage, with its pools.
-    """
+    """`operations`: of `TOKENS`, each with so many `hours` of history. `breaks`: of Postgres."""
 
     operations: int
     hours: int
     kills: int
     breaks: int
-    on_postgres: bool = False
 
 
 @pytest.mark.parametrize(
     "work",
     [
         pytest.param(Work(4, hours=1, kills=4, breaks=1), marks=pytest.mark.long),
-        pytest.param(Work(8, hours=2, kills=12, breaks=2, on_postgres=True), marks=pytest.mark.by_hand),
+        pytest.param(Work(8, hours=2, kills=12, breaks=2), marks=pytest.mark.by_hand),
     ],
     ids=["short", "long"],
 )
@@ -175,13 +168,10 @@ def test_two_machines_and_whatever_is_killed(
         for seed, token in enumerate(dict.fromkeys(tokens.values()))
     ]
     lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
-    with (
-        Simulator(operations=served, latency=0.01, simultaneous=1, clock=machine.clock(clock)) as simulator,
-        storage_of_dagster(stoppable) if work.on_postgres else nullcontext("") as dagster_yaml,
-    ):
+    with Simulator(operations=served, latency=0.01, simultaneous=1, clock=machine.clock(clock)) as simulator:
         wanted = BOGOTA.windows_of_day(midnight.date())[: work.hours * 12]
         stop = tmp_path / "stop"
-        live, loading = orders_of_both(tmp_path, simulator, lake, tokens, wanted, stop, clock, dagster_yaml)
+        live, loading = orders_of_both(tmp_path, simulator, lake, tokens, wanted, stop, clock)
         running = {order: processes.start(order) for order in [*live, *loading]}
         breaks_after = set(random.sample(range(work.kills), work.breaks))
         for kill in range(work.kills):
@@ -197,10 +187,7 @@ def test_two_machines_and_whatever_is_killed(
                 stoppable.stop(random.choice([signal.SIGINT, signal.SIGQUIT]))
                 stoppable.start()
         for order in (*loading, *live):
-            while code := processes.ended(running[order]):
-                # Without Dagster's own storage a run can't go on; whoever started it starts another.
-                assert work.on_postgres, f"{code}: {order.log.read_text()[-5000:]}"
-                running[order] = processes.start(order)
+            assert processes.ended(running[order]) == 0, order.log.read_text()[-5000:]
             if order is loading[-1]:
                 stop.touch()
         assert simulator.counters.most_in_flight == 1
@@ -217,7 +204,6 @@ def orders_of_both(
     wanted: list[datetime],
     stop: Path,
     clock: str,
-    dagster_yaml: str,
 ) -> tuple[list[machine.Order], list[machine.Order]]:
     """What keeps all operations on each machine, and what loads them, of each pair with one token one here and one
     there.
@@ -236,26 +222,9 @@ def orders_of_both(
     live, loading = [], []
     for here, operations in ((folder / "here", list(tokens)[::2]), (folder / "there", list(tokens)[1::2])):
         environment = tuple((shared | machine_in(here, tables)).items())
-        if dagster_yaml:
-            (here / "dagster.yaml").write_text(dagster_yaml)
         live.append(machine.Order(str(here), environment, clock, "live", str(stop), ()))
         loading.append(machine.Order(str(here), environment, clock, "backfill", range_, tuple(operations)))
     return live, loading
-
-
-@contextmanager
-def storage_of_dagster(cluster: Cluster) -> Iterator[str]:
-    """A `dagster.yaml` for storage on Postgres, with pools that also hold for runs that nobody queues."""
-    with cluster.database() as address:
-        words = parse_dsn(address)
-        url = f"postgresql+psycopg2://postgres@/{words['dbname']}?host={words['host']}"
-        settings = {
-            "storage": {"postgres": {"postgres_url": url}},
-            "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}},
-            "telemetry": {"enabled": False},
-        }
-        with dg.DagsterInstance.local_temp(overrides=settings):
-            yield json.dumps(settings)  # which is YAML as well; its tables are there
 
 
 def assert_nothing_is_held(address: str, tokens: Iterable[str]) -> None:
