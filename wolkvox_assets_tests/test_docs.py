@@ -178,7 +178,11 @@ def test_variables_are_those_of_the_code_with_their_defaults() -> None:
 
 def test_no_page_names_a_variable_that_means_nothing() -> None:
     files = [*pages(), ROOT / ".env.example", ROOT / "operations.example.toml", ROOT / "CHANGELOG.md"]
-    examples = "".join(file.read_text() for file in (ROOT / "examples").rglob("*.*") if file.is_file())
+    examples = "".join(
+        file.read_text()
+        for file in (ROOT / "examples").rglob("*.*")
+        if file.is_file() and file.suffix != ".pyc"
+    )
     known = {*variables(), *re.findall(r"WOLKVOX_[A-Z_]+[A-Z]", examples)}
     assert {
         name

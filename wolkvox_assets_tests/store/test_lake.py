@@ -343,9 +343,32 @@ def test_a_postgres_that_can_not_be_reached_is_told_without_its_password(
 def test_data_elsewhere_than_set_is_refused(store: LakeStore, tmp_path: Path) -> None:
     prove(store, "one")
     elsewhere = LakeStore(store.folder, store.lake._replace(data=str(tmp_path / "elsewhere")))
-    with pytest.raises(StoreError, match=r"WOLKVOX_STORE_DATA is .*elsewhere.*lies elsewhere"):
+    with pytest.raises(StoreError, match=r"not in .*elsewhere, where WOLKVOX_STORE_DATA says"):
         prove(elsewhere, "two")
     assert [fine for fine, *_ in elsewhere.findings()] == [True, True, False]
+
+
+def test_a_folder_that_is_not_mounted_takes_nothing_in(store: LakeStore, tmp_path: Path) -> None:
+    prove(store, "one")
+    share, away = Path(store.lake.data), tmp_path / "away"
+    before = query(store, "FROM additivity_proofs ORDER BY ALL")
+    share.rename(away)
+    try:
+        share.mkdir()  # as the mount point is without the mount
+        with pytest.raises(StoreError, match="Mount the folder that all machines share"):
+            prove(store, "two")
+        with pytest.raises(StoreError, match="Mount the folder"):
+            store.maintain()
+        assert [said for fine, _, said in store.findings() if not fine and "Mount the folder" in said]
+        assert list(share.iterdir()) == []
+        (share / "wolkvox_lake.txt").write_text("The data of another lake")
+        with pytest.raises(StoreError, match="holds the data of another lake"):
+            prove(store, "two")
+    finally:
+        shutil.rmtree(share)
+        away.rename(share)
+    assert query(store, "FROM additivity_proofs ORDER BY ALL") == before
+    prove(store, "two")
 
 
 def test_an_extension_of_another_version_is_said(store: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ _ROWS = """
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeStore]:
-    """Of this module: what it is made of is counted."""
+    """Of this module."""
     folder = tmp_path_factory.mktemp("maintained")
     with lakes.new_lake(folder) as lake:
         yield LakeStore(folder, lake)
@@ -47,7 +47,14 @@ def rows(store: LakeStore) -> list[list[Row]]:
     ]
 
 
-def test_nothing_is_another_and_readers_keep_what_they_see(lake: LakeStore) -> None:
+@pytest.fixture
+def nothing_yet(tmp_path: Path) -> Iterator[LakeStore]:
+    with lakes.new_lake(tmp_path) as lake:
+        yield LakeStore(tmp_path, lake)
+
+
+def test_nothing_is_another_and_readers_keep_what_they_see(nothing_yet: LakeStore) -> None:
+    lake = nothing_yet
     put(lake, 0, 400)
     before = rows(lake)
     assert len(before[0]) == 320

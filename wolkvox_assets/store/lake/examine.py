@@ -79,12 +79,26 @@ def findings(store: "LakeStore") -> Iterator[Finding]:
         yield True, "lake", "nothing was stored so far"
         return
     try:
+        store.require_data()
         version = store.version()
     except StoreError as error:
         yield False, "lake", str(error)
         return
     later = "" if version == VERSION else f": the next run upgrades it to {VERSION}"
     yield True, "lake", f"its tables can be read (schema version {version}{later}); it has {held}"
+
+
+def identity(con: connection) -> tuple[str, bool]:
+    """What tells this lake from all others, empty where there is none; and whether it has any table yet."""
+    if not has_catalog(con):
+        return "", False
+    with con.cursor() as cursor:
+        cursor.execute(
+            "SELECT schema_uuid::text, EXISTS (SELECT FROM public.ducklake_table) FROM public.ducklake_schema"
+            " ORDER BY schema_id LIMIT 1"
+        )
+        found: list[tuple[str, bool]] = cursor.fetchall()
+    return found[0]
 
 
 def has_catalog(con: connection) -> bool:

@@ -23,6 +23,7 @@ from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppa
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.lake import duck, examine, maintenance
+from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import TurnLost, asking, turn, without_password
 from wolkvox_assets.store.schema import tables_wanted
@@ -43,6 +44,10 @@ class NewerRelease(Exception):
     """The lake's tables are of a newer release. Says what to do."""
 
 
+# What to do stands in them.
+_SAYS_ALL = (duck.NotInstalled, NewerRelease, NotTheLakes)
+
+
 class LakeStore:
     """The lake that several machines share. `folder`: this machine's, for reports and Parquet files."""
 
@@ -58,9 +63,12 @@ class LakeStore:
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """See `Store`. Where the turn is lost in mid-commit, either the change counts whole, or it is refused."""
         with self._explained("storing a change"), turn(self.lake) as still_ours:
-            if not self.lake.s3:
+            is_new = not self._has_data()
+            if is_new and not self.lake.s3:
                 make_folder(Path(self.lake.data))
             with self._begun() as (con, found):
+                if is_new:
+                    self._mark_data()
                 if not found.current:
                     _bring_up_to_date(con, found)
                 con.execute(_FENCE, [VERSION])
@@ -120,11 +128,36 @@ class LakeStore:
     def maintain(self) -> maintenance.Maintained:
         """Makes files of small changes, and few files of many: see `maintenance`. Raises `StoreError`."""
         with self._explained("cleaning up"):
+            self.require_data()
             return maintenance.maintain(self.lake, lambda con: con.execute(_FENCE, [VERSION]))
 
     def findings(self) -> Iterator[Finding]:
         """See `examine`."""
         return examine.findings(self)
+
+    def require_data(self) -> None:
+        """Raises `StoreError` where its data is not where this machine looks for it."""
+        with self._explained("looking"):
+            self._has_data()
+
+    def _has_data(self) -> bool:
+        """Whether anything was ever stored. Raises `NotTheLakes` where that is not in the folder. (Of object storage
+        there is one, wherever one looks from.)"""
+        if self.lake not in _identities:
+            with asking(self.lake) as catalog:
+                identity, in_use = examine.identity(catalog)
+            if not in_use:
+                return False
+            _identities[self.lake] = identity
+        if not self.lake.s3:
+            require(Path(self.lake.data), _identities[self.lake])
+        return True
+
+    def _mark_data(self) -> None:
+        """Before the first change counts."""
+        if not self.lake.s3:
+            with asking(self.lake) as catalog:
+                mark(Path(self.lake.data), examine.identity(catalog)[0])
 
     @contextmanager
     def _current(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -133,6 +166,7 @@ class LakeStore:
         if not self._has_catalog():
             yield None
             return
+        self._has_data()
         with self._begun() as (con, found):
             if found.current or not found.version:
                 yield con if found.current else None
@@ -181,7 +215,7 @@ class LakeStore:
         try:
             with stoppable():
                 yield
-        except (duckdb.Error, psycopg2.Error, OSError, TurnLost, duck.NotInstalled, NewerRelease) as error:
+        except (duckdb.Error, psycopg2.Error, OSError, TurnLost, *_SAYS_ALL) as error:
             # From None: what others say of a connection may have its password in it.
             raise _explained(error, doing, self.lake) from None
 
@@ -222,6 +256,7 @@ def _tables(con: duckdb.DuckDBPyConnection, lake: Lake) -> _Tables:
 _NONE = _Tables(0, complete=False)
 # What this process has found so.
 _complete: set[Lake] = set()
+_identities: dict[Lake, str] = {}
 _thread = threading.local()
 
 
@@ -244,7 +279,7 @@ def _bring_up_to_date(con: duckdb.DuckDBPyConnection, found: _Tables) -> None:
 def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
     said = without_password(str(error).strip(), lake)
     match error:
-        case duck.NotInstalled() | NewerRelease():
+        case duck.NotInstalled() | NewerRelease() | NotTheLakes():
             return StoreError(f"{doing}: {said} Nothing was changed.")
         case TurnLost():
             return StoreError(
@@ -258,7 +293,9 @@ def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
             )
         case duckdb.Error() if "does not match existing data path" in said:
             return StoreError(
-                f"{doing}: WOLKVOX_STORE_DATA is {lake.data}, and the data of this lake lies elsewhere ({said}). "
+                f"{doing}: WOLKVOX_STORE_DATA is {lake.data}, and the data of this lake lies elsewhere "
+                # What follows is advice that would make it worse.
+                f"({said.partition(' You can ')[0]}). "
                 "Nothing was changed. Set it to that place, on all machines."
             )
         case duckdb.Error() if "conflict" in said.lower():
