@@ -3,23 +3,33 @@
 What belongs here: that, as pure functions. What doesn't: finding out what is wrong, sending.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 
 class Trouble(NamedTuple):
-    """A cause of failures that is not over. `since`: aware. `words`: what happened and what to do."""
+    """A cause of failures that is not over. `since`: aware. `words`: what happened and what to do. `brief`: it can be
+    over within seconds, as a check is that looked at a day while it was being loaded; so it is told when seen twice."""
 
     since: datetime
     words: str
+    brief: bool = False
 
 
-def news(told: Mapping[str, str], now: Mapping[str, Trouble]) -> tuple[list[str], dict[str, str]]:
+def news(
+    told: Mapping[str, str], now: Mapping[str, Trouble], seen: Collection[str] = ()
+) -> tuple[list[str], dict[str, str]]:
     """The messages, and what is told from then on.
 
-    `told`: since when (as text) each cause is known to be wrong. `now`: what is wrong, by cause.
+    `told`: since when (as text) each cause is known to be wrong. `now`: what is wrong, by cause. `seen`: what was wrong
+    at the last look, told or not.
     """
+    now = {
+        cause: trouble
+        for cause, trouble in now.items()
+        if not trouble.brief or cause in told or cause in seen
+    }
     messages = [
         f"wolkvox_assets: trouble since {_text(trouble.since)}. {trouble.words} ({cause}) No further message comes for "
         "this cause until it is over."

@@ -33,6 +33,16 @@ def test_and_once_when_it_is_over() -> None:
     assert news(told, {}) == ([], {})
 
 
+def test_what_can_be_over_in_a_moment_is_told_when_it_is_seen_twice() -> None:
+    brief = {"a check": Trouble(NOON, "A day is not whole.", brief=True)}
+    assert news({}, brief) == ([], {})
+    assert news({}, brief, seen=["another"]) == ([], {})
+    [message], told = news({}, brief, seen=["a check"])
+    assert "A day is not whole." in message
+    assert news(told, brief) == ([], told)
+    assert len(news(told, {}, seen=["a check"])[0]) == 1
+
+
 def test_another_time_is_another_message() -> None:
     told: dict[str, str] = {}
     said = []

@@ -31,7 +31,7 @@ _EVERY_SECONDS = 30
 
 
 def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
-    """Its cursor holds what was told and is not over, and what could not be sent yet."""
+    """Its cursor holds what was told and is not over, what was seen last, and what could not be sent yet."""
 
     @dg.sensor(
         name=ALERTS,
@@ -53,13 +53,13 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         except StoreError as error:
             # What else is wrong cannot be told: it stays as it was.
             wrong = {cause: Trouble(now, cause) for cause in told} | {"store": Trouble(now, str(error))}
-        messages, told = news(told, wrong)
+        messages, told = news(told, wrong, state.get("seen", []))
         for message in messages:
             context.log.warning(message)
         unsent = send([*state.get("unsent", []), *messages], context.log)
         return dg.SensorResult(
             skip_reason=f"not over: {', '.join(sorted(told))}" if told else "no failure is open",
-            cursor=json.dumps({"told": told, "unsent": unsent}),
+            cursor=json.dumps({"told": told, "seen": sorted(wrong), "unsent": unsent}),
             asset_events=news_of_age,
         )
 
@@ -70,7 +70,9 @@ def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: dat
     """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
     operations = location.settings.operations
     found = troubles(location.settings, now) | _died(instance, operations, now)
-    return found | {cause: Trouble(now, words) for cause, words in refused(instance, operations).items()}
+    return found | {
+        cause: Trouble(now, words, brief=True) for cause, words in refused(instance, operations).items()
+    }
 
 
 def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:

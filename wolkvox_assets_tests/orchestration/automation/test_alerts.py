@@ -143,7 +143,7 @@ def test_one_message_for_one_cause_until_it_is_over_and_one_when_it_is(
     location: Location, told: list[str]
 ) -> None:
     assert location.sensor("alerts").skipped == "no failure is open"
-    assert location.cursors["alerts"] in (None, '{"told": {}, "unsent": []}')
+    assert location.cursors["alerts"] in (None, '{"told": {}, "seen": [], "unsent": []}')
     cursors = set()
     for _ in range(3):
         location.fail(Work.LIVE, Unavailable("Down."))
