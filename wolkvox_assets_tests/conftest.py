@@ -7,6 +7,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,19 @@ from wolkvox_assets_tests import lakes, postgres
 
 
 @pytest.hookimpl(trylast=True)  # when they have been shuffled
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those first that take long: begun last, one would run alone on one core."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Those first that take long, of each worker's share, which is a stretch of all. Begun last, one would run alone on
+    one core; and all in one share would run one after the other."""
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    takes_long = [item for item in items if item.get_closest_marker("long") is not None]
+    others = iter([item for item in items if item.get_closest_marker("long") is None])
+    left, in_order = len(items), list[pytest.Item]()
+    for worker in range(workers):
+        size = left // (workers - worker)
+        share = takes_long[worker::workers]
+        in_order += [*share, *islice(others, max(0, size - len(share)))]
+        left -= size
+    items[:] = in_order
 
 
 def pytest_collection_finish() -> None:
