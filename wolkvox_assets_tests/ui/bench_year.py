@@ -25,13 +25,12 @@ from wolkvox_assets_tests.ui.running import serving, wait_for
 _PAGES = {
     "overview": "Latest materialization",
     "partitions": "Partitions Selected",
-    "events": "Materialized in run",
     "checks": "Checks (12)",
 }
 
 
 def rows(folder: Path) -> list[Sequence[str]]:
-    """A table: each page, and how many seconds it takes until nothing more is loaded, the first time and again."""
+    """A table: each page, and how many seconds it takes until what it is for is there, the first time and again."""
     start = datetime.now(UTC).date() - timedelta(days=365)
     settings = {
         "WOLKVOX_BASE_URL": "http://127.0.0.1:9",
@@ -82,5 +81,4 @@ def _seconds(page: Page, url: str, words: str) -> float:
     began = time.perf_counter()
     page.goto(url)
     page.get_by_text(words).filter(visible=True).first.wait_for(timeout=120_000)
-    page.wait_for_load_state("networkidle", timeout=120_000)
-    return time.perf_counter() - began - 0.5  # it is idle when nothing was loaded for half a second
+    return time.perf_counter() - began  # the network is never idle: the page asks again and again
