@@ -107,21 +107,24 @@ def _stored_later(
     """
     stored = con.execute(
         filled(
-            "SELECT window_start, uptime_ns FROM {answer_order} WHERE operation = $operation AND boot = $boot"
+            "SELECT window_start, boot, uptime_ns FROM {answer_order} WHERE operation = $operation"
             # An uptime that is still to come can't be: it is no reason to keep an answer out.
             " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
             report,
         ),
         {
             "operation": operation,
-            "boot": next(iter(batch.values())).moment.clock,
             "here": boot(),
             "now": uptime_ns(),
             "first": min(batch),
             "last": max(batch),
         },
     ).fetchall()
-    return {start for start, had in stored if start in batch and had > batch[start].moment.at}
+    return {
+        start
+        for start, clock, at in stored
+        if start in batch and clock == batch[start].moment.clock and at > batch[start].moment.at
+    }
 
 
 def _replace(

@@ -196,6 +196,10 @@ def test_the_later_request_counts_on_whichever_machine_it_was_made(
     with store.transaction() as con:
         assert replace_windows(con, "main", [older], run_id="run").superseded == [window(0)]
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
+    # Of one batch, each window by its own clock.
+    other = content(window(1))._replace(moment=Moment("count, made anew", 1))
+    with store.transaction() as con:
+        assert replace_windows(con, "main", [older, other], run_id="run").superseded == [window(0)]
     again = content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(moment=Moment("count, made anew", 10**9))
     put(store, again)
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
