@@ -4,18 +4,14 @@ What belongs here: settings. What doesn't: what is done with them.
 """
 
 from wolkvox_assets.settings.environment import (
-    ENV_FILE,
     NOTHING_SET,
-    ConfigurationProblem,
-    Operation,
     Settings,
-    alert_webhook,
-    checked_name,
     load_settings,
     read_lake,
-    read_token,
     unknown_variables,
 )
+from wolkvox_assets.settings.operation import Operation, checked_name
+from wolkvox_assets.settings.secrets import ENV_FILE, ConfigurationProblem, alert_webhook, read_token
 from wolkvox_assets.store.lake.place import Lake
 
 __all__ = [

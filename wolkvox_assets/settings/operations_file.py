@@ -1,6 +1,7 @@
-"""`operations.toml`, taken apart: which operations it names, and what it sets for each.
+"""`operations.toml`: which operations it names, and what is wrong with each.
 
-What belongs here: the file's form. What doesn't: what the values mean (`settings`).
+What belongs here: the file's form, and the words for its mistakes. What doesn't: what the values mean
+(`operation.py`).
 
 What stands in the file is never repeated in a problem: it may be a token.
 """
@@ -9,6 +10,8 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from wolkvox_assets.settings.operation import Operation, is_name, judged, with_simulator
 
 KEYS = {
     "server": 'server = "0013"',
@@ -22,14 +25,14 @@ KEYS = {
 }
 """The keys an operation may have, each with a line as it should look."""
 
-NO_TOKEN_HERE = (
+_NO_TOKEN_HERE = (
     "the token itself must not stand in this file. Take it out, put it in the environment or in .env, "
     f"and name its variable here: {KEYS['token_env']}"
 )
 
-NO_SUCH_KEY = f"there is a key that an operation does not have; it has: {', '.join(KEYS)}"
+_NO_SUCH_KEY = f"there is a key that an operation does not have; it has: {', '.join(KEYS)}"
 
-ONLY_OPERATIONS = (
+_ONLY_OPERATIONS = (
     "only tables [operations.NAME] can stand here, with letters, digits and _ for NAME; all else is left out"
 )
 
@@ -39,8 +42,8 @@ _NOT_TOML = (
 )
 
 
-def read(path: Path, *, needed: bool) -> tuple[dict[str, Any], list[str]]:
-    """What this file sets, by operation, and what is wrong with its form. Without `needed` it need not be there."""
+def read(path: Path, *, needed: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What this file sets, by operation, and what is wrong with its form. Unless `needed`, it may be missing."""
     try:
         text = path.read_bytes().decode("utf-8-sig")  # Windows' editors put a mark at the beginning
     except FileNotFoundError:
@@ -48,20 +51,41 @@ def read(path: Path, *, needed: bool) -> tuple[dict[str, Any], list[str]]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         return {}, [f"{path}, line {line}: this is not UTF-8 text; save the file as UTF-8"]
-    except (OSError, ValueError) as error:  # ValueError: no possible name of a file
+    except (OSError, ValueError) as error:  # ValueError: not a possible name of a file
         return {}, [f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"]
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of 5000 digits, a thousand brackets
         where = re.search(r"line \d+, column \d+", str(error))
         return {}, [f"{path}, {where[0] if where else 'at its end'}: {_NOT_TOML}"]
-    tables = content.pop("operations", {})
-    fine = isinstance(tables, dict) and all(isinstance(table, dict) for table in tables.values())
-    problems = [f"{path}: {ONLY_OPERATIONS}"] if content or not fine else []
-    tables = tables if isinstance(tables, dict) else {}
-    return {name: table for name, table in tables.items() if isinstance(table, dict)}, problems
+    operations = content.pop("operations", {})
+    if not isinstance(operations, dict):
+        return {}, [f"{path}: {_ONLY_OPERATIONS}"]
+    tables = {name: table for name, table in operations.items() if isinstance(table, dict)}
+    return tables, [f"{path}: {_ONLY_OPERATIONS}"] if content or tables != operations else []
 
 
-def looks_like(key: str) -> str:
-    """How this key is to be written."""
-    return f"it must {'be text in quotes' if chr(34) in KEYS[key] else 'look'} like this: {KEYS[key]}"
+def judged_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, list[str]]:
+    """The operation of this table, or everything that is wrong with it."""
+    known = {key: value for key, value in values.items() if key in KEYS}
+    # It must name its token's variable: WOLKVOX_TOKEN is that of the environment's own operation.
+    operation, wrong = judged(with_simulator({"token_env": None, **known, "name": name}), strict=True)
+    # What is not a name may be a token.
+    whose = f"operation {name}" if is_name(name) else "an operation"
+    problems = {
+        f"{whose}: {_NO_TOKEN_HERE if 'token' in key.lower() else _NO_SUCH_KEY}"
+        for key in values.keys() - known.keys()
+    }
+    for field, sentence, kind in wrong:
+        if field == "name":
+            problems.add(f"an operation's name {sentence}")
+        elif field not in values:
+            problems.add(f"{whose}: {field} is missing; add a line like {KEYS[field]}")
+        elif field == "token_env" and not kind:
+            problems.add(sentence)
+        elif kind in {"", "value_error"}:
+            problems.add(f"{whose}: {field} {sentence}")
+        else:
+            must = "be text in quotes" if '"' in KEYS[field] else "look"
+            problems.add(f"{whose}: {field}: it must {must} like this: {KEYS[field]}")
+    return None if problems else operation, sorted(problems)

@@ -325,6 +325,13 @@ def test_what_is_wrong_is_said_and_the_others_load(right: str, wrong: str, said:
     assert len(problem) < 300
 
 
+def test_a_token_in_place_of_a_name_is_not_shown_beside_other_mistakes() -> None:
+    table = NORTH.replace("north", f'"{TOKEN}"').replace("WOLKVOX_TOKEN_NORTH", "WOLKVOX_TOKEN_NONE")
+    settings = load(table + table.replace(TOKEN, TOKEN.upper()))
+    assert settings.operations == ()
+    assert all(TOKEN.upper() not in problem.upper() for problem in settings.problems)
+
+
 def test_what_belongs_to_no_operation_is_said_once() -> None:
     settings = load(f'token = "{TOKEN}"\nserver = "0013"\n{NORTH}[foo]\nbar = 1\n')
     assert settings.operations == (NORTHERN,)
