@@ -9,7 +9,6 @@ wide character makes all others of its text take four bytes each. So nothing her
 
 import io
 import re
-from collections.abc import Iterator
 
 from wolkvox_assets.api.redaction import Redactor
 
@@ -76,16 +75,13 @@ def weigh(body: bytes) -> None:
         return
     # Commas and brackets within texts count as well: that is too much rather than too little.
     weight = body.count(b",") * _ITEM + body.count(b"{") * _OBJECT + body.count(b"[") * _LIST
-    for start, end in _texts(body) if weight <= MEMORY else ():
+    for text in _STRING.finditer(body) if weight <= MEMORY else ():
+        start, end = text.span()
         if end - start > SMALL:
             raise TooHeavy(f"it has a text of more than {SMALL} bytes (at byte {start})")
         weight += _TEXT + (end - start) * (_width(body[start:end]) if end - start > _SHORT else 1)
     if weight > MEMORY:
         raise TooHeavy(f"it has {len(body)} bytes, and would take {weight} or more to read")
-
-
-def _texts(body: bytes) -> Iterator[tuple[int, int]]:
-    return (found.span() for found in _STRING.finditer(body))
 
 
 def _width(text: bytes) -> int:

@@ -1,8 +1,8 @@
 """The client of the Wolkvox API: one question at a time, asked until there is an answer or a named error.
 
-What belongs here: settings' last check before they become a URL or a header, sending, reading the bytes,
-judging the reply, and telling `on_request` about each request. What doesn't: what statuses mean
-(`errors.py`), what bodies mean (`parsing.py`), when to ask again (`retries.py`), the environment, files.
+What belongs here: the last check of settings before they become a URL or a header, sending, receiving the bytes, and
+telling `on_request` about each request. What doesn't: what a reply means (`reply.py`), when to ask again
+(`retries.py`), the environment, files.
 
 The token is in the session's headers and nowhere else: not in messages, URLs, reprs or local variables
 (tracebacks may show those). What the server said is redacted before anything else looks at it. Exceptions
@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -27,41 +27,27 @@ import requests
 import urllib3
 from pydantic import SecretStr
 from requests.auth import AuthBase
-from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from wolkvox_assets.api.body import Body, TooHeavy
+from wolkvox_assets.api.body import Body
 from wolkvox_assets.api.deadline import Deadline, watched
 from wolkvox_assets.api.errors import (
-    EMPTY_RANGE,
     AnswerTooLarge,
-    AnswerUnreadable,
     Asked,
     CertificateRefused,
     ConnectionFailed,
     RangeRefused,
-    RedirectRefused,
     ServerFault,
     SettingsRefused,
     TimedOut,
     TooSlow,
     Transient,
     WolkvoxError,
-    outcome_in,
-    outcome_of,
 )
-from wolkvox_assets.api.parsing import (
-    Answer,
-    Envelope,
-    NotAsAgreed,
-    Note,
-    NotWhole,
-    Quota,
-    open_envelope,
-    read_report,
-    read_token_info,
-)
+from wolkvox_assets.api.parsing import Answer, Envelope, Note, Quota, read_report, read_token_info
 from wolkvox_assets.api.redaction import Redactor
-from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, is_worth_it, retry_after_seconds
+from wolkvox_assets.api.reply import Reply
+from wolkvox_assets.api.retries import RetryBudget, RetryPolicy, http_date, retry_after_seconds
 from wolkvox_assets.api.token_lock import TokenLock
 from wolkvox_assets.report.clocks import Moment
 from wolkvox_assets.report.definition import Report
@@ -88,11 +74,6 @@ READ_SECONDS = 65.0  # the API gives up on a request itself after 60 s [D+]
 # From sending to the last byte: the read timeout starts anew with each byte, so a server that drips would
 # never run into it.
 ANSWER_SECONDS = 120.0
-
-BODY_KEPT = 64 * 1024  # characters of a body in a RequestRecord
-_OVER_THE_EDGE = 64 * 1024  # bytes behind them, so that a token there is seen whole
-BODY_IN_ERROR = 2_000
-_PLAIN_WORDS = 200  # characters of a refusal that is no JSON
 
 # A simulator is reached directly, also on a machine whose environment names a proxy for everything.
 _NO_PROXY = {"http": "", "https": "", "all": ""}
@@ -252,11 +233,10 @@ class WolkvoxClient:
             attempts += 1
             reply = self._request(asked, budget)
             try:
-                return read(_judge(reply))
+                return read(reply.answer())
             except WolkvoxError as error:
                 error.asked = asked
                 error.status, error.code, error.msg = reply.status, reply.code, reply.msg
-                error.body = reply.text[:BODY_IN_ERROR] or None
                 if isinstance(error, Transient):
                     error.retry_after = reply.retry_after
                 raise
@@ -273,7 +253,7 @@ class WolkvoxClient:
             )
 
         retrying = Retrying(
-            retry=retry_if_exception(is_worth_it),
+            retry=retry_if_exception_type(Transient),
             wait=budget.wait,
             stop=budget.is_over,
             sleep=self._sleep,
@@ -283,15 +263,10 @@ class WolkvoxClient:
         try:
             return retrying(attempt)
         except WolkvoxError as error:
-            error.asked, error.attempts, error.seconds, error.at = (
-                asked,
-                attempts,
-                budget.elapsed,
-                self._now(),
-            )
+            error.asked, error.attempts, error.seconds = asked, attempts, budget.elapsed
             raise
 
-    def _request(self, asked: Asked, budget: RetryBudget) -> "_Reply":
+    def _request(self, asked: Asked, budget: RetryBudget) -> Reply:
         """One request, alone among all who use the token; the locks are not held while anyone waits or parses."""
         waiting_since = self._clock()
         # The deadline is a total, so the last attempt may get less than a whole read timeout.
@@ -300,9 +275,9 @@ class WolkvoxClient:
             started = self._clock()
             budget.excuse(started - waiting_since)
             requested_at = self._now()
-            came = self._send(asked, started, time_left)
+            reply = self._send(asked, started, time_left)
             seconds = self._clock() - started
-        reply = self._reply(came)
+        reply.open(self._redact)
         if self._on_request:
             self._on_request(
                 RequestRecord(
@@ -322,12 +297,12 @@ class WolkvoxClient:
             )
         return reply
 
-    def _send(self, asked: Asked, started: float, time_left: float) -> "_Came":
+    def _send(self, asked: Asked, started: float, time_left: float) -> Reply:
         page = "information" if asked.api == "token_info" else "reports_manager"
         params = {"api": asked.api}
         if asked.date_ini and asked.date_end:
             params |= {"date_ini": asked.date_ini, "date_end": asked.date_end}
-        came = _Came()
+        reply = Reply()
         with Deadline(time_left) as deadline:
             try:
                 response = self._session.get(
@@ -338,22 +313,22 @@ class WolkvoxClient:
                     allow_redirects=False,
                 )
                 with closing(response):
-                    came.status = response.status_code
-                    came.retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
-                    came.location = self._redact(response.headers.get("Location", ""))[:200]
-                    came.server_time = http_date(response.headers.get("Date"))
-                    came.failure = self._receive(response, came.body, deadline)
+                    reply.status = response.status_code
+                    reply.retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
+                    reply.location = self._redact(response.headers.get("Location", ""))[:200]
+                    reply.server_time = http_date(response.headers.get("Date"))
+                    reply.failure = self._receive(response, reply.body, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
-                came.failure = self._connection_error(problem, came.status)
+                reply.failure = self._connection_error(problem, reply.status)
             finally:
                 # What a server sends unasked after an answer must not be there when the next one is waited for: it
                 # would pass for it, since answers don't say which range they are of.
                 self._session.close()
         if deadline.is_over:
             # Whatever it looks like: an answer without a length ends just so.
-            late = TimedOut if came.status is None else TooSlow
-            came.failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
-        return came
+            late = TimedOut if reply.status is None else TooSlow
+            reply.failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
+        return reply
 
     def _receive(self, response: requests.Response, body: Body, deadline: Deadline) -> WolkvoxError | None:
         """Adds to the body what arrives; what keeps it from being whole."""
@@ -383,136 +358,6 @@ class WolkvoxClient:
         if isinstance(problem, requests.exceptions.ReadTimeout):
             return TimedOut(f"({text})")
         return ConnectionFailed(f"({text})")
-
-    def _reply(self, came: "_Came") -> "_Reply":
-        """The bytes without the token, and opened as far as that goes."""
-        if came.failure is not None:
-            came.body.cut(BODY_KEPT * 4 + _OVER_THE_EDGE)
-        came.body.redact(self._redact)
-        envelope, flaw = None, came.failure
-        if flaw is None:
-            try:
-                envelope = open_envelope(came.body.json())
-            except NotWhole as problem:
-                flaw = ServerFault(f"The body is unusable: {problem}.")
-            except NotAsAgreed as problem:
-                flaw = AnswerUnreadable(f"The body is unusable: {problem}.")
-            except TooHeavy as problem:
-                flaw = AnswerTooLarge(f"The body was not opened: {problem}.")
-        return _Reply(
-            status=came.status,
-            text=came.body.beginning(BODY_KEPT),
-            envelope=envelope,
-            failure=came.failure,
-            flaw=flaw,
-            retry_after=came.retry_after,
-            location=came.location,
-            server_time=came.server_time,
-        )
-
-
-@dataclass(slots=True)
-class _Came:
-    """What came back, as it came. `failure`: why it is not whole."""
-
-    status: int | None = None
-    body: Body = field(default_factory=Body, repr=False)
-    retry_after: float | None = None
-    location: str = ""
-    server_time: datetime | None = None
-    failure: WolkvoxError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What came back, redacted. `failure`: the transport's; `flaw`: that, or what is wrong with the body."""
-
-    status: int | None
-    text: str
-    envelope: Envelope | None
-    failure: WolkvoxError | None
-    flaw: WolkvoxError | None
-    retry_after: float | None
-    location: str
-    server_time: datetime | None
-
-    @property
-    def code(self) -> str | None:
-        return None if self.envelope is None or self.envelope.code is None else str(self.envelope.code)
-
-    @property
-    def msg(self) -> str | None:
-        return None if self.envelope is None else self.envelope.msg
-
-    @property
-    def beginning(self) -> str:
-        return self.text.lstrip()[:1]
-
-    @property
-    def said(self) -> str | None:
-        """What the server said about the request, wherever it said it; or what happened to the connection."""
-        if self.failure is not None:
-            return self.failure.detail
-        if self.envelope is None:
-            plain = self.beginning not in ("<", "{", "[") and outcome_in(self.text) is not None
-            return self.text[:_PLAIN_WORDS] if plain else None
-        if self.status == 200 and self.envelope.code == 200 and self.envelope.error is not None:
-            return f"{self.envelope.error}: {self.msg}" if self.msg else self.envelope.error
-        return self.msg
-
-
-def _judge(reply: _Reply) -> Envelope:
-    """The answer, or the error that the reply stands for. The body decides where the status says nothing."""
-    _refuse_what_is_no_reply_of_the_api(reply)
-    status, msg = reply.status or 0, reply.msg
-    if reply.envelope is None:
-        msg = reply.text  # a refusal in plain words
-    elif status == 200:
-        if reply.envelope.code is None:
-            raise AnswerUnreadable("The body has no 'code' that is a whole number.")
-        if reply.envelope.code == 200:
-            if reply.envelope.error is not None:
-                return _despite_code_200(reply.envelope, reply.envelope.error)
-            return reply.envelope
-        # Some servers answer HTTP 200 with the error only in the body [?].
-        status = reply.envelope.code
-    outcome = outcome_of(status, msg)
-    if outcome is not None:
-        raise outcome
-    if reply.envelope is not None and reply.envelope.records:
-        raise AnswerUnreadable("It says that there is nothing in this range, and has rows beside that.")
-    return Envelope(code=status, msg=msg, data=[])
-
-
-def _despite_code_200(envelope: Envelope, error: str) -> Envelope:
-    """Some servers say 200 and report an error beside it [?]: it counts, whatever `data` holds.
-
-    Only the words for an empty range, with no rows beside them, are no error here either.
-    """
-    words = {" ".join(text.casefold().split()) for text in (error, envelope.msg or "")}
-    if words <= {"not found", EMPTY_RANGE} and EMPTY_RANGE in words and not envelope.records:
-        return Envelope(code=404, msg=envelope.msg, data=[])
-    outcome = outcome_in(error) or outcome_in(envelope.msg) or ServerFault
-    raise outcome(f"It reports an error inside a 200: {quoted(error)}.")
-
-
-def _refuse_what_is_no_reply_of_the_api(reply: _Reply) -> None:
-    status, flaw = reply.status or 0, reply.flaw
-    if (
-        300 <= status <= 399 and status != 304
-    ):  # before all else: however its body ended, it must not be asked again
-        raise RedirectRefused(f"It points to {quoted(reply.location)}." if reply.location else "")
-    if reply.failure is not None:
-        raise reply.failure
-    if reply.beginning == "<":
-        page = "A web page came in place of an answer."
-        raise TooSlow(page) if status == 504 else ServerFault(page)
-    if flaw is not None and status == 200:
-        raise flaw
-    # A refusal needs no perfect body. But one that starts like JSON and does not end so lacks the part that
-    # tells why; and a 404 without JSON is a web server's, not the API's "nothing in that range".
-    if isinstance(flaw, ServerFault) and (status == 404 or reply.beginning in ("{", "[")):
-        raise flaw
 
 
 def _checked_address(operation: str, server: str, base_url: str | None) -> str:

@@ -2,9 +2,9 @@
 
     WolkvoxError
      ├── Permanent              asking again cannot help: a person has to change something
-     │    ├── SettingsRefused       server code, token or address cannot be right (also a ValueError)
-     │    ├── RangeRefused          a range that the API does not take; never sent (also a ValueError)
-     │    ├── LockUnusable          the lock between processes cannot be taken safely
+     │    ├── SettingsRefused       server code, token or address cannot be right; nothing was sent
+     │    ├── RangeRefused          a range that the API does not take; never sent
+     │    ├── LockUnusable          the lock between processes cannot be taken safely; nothing was sent
      │    │    └── LockUnreachable      the one that machines share is in a Postgres that does not answer
      │    ├── UnknownReport         400: our fault
      │    ├── MissingParameters     400: our fault
@@ -13,25 +13,24 @@
      │    ├── NotFound              404 with any other text than that of an empty range
      │    ├── CertificateRefused    the TLS certificate does not prove who the server is
      │    ├── RedirectRefused       3xx: never followed, the token would go along
-     │    ├── AnswerTooLarge        over the API's own limits: ask for a shorter range
-     │    ├── AnswerUnreadable      whole, but not what the contract says; `.agent`, `.column`
-     │    └── UnexpectedStatus      any other status
+     │    ├── AnswerTooLarge        over the API's own limits for one answer: 256 MB, 60,000 records [D+]
+     │    ├── AnswerUnreadable      whole, but not what the contract says; nothing of it may be stored
+     │    └── UnexpectedStatus      a status, or a code inside a 200, that is in no table
      ├── QuotaUsedUp            403: stop; when to look again is not for the client to say
      └── Transient              asked again by the client; raised when that did not help; `.retry_after`
           ├── TooManyAtOnce         403: someone else uses the token now
-          ├── Unavailable           403 with a text nobody published: backup or maintenance
+          ├── Unavailable           403 with a text nobody published: backup or maintenance, for up to hours
           ├── ConnectionFailed      refused, timed out, reset: network, or not on the allow-list
-          │    └── TimedOut             connected, but no answer came in time
+          │    └── TimedOut             connected, but no answer within the API's own 60 s and a little more
           └── ServerFault           5xx, 408, 425, 429, HTML, a cut-off answer
                ├── TooSlow              504, or an answer that takes for ever: perhaps the range is too long
-               └── RowsMissing          fewer rows than the answer says it has
+               └── RowsMissing          fewer rows than it says: cut off on the way [?], or the count is another's
 
 What belongs here: the exceptions, and the contract's error table as data. What doesn't: reading a
 body (`parsing.py`), when and how often to ask again (`retries.py`), sending (`client.py`).
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 
@@ -55,11 +54,9 @@ class Asked:
 class WolkvoxError(Exception):
     """Anything that kept the API from giving a usable answer. The text says what to do.
 
-    `detail`: what is special about this one. `status`: the HTTP status, `None` when there was no answer.
-    `code`, `msg`: from the body. `body`: its beginning, without the token. `asked`: see `Asked`.
-    `attempts`, `seconds`: how often and how long it was tried (seconds of waiting for the token's lock not
-    counted). `at`: when it was given up (aware). Everything but `detail` is filled in by the client, which alone
-    knows it.
+    `detail`: what is special about this one. `status`: the HTTP status, `None` when there was no answer. `code`,
+    `msg`: from the body. `asked`: see `Asked`. `attempts`, `seconds`: how often and how long it was tried (without the
+    wait for the token's lock). Everything but `detail` is filled in by the client, which alone knows it.
     """
 
     happened: ClassVar[str] = "The request failed."
@@ -72,26 +69,8 @@ class WolkvoxError(Exception):
         self.status: int | None = None
         self.code: str | None = None
         self.msg: str | None = None
-        self.body: str | None = None
         self.attempts = 1
         self.seconds = 0.0
-        self.at: datetime | None = None
-
-    @property
-    def operation(self) -> str | None:
-        return self.asked.operation if self.asked else None
-
-    @property
-    def api(self) -> str | None:
-        return self.asked.api if self.asked else None
-
-    @property
-    def date_ini(self) -> str | None:
-        return self.asked.date_ini if self.asked else None
-
-    @property
-    def date_end(self) -> str | None:
-        return self.asked.date_end if self.asked else None
 
     def summary(self) -> str:
         """What happened, to what, without the remedy."""
@@ -117,73 +96,54 @@ class Permanent(WolkvoxError):
 
 
 class SettingsRefused(Permanent, ValueError):
-    """A server code, token or address that cannot be right. Nothing was sent."""
-
     happened = "A setting cannot be right."
     remedy = "Correct it and start again; nothing was sent."
 
 
 class RangeRefused(Permanent, ValueError):
-    """A range the API does not take. Nothing was sent."""
-
     happened = "This range cannot be asked for."
     remedy = "Nothing was sent."
 
 
 class LockUnusable(Permanent):
-    """The lock between processes cannot be taken safely, so nothing was sent."""
-
     happened = "The lock that keeps two processes from using the token at once cannot be taken."
-    remedy = "Nothing was sent. Correct that, or set TMPDIR to another folder for all that uses the token; start again."
-
-
-class LockUnreachable(LockUnusable):
-    """The lock that all machines share is in a Postgres that does not answer, so nothing was sent."""
-
-    happened = "The lock in Postgres that keeps two machines from using the token at once cannot be taken."
     remedy = (
-        "Nothing was sent. See that Postgres (WOLKVOX_STORE) runs, lets us in and lets us write; then repeat."
+        "Nothing was sent. Correct that, or set TMPDIR to another folder for everything that uses the token. "
+        "Then start again."
     )
 
 
-class UnknownReport(Permanent):
-    """400 'THE API YOU WANT TO CONSULT DOES NOT EXIST' [D+]: our fault."""
+class LockUnreachable(LockUnusable):
+    happened = "The lock in Postgres that keeps two machines from using the token at once cannot be taken."
+    remedy = "Nothing was sent. Check that Postgres (WOLKVOX_STORE) runs, lets us in and lets us write; then repeat."
 
+
+class UnknownReport(Permanent):
     happened = "The server says that this report does not exist."
     remedy = "Check the server code and the address; if they are right, this program is at fault."
 
 
 class MissingParameters(Permanent):
-    """400 'SOME PARAMETERS ARE REQUIRED' [D+]: our fault."""
-
     happened = "The server misses parameters, or cannot read the dates."
     remedy = "This program is at fault: report it, with this message."
 
 
 class TokenMissing(Permanent):
-    """401 'PLEASE ENTER THE WOLKVOX-TOKEN' [D+]: configuration."""
-
     happened = "The server saw no token."
     remedy = "Something between here and the server removes the header 'wolkvox-token': check proxies."
 
 
 class TokenRefused(Permanent):
-    """403 'PLEASE VALIDATE TOKEN' [D+]: wrong, expired or deleted."""
-
     happened = "The server refuses the token: it is wrong, expired or deleted, or belongs to another server."
     remedy = "Set the operation's current token and its server code, and start again."
 
 
 class NotFound(Permanent):
-    """404 with another text than that of an empty range [F]."""
-
     happened = "The server does not know this address or report (this is not its text for an empty range)."
     remedy = "Check the server code and the address."
 
 
 class CertificateRefused(Permanent):
-    """The TLS certificate does not prove who the server is. The token was not sent."""
-
     happened = "The server's TLS certificate cannot be trusted; the token was not sent."
     remedy = (
         "Check the address and this machine's date; if a proxy of yours opens TLS, "
@@ -192,40 +152,24 @@ class CertificateRefused(Permanent):
 
 
 class RedirectRefused(Permanent):
-    """3xx. Never followed: the token would go to wherever the answer points."""
-
     happened = "The server sends us elsewhere; not followed, since the token would go along."
     remedy = "Check the server code and the address."
 
 
 class AnswerTooLarge(Permanent):
-    """More than the API's own limits for one answer: 256 MB, 60,000 records [D+]."""
-
     happened = "The answer is larger than the API's limit for one answer."
     remedy = "Ask for a shorter range."
 
 
 class AnswerUnreadable(Permanent):
-    """A whole answer that is not what the contract says. Nothing of it may be stored.
-
-    `agent`, `column`: where, as far as it can be said.
-    """
-
     happened = "The answer cannot be read; nothing of it was kept."
     remedy = (
         "The report's format may have changed: look at the answer (column body of api_requests in the published "
         "file) and compare it with the vendor's documentation of this report."
     )
 
-    def __init__(self, detail: str = "", *, agent: str | None = None, column: str | None = None) -> None:
-        super().__init__(detail)
-        self.agent = agent
-        self.column = column
-
 
 class UnexpectedStatus(Permanent):
-    """A status, or a code inside a 200, that is in no table."""
-
     happened = "The server answers with something nobody has described."
     remedy = (
         "Look at the answer (column body of api_requests in the published file). Ask Wolkvox what it means."
@@ -233,8 +177,6 @@ class UnexpectedStatus(Permanent):
 
 
 class QuotaUsedUp(WolkvoxError):
-    """403 'TOKEN LIMIT EXCEEDED' [D+]: the day's requests of all tokens together are used up."""
-
     happened = "The operation's requests for today are used up."
     remedy = "Nothing to do: it is tried again within the hour. More requests a day need more licences."
 
@@ -251,22 +193,16 @@ class Transient(WolkvoxError):
 
 
 class TooManyAtOnce(Transient):
-    """403 'EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)' [D+]."""
-
     happened = "Someone else uses this token at the same time."
     remedy = "Find the other program and give it a token of its own, or run it at another time."
 
 
 class Unavailable(Transient):
-    """403 with a text nobody published [D+]: backup or maintenance, for up to hours."""
-
     happened = "The server refuses, with a text that is in no table: perhaps backup or maintenance."
     remedy = "Try again later, in up to a few hours; if it stays, ask Wolkvox what the text means."
 
 
 class ConnectionFailed(Transient):
-    """No answer: refused, timed out, reset [F]."""
-
     happened = "No answer from the server."
     remedy = (
         "Check the network and the server code. Wolkvox lets in only the addresses on the operation's allow-list: "
@@ -275,27 +211,19 @@ class ConnectionFailed(Transient):
 
 
 class TimedOut(ConnectionFailed):
-    """Connected, and then no answer within the API's own 60 s for a request and a little more."""
-
     happened = "The server took the request and did not answer in time."
 
 
 class ServerFault(Transient):
-    """5xx, 408, 425, 429, an HTML page, a cut-off answer [D+]: the server, or a proxy before it."""
-
     happened = "The server, or a proxy before it, is in trouble."
     remedy = "Try again later; if it stays, report it to Wolkvox with this message."
 
 
 class TooSlow(ServerFault):
-    """504, or an answer that begins and does not end: over the API's own 60 s for a request [D+]."""
-
     happened = "The server does not finish its answer in time."
 
 
 class RowsMissing(ServerFault):
-    """Fewer rows than its own `msg` says: cut off on the way [?]; or a server whose count is another's."""
-
     happened = "The answer lacks rows that it says it has; nothing of it was kept."
     remedy = (
         "If it stays, compare the answer (column body of api_requests in the published file) with the same report "

@@ -72,14 +72,13 @@ class Quota:
     """What `token_info` says [D+].
 
     `limit`: requests a day, all tokens of the operation together. `used_today`: by this token.
-    `used_today_all_tokens`: by all of them. `available`: a number where it is one, else the server's text.
-    `hours_to_restart`: to when the count begins anew, where the server says it.
+    `used_today_all_tokens`: by all of them. `hours_to_restart`: to when the count begins again, where the server says
+    so.
     """
 
     limit: int
     used_today: int
     used_today_all_tokens: int
-    available: int | str
     hours_to_restart: float | None = None
 
 
@@ -343,11 +342,7 @@ def _row_error(
     column = str(where[0])
     agent = _text(item.get("agent_name")) or ""
     wrong = "is missing" if kind == "missing" else f"{context.get('error', kind)}: {_shown(item.get(column))}"
-    return AnswerUnreadable(
-        f"Row {number} of 'data', agent {quoted(agent)}, column {column!r} {wrong}.",
-        agent=agent,
-        column=column,
-    )
+    return AnswerUnreadable(f"Row {number} of 'data', agent {quoted(agent)}, column {column!r} {wrong}.")
 
 
 def _shown(value: object) -> str:
@@ -359,10 +354,7 @@ def _shown(value: object) -> str:
 
 
 def read_report(report: Report, envelope: Envelope) -> Answer:
-    """The report's answer.
-
-    Raises `AnswerUnreadable` (`.agent`, `.column`), `AnswerTooLarge`, `RowsMissing`.
-    """
+    """The report's answer. Raises `AnswerUnreadable`, `AnswerTooLarge`, `RowsMissing`."""
     raw = envelope.hand_over()
     model = _row_of(report)
     columns = {column for row in raw if isinstance(row, dict) for column in row} - model.model_fields.keys()
@@ -382,9 +374,7 @@ def read_report(report: Report, envelope: Envelope) -> Answer:
     added_up = answer.agents
     for name in [name for name, count in times.items() if count > 1]:
         if max(added_up[name]) > _LARGEST:
-            raise AnswerUnreadable(
-                f"The rows of agent {quoted(name)} add up to more than {_LARGEST}.", agent=name
-            )
+            raise AnswerUnreadable(f"The rows of agent {quoted(name)} add up to more than {_LARGEST}.")
         notes.append(Note("duplicate_name", f"{times[name]} rows have the name {quoted(name)}: added up."))
     return replace(answer, notes=tuple(notes))
 
@@ -438,11 +428,6 @@ def _one_adds_up(rows: list[Usage]) -> bool:
 # --- token_info ---
 
 
-def _number_or_text(value: object) -> int | str:
-    text = _text(value) or ""
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else text.strip()
-
-
 _MOST_HOURS = 25  # of a day in which clocks go back
 
 
@@ -464,13 +449,11 @@ class _QuotaRow(BaseModel):
     token_limit: Annotated[int, BeforeValidator(_limit)]
     token_use_today: _Count
     all_token_today: _Count
-    # The contract does not say whether it is a number, and nothing depends on it.
-    available_consumption_options: Annotated[int | str, BeforeValidator(_number_or_text)] = ""
     hours_to_restart_count: Annotated[float | None, BeforeValidator(_hours)] = None
 
 
 def read_token_info(envelope: Envelope) -> Quota:
-    """The quota, in `data[0]`. Raises `AnswerUnreadable` (`.column`)."""
+    """The quota, in `data[0]`. Raises `AnswerUnreadable`."""
     first = envelope.hand_over()[:1]
     if not first:
         raise AnswerUnreadable("'data' has no row.")
@@ -479,6 +462,5 @@ def read_token_info(envelope: Envelope) -> Quota:
         limit=row.token_limit,
         used_today=row.token_use_today,
         used_today_all_tokens=row.all_token_today,
-        available=row.available_consumption_options,
         hours_to_restart=row.hours_to_restart_count,
     )

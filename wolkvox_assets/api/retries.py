@@ -118,11 +118,6 @@ class RetryBudget:
         )
 
 
-def is_worth_it(error: BaseException) -> bool:
-    """Whether asking again can help."""
-    return isinstance(error, Transient)
-
-
 def _error(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 

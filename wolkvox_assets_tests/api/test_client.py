@@ -44,7 +44,7 @@ from wolkvox_assets.api import (
     WolkvoxError,
     client,
 )
-from wolkvox_assets.api.client import BODY_KEPT
+from wolkvox_assets.api.reply import BODY_KEPT
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
@@ -85,7 +85,7 @@ def test_the_quota(server: ScriptedServer, make_client: MakeClient) -> None:
         "available_consumption_options": "x",
     }
     server.script = [answer(quota)]
-    assert make_client().token_info() == Quota(5000, 1, 2, "x")
+    assert make_client().token_info() == Quota(5000, 1, 2)
     assert server.seen[0].path == "/api/v2/information.php?api=token_info"
 
 
@@ -164,7 +164,6 @@ def test_each_row_of_the_table(
     assert caught.value.status == (200 if inside_200 else status)
     assert caught.value.code == str(status)
     assert caught.value.msg == msg
-    assert json.loads(caught.value.body or "")["msg"] == msg
     for part in ("'north'", "agent_9", "20261116080500", "20261116080959", msg):
         assert part in str(caught.value)
 

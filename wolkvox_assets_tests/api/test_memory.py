@@ -14,7 +14,7 @@ import pytest
 
 from wolkvox_assets.api import body as bodies
 from wolkvox_assets.api.body import SMALL, TooHeavy, weigh
-from wolkvox_assets.api.client import BODY_KEPT
+from wolkvox_assets.api.reply import BODY_KEPT
 
 MB = 1_000_000
 MOST_MB = 800

@@ -291,10 +291,9 @@ def test_no_rows() -> None:
 def test_a_missing_column_is_named(column: str) -> None:
     wrong = a_row("Beto")
     del wrong[column]
-    with pytest.raises(AnswerUnreadable, match="is missing") as caught:
+    agent = "" if column == "agent_name" else "Beto"
+    with pytest.raises(AnswerUnreadable, match=f"agent '{agent}', column '{column}' is missing"):
         read(a_row("Ana"), wrong)
-    assert caught.value.column == column
-    assert caught.value.agent == ("" if column == "agent_name" else "Beto")
 
 
 @pytest.mark.parametrize(
@@ -313,13 +312,11 @@ def test_a_missing_column_is_named(column: str) -> None:
 def test_a_wrong_value_is_shown_with_agent_and_column(column: str, value: object, shown: str) -> None:
     with pytest.raises(AnswerUnreadable, match=shown) as caught:
         read(a_row("Ana"), a_row("Beto") | {column: value})
-    assert caught.value.column == column
-    assert column in str(caught.value)
+    assert f"column '{column}'" in str(caught.value)
     assert "Row 2" in str(caught.value)
     str(caught.value).encode()  # can be written to a log
     if column != "agent_name":
-        assert caught.value.agent == "Beto"
-        assert "'Beto'" in str(caught.value)
+        assert "agent 'Beto'" in str(caught.value)
 
 
 @pytest.mark.parametrize("item", [None, 5, "Ana", [], ["Ana", "1"]])
@@ -548,14 +545,12 @@ def quota(row: object) -> Quota:
 
 
 def test_the_quota() -> None:
-    assert quota(QUOTA) == Quota(limit=5000, used_today=12, used_today_all_tokens=40, available=4960)
+    assert quota(QUOTA) == Quota(limit=5000, used_today=12, used_today_all_tokens=40)
 
 
-@pytest.mark.parametrize(
-    ("came", "kept"), [("API, Reports", "API, Reports"), (None, ""), ("", ""), (7, 7), (["a"], "['a']")]
-)
-def test_what_is_available_may_be_text(came: object, kept: object) -> None:
-    assert quota(QUOTA | {"available_consumption_options": came}).available == kept
+@pytest.mark.parametrize("came", ["API, Reports", None, "", 7, ["a"]])
+def test_what_is_available_may_be_anything(came: object) -> None:
+    assert quota(QUOTA | {"available_consumption_options": came}) == quota(QUOTA)
 
 
 def test_a_quota_of_numbers_and_the_hours_to_its_restart() -> None:
@@ -584,17 +579,15 @@ def test_hours_that_no_day_has_are_not_believed(came: object, kept: float | None
 
 @pytest.mark.parametrize("limit", ["0", 0, "000"])
 def test_a_limit_of_nothing_is_no_limit(limit: object) -> None:
-    with pytest.raises(AnswerUnreadable, match="'token_limit' is no number of requests a day") as caught:
+    with pytest.raises(AnswerUnreadable, match="column 'token_limit' is no number of requests a day"):
         quota(QUOTA | {"token_limit": limit})
-    assert caught.value.column == "token_limit"
 
 
 @pytest.mark.parametrize("column", ["token_limit", "token_use_today", "all_token_today"])
 @pytest.mark.parametrize("value", ["", None, "-1", "many", 5.5, True, "1,000"])
 def test_a_wrong_quota_is_no_number(column: str, value: object) -> None:
-    with pytest.raises(AnswerUnreadable) as caught:
+    with pytest.raises(AnswerUnreadable, match=f"column '{column}' is "):
         quota(QUOTA | {column: value})
-    assert caught.value.column == column
 
 
 def test_no_quota() -> None:

@@ -38,7 +38,7 @@ class Unreadable(WolkvoxClient):
     def report(self, report: Report, range_: Range, /, *, requests: int | None = None) -> Answer:
         answer = super().report(report, range_, requests=requests)
         if any(range_.start <= window < range_.end for window in self.windows):
-            raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
+            raise AnswerUnreadable("nonsense")
         return answer
 
 

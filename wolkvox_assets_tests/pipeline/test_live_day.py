@@ -88,7 +88,6 @@ class Live:
             return Quota(
                 limit=self.daily_limit,
                 used_today=self.requests[today],
-                available=0,
                 used_today_all_tokens=self.requests[today],
             )
 

@@ -30,7 +30,7 @@ class Server:
         if self.error is not None:
             raise self.error
         self.used += 1
-        return Quota(self.limit, self.used, self.used, self.limit - self.used)
+        return Quota(self.limit, self.used, self.used)
 
     def guard(
         self,

@@ -200,7 +200,7 @@ class Server:
         self.ask(now)
         if not self.knows:
             raise NotFound
-        return Quota(self.limit, self.used, self.used, 0)
+        return Quota(self.limit, self.used, self.used)
 
 
 @dataclass

@@ -72,8 +72,8 @@ def _metadata(operation: str, error: Exception) -> dict[str, str]:
     about = {"operation": operation, "error": type(error).__name__}
     if isinstance(error, WolkvoxError):
         about |= {
-            "date_ini": error.date_ini or "",
-            "date_end": error.date_end or "",
+            "date_ini": (error.asked and error.asked.date_ini) or "",
+            "date_end": (error.asked and error.asked.date_end) or "",
             "http_status": str(error.status),
             "msg": visible(error.msg or ""),
         }

@@ -153,7 +153,7 @@ def unreadable(location: Location, *windows: object) -> None:
     ) -> Answer:
         answer = ask(client, report, range_, requests=requests)
         if set(range_.windows()) & set(windows):
-            raise AnswerUnreadable("nonsense", agent="Ana", column="hold_time")
+            raise AnswerUnreadable("nonsense")
         return answer
 
     location.monkeypatch.setattr(WolkvoxClient, "report", report)
