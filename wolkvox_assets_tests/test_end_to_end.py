@@ -18,6 +18,7 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator.answers import QUIRKS
 from wolkvox_assets.simulator.centre import Use
+from wolkvox_assets.simulator.faults import Fault
 from wolkvox_assets_tests.project import ROOT, Project, files_below
 
 DAY = date(2026, 11, 18)  # a Wednesday
@@ -70,7 +71,7 @@ def test_a_day_with_every_quirk_and_every_fault(project: Project) -> None:
         ("forbidden", 53),
         ("html", 59),
     ):
-        project.simulator.faults.add(kind, every=every)  # type: ignore[arg-type]
+        project.simulator.faults.add(Fault(kind, every=every))  # type: ignore[arg-type]
     output = project.command("main/agent_9_windows", partition_range=WHOLE_DAY).finish()
     assert "288 of 288 windows stored and published" in output
     assert "ASSET_MATERIALIZATION" not in output  # not a line on the terminal for each window
@@ -140,7 +141,7 @@ def test_killed_at_random_moments_it_keeps_whole_windows_and_a_repeat_ends_exact
 
 
 def test_a_redirect_ends_the_run_and_nothing_follows_it(project: Project) -> None:
-    project.simulator.faults.add("redirect", on=[5])
+    project.simulator.faults.add(Fault("redirect", on=[5]))
     output = project.command("main/agent_9_windows", partition_range=WHOLE_DAY).finish(expect=1)
     assert project.simulator.counters.requests == 5
     assert project.simulator.counters.requests_after_redirect == 0

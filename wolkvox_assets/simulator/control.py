@@ -6,36 +6,42 @@ the JSON names the operation, and without one it is the first.
 """
 
 import json
-from datetime import timedelta
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from wolkvox_assets.simulator.centre import Use
+from wolkvox_assets.simulator.centre import Kind, Use
 from wolkvox_assets.simulator.counters import Counters
 from wolkvox_assets.simulator.endpoints import Api, Operation, checked, wall_clock
+from wolkvox_assets.simulator.faults import Fault
 
 
 class Control:
-    """The routes. Each answers JSON; what it cannot make sense of, with 400 and the reason."""
+    """The routes. Each answers JSON; what makes no sense, with 400 and the reason."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    def routes(self) -> list[Route]:
-        return [
-            Route("/_simulator/state", self.state, methods=["GET"]),
-            Route("/_simulator/truth", self.truth, methods=["GET"]),
-            Route("/_simulator/faults", self.faults, methods=["POST", "DELETE"]),
-            Route("/_simulator/settings", self.settings, methods=["POST"]),
-            Route("/_simulator/uses", self.uses, methods=["POST", "DELETE"]),
-            Route("/_simulator/silence", self.silence, methods=["POST"]),
-            Route("/_simulator/reset", self.reset, methods=["POST"]),
-            Route("/_simulator/{unknown:path}", self.unknown, methods=["GET", "POST", "PUT", "DELETE"]),
-        ]
+    def app(self) -> Starlette:
+        wrong = (KeyError, TypeError, ValueError, OSError)  # OSError: a folder of time zones
+        return Starlette(
+            routes=[
+                Route("/state", self.state),
+                Route("/truth", self.truth),
+                Route("/faults", self.faults, methods=["POST", "DELETE"]),
+                Route("/settings", self.settings, methods=["POST"]),
+                Route("/uses", self.uses, methods=["POST", "DELETE"]),
+                Route("/silence", self.silence, methods=["POST"]),
+                Route("/reset", self.reset, methods=["POST"]),
+            ],
+            exception_handlers=dict.fromkeys(wrong, _refused),
+        )
 
     async def state(self, request: Request) -> Response:
         """Counters, plan of faults, quota. `?log=1`: with the log of requests."""
@@ -69,13 +75,8 @@ class Control:
         `&windows=1`: the same for each 5-minute window, by its start.
         """
         query = request.query_params
-        start, end = wall_clock(query.get("date_ini", "")), wall_clock(query.get("date_end", ""))
-        if start is None or end is None:
-            return _refused("date_ini and date_end are needed, as YYYYmmddHHMMSS")
-        try:
-            operation = self._api.operation(query.get("token"))
-        except KeyError as unknown:
-            return _refused(unknown)
+        start, end = _moment(query, "date_ini"), _moment(query, "date_end")
+        operation = self._api.operation(query.get("token"))
         now = operation.now(self._api.clock())
         if "windows" in query:
             windows = operation.centre.truth_by_window(start, end, now=now)
@@ -83,38 +84,32 @@ class Control:
         return JSONResponse(operation.centre.truth(start, end, now=now))
 
     async def faults(self, request: Request) -> Response:
-        """POST one, with the arguments of `Faults.add`; DELETE all."""
+        """POST one, with the fields of `Fault`; DELETE all."""
         if request.method == "DELETE":
             self._api.faults.clear()
         else:
-            try:
-                self._api.faults.add(**await _body(request))
-            except (TypeError, ValueError) as wrong:
-                return _refused(wrong)
+            self._api.faults.add(Fault(**await _body(request)))
         return JSONResponse(self._api.faults.as_json())
 
     async def settings(self, request: Request) -> Response:
         """Any of latency, maintenance, simultaneous, quirks, total_*; of an operation daily_limit, spend, quota_*."""
         api = self._api
-        try:
-            wanted = await _body(request)
-            operation = api.operation(wanted.pop("token", None))
-            for name, value in wanted.items():
-                match name:
-                    case "latency":
-                        api.faults.latency = float(value)
-                    case "maintenance":
-                        api.faults.maintenance = bool(value)
-                    case "simultaneous":
-                        api.simultaneous = int(value)
-                    case "quirks":
-                        api.quirks = checked(value)
-                    case "total_name" | "total_most":
-                        setattr(api, name, value)
-                    case _:
-                        self._set_quota(operation, name, value)
-        except (KeyError, TypeError, ValueError, OSError) as wrong:  # OSError: a folder of time zones
-            return _refused(wrong)
+        wanted = await _body(request)
+        operation = api.operation(wanted.pop("token", None))
+        for name, value in wanted.items():
+            match name:
+                case "latency":
+                    api.faults.latency = float(value)
+                case "maintenance":
+                    api.faults.maintenance = bool(value)
+                case "simultaneous":
+                    api.simultaneous = int(value)
+                case "quirks":
+                    api.quirks = checked(value)
+                case "total_name" | "total_most":
+                    setattr(api, name, value)
+                case _:
+                    self._set_quota(operation, name, value)
         return JSONResponse({"settings": "as you wish"})
 
     def _set_quota(self, operation: Operation, name: str, value: Any) -> None:
@@ -132,38 +127,25 @@ class Control:
 
     async def uses(self, request: Request) -> Response:
         """POST adds a use (a late record), DELETE takes one back: agent, at, kind, seconds."""
-        try:
-            wanted = await _body(request)
-            centre = self._api.operation(wanted.get("token")).centre
-            at = wall_clock(wanted["at"])
-            if at is None or wanted["kind"] not in ("hold", "mute"):
-                return _refused("`at` is YYYYmmddHHMMSS, `kind` is hold or mute")
-            use = Use(at, wanted["agent"], wanted["kind"], int(wanted["seconds"]))
-            (centre.remove if request.method == "DELETE" else centre.add)(use)
-        except (KeyError, TypeError, ValueError) as wrong:
-            return _refused(wrong)
+        wanted = await _body(request)
+        centre = self._api.operation(wanted.get("token")).centre
+        if wanted["kind"] not in get_args(Kind):
+            raise ValueError(f"`kind` is one of {', '.join(get_args(Kind))}")
+        use = Use(_moment(wanted, "at"), wanted["agent"], wanted["kind"], int(wanted["seconds"]))
+        (centre.remove if request.method == "DELETE" else centre.add)(use)
         return JSONResponse({"use": [f"{use.at:%Y%m%d%H%M%S}", *use[1:]]})
 
     async def silence(self, request: Request) -> Response:
         """Nothing happened from date_ini to date_end."""
-        try:
-            wanted = await _body(request)
-            start, end = wall_clock(wanted["date_ini"]), wall_clock(wanted["date_end"])
-            if start is None or end is None:
-                return _refused("date_ini and date_end are YYYYmmddHHMMSS")
-            self._api.operation(wanted.get("token")).centre.silence(start, end)
-        except (KeyError, TypeError, ValueError) as wrong:
-            return _refused(wrong)
+        wanted = await _body(request)
+        start, end = _moment(wanted, "date_ini"), _moment(wanted, "date_end")
+        self._api.operation(wanted.get("token")).centre.silence(start, end)
         return JSONResponse({"silence": [wanted["date_ini"], wanted["date_end"]]})
 
     async def reset(self, request: Request) -> Response:
         """All counters to nothing; requests are numbered from 1 again."""
         self._api.counters = Counters()
         return JSONResponse({"counters": "reset"})
-
-    async def unknown(self, request: Request) -> Response:
-        """A slip of whoever steers: not for the API to answer, nor to count."""
-        return JSONResponse({"error": f"no {request.method} {request.url.path} here"}, status_code=404)
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -173,5 +155,12 @@ async def _body(request: Request) -> dict[str, Any]:
     return body
 
 
-def _refused(reason: object) -> Response:
+def _moment(values: Mapping[str, str], name: str) -> datetime:
+    found = wall_clock(values.get(name, ""))
+    if found is None:
+        raise ValueError(f"{name} is needed, as YYYYmmddHHMMSS")
+    return found
+
+
+def _refused(_request: Request, reason: Exception) -> Response:
     return JSONResponse({"error": str(reason)}, status_code=400)

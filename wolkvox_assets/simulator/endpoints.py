@@ -22,8 +22,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.report.reports import AGENT_9, REPORTS
+from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.simulator import answers
 from wolkvox_assets.simulator.answers import QUIRKS, Answer, Quirk
 from wolkvox_assets.simulator.centre import Centre
@@ -116,7 +115,7 @@ class Api:
         operations: Iterable[Operation],
         *,
         faults: Faults,
-        quirks: Iterable[Quirk],
+        quirks: Iterable[str],
         simultaneous: int,
         clock: Callable[[], datetime],
         date_header: bool,
@@ -142,13 +141,6 @@ class Api:
             if token in operation.tokens:
                 return operation
         raise KeyError(f"no operation has the token {token!r}")
-
-    def truth(
-        self, start: datetime, end: datetime, token: str | None = None, *, report: Report = AGENT_9
-    ) -> dict[str, Usage]:
-        """What the report would say now; both ends included."""
-        operation = self.operation(token)
-        return operation.centre.truth(start, end, now=operation.now(self.clock()), report=report)
 
     @property
     def in_flight(self) -> int:

@@ -10,6 +10,7 @@ does when a real server works and the way back breaks.
 import socket
 import struct
 from asyncio import Transport
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
 from typing import Literal, get_args
@@ -51,7 +52,7 @@ class Fault:
     kind: Kind
     every: int | None = None
     offset: int = 0
-    on: frozenset[int] = frozenset()
+    on: Collection[int] = ()
     next: int = 0
     api: str | None = None
     seconds: float = 5.0
@@ -62,7 +63,6 @@ class Fault:
             raise ValueError(f"a fault is one of {', '.join(KINDS)}, not {self.kind!r}")
         if self.every is not None and self.every < 1:
             raise ValueError("every Nth request: N is 1 or more")
-        object.__setattr__(self, "on", frozenset(self.on))  # a list will do
 
     def strikes(self, number: int, api: str) -> bool:
         if self.api not in (None, api):
@@ -78,25 +78,13 @@ class Faults:
     API is off, everything gets a 403 whose text nobody published.
     """
 
-    def __init__(self, *faults: Fault, latency: float = 0.0, maintenance: bool = False) -> None:
+    def __init__(self, *faults: Fault, latency: float = 0.0) -> None:
         self.latency = latency
-        self.maintenance = maintenance
+        self.maintenance = False
         self._plan = list(faults)
         self._lock = Lock()  # tests change the plan from their own thread
 
-    def add(
-        self,
-        kind: Kind,
-        *,
-        every: int | None = None,
-        offset: int = 0,
-        on: frozenset[int] | set[int] | list[int] = frozenset(),
-        next: int = 0,  # noqa: A002 - "the next 3 requests" reads best
-        api: str | None = None,
-        seconds: float = 5.0,
-        retry_after: str | None = None,
-    ) -> None:
-        fault = Fault(kind, every, offset, frozenset(on), next, api, seconds, retry_after)
+    def add(self, fault: Fault) -> None:
         with self._lock:
             self._plan.append(fault)
 

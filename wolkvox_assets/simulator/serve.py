@@ -5,9 +5,7 @@ anything that a test in Python would want too (`server.py`).
 """
 
 import signal
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from types import FrameType
@@ -18,61 +16,6 @@ from wolkvox_assets.simulator.centre import Centre, Counting, Profile
 from wolkvox_assets.simulator.endpoints import TOKEN
 from wolkvox_assets.simulator.faults import KINDS, Fault
 from wolkvox_assets.simulator.server import Operation, Simulator
-
-
-def serve(
-    host: str = "127.0.0.1",
-    port: int = 0,
-    *,
-    centre: Centre | None = None,
-    tokens: Iterable[str] = (TOKEN,),
-    licences: int | None = None,
-    daily_limit: int | None = None,
-    quota_timezone: str | None = None,
-    quota_late_seconds: int = 0,
-    quirks: str | Iterable[str] = (),
-    faults: Iterable[Fault] = (),
-    latency: float = 0.0,
-    simultaneous: int = 2,
-) -> None:
-    """Serves until SIGTERM or SIGINT; says in one line where. The options are those of `Simulator` and `Operation`.
-
-    All `tokens` belong to the one operation.
-    """
-    operation = Operation(
-        centre,
-        tokens=tokens,
-        licences=licences,
-        daily_limit=daily_limit,
-        quota_timezone=quota_timezone,
-        quota_late=timedelta(seconds=quota_late_seconds),
-    )
-    simulator = Simulator(
-        operations=[operation],
-        quirks=quirks,  # type: ignore[arg-type]  # names from the command line, checked there
-        faults=faults,
-        latency=latency,
-        simultaneous=simultaneous,
-        host=host,
-        port=port,
-    )
-    end = Event()
-
-    def finish(number: int, frame: FrameType | None) -> None:
-        end.set()
-
-    # Before it starts, and also where a shell that started us in the background had SIGINT ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, finish)
-    with simulator:
-        start = operation.now(datetime.now(UTC)).date() - timedelta(days=14)
-        sys.stdout.write(
-            f"Simulator on {simulator.url}, token {' and '.join(operation.tokens)}. Try it with: "
-            f"WOLKVOX_BASE_URL={simulator.url} WOLKVOX_SERVER=0000 WOLKVOX_TOKEN={simulator.token} "
-            f"WOLKVOX_TIMEZONE={operation.centre.zone} WOLKVOX_START={start}\n"
-        )
-        sys.stdout.flush()
-        end.wait()
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -117,7 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """What `wolkvox-assets simulate` does; returns the exit status."""
+    """What `wolkvox-assets simulate` does until SIGTERM or SIGINT; returns the exit status."""
     centre = Centre(
         args.agents,
         seed=args.seed,
@@ -127,20 +70,40 @@ def run(args: Namespace) -> int:
         counting=args.counting,
         late_seconds=args.late_seconds,
     )
-    serve(
-        args.host,
-        args.port,
-        centre=centre,
+    operation = Operation(
+        centre,
         tokens=args.token or (TOKEN,),
         licences=args.licences,
         daily_limit=args.daily_limit,
         quota_timezone=args.quota_timezone,
-        quota_late_seconds=args.quota_late_seconds,
+        quota_late=timedelta(seconds=args.quota_late_seconds),
+    )
+    simulator = Simulator(
+        operations=[operation],
         quirks=args.quirk,
         faults=args.fault,
         latency=args.latency,
         simultaneous=args.simultaneous,
+        host=args.host,
+        port=args.port,
     )
+    end = Event()
+
+    def finish(number: int, frame: FrameType | None) -> None:
+        end.set()
+
+    # Before it starts, and also where a shell that started us in the background had SIGINT ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, finish)
+    with simulator:
+        start = operation.now(datetime.now(UTC)).date() - timedelta(days=14)
+        print(
+            f"Simulator on {simulator.url}, token {' and '.join(operation.tokens)}. Try it with: "
+            f"WOLKVOX_BASE_URL={simulator.url} WOLKVOX_SERVER=0000 WOLKVOX_TOKEN={simulator.token} "
+            f"WOLKVOX_TIMEZONE={centre.zone} WOLKVOX_START={start}",
+            flush=True,
+        )
+        end.wait()
     return 0
 
 

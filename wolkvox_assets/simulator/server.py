@@ -12,17 +12,16 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from threading import Thread
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
-from wolkvox_assets.simulator.answers import Quirk
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.control import Control
 from wolkvox_assets.simulator.counters import Counters
@@ -54,7 +53,7 @@ class Simulator:
         licences: int | None = None,
         daily_limit: int | None = None,
         operations: Iterable[Operation] = (),
-        quirks: Iterable[Quirk] | str = (),
+        quirks: Iterable[str] = (),
         faults: Iterable[Fault] = (),
         latency: float = 0.0,
         simultaneous: int = 2,
@@ -69,7 +68,7 @@ class Simulator:
         self.api = Api(
             operations or [one],
             faults=Faults(*faults, latency=latency),
-            quirks=cast("Iterable[Quirk]", quirks),
+            quirks=quirks,
             simultaneous=simultaneous,
             clock=clock,
             date_header=date_header,
@@ -111,7 +110,8 @@ class Simulator:
         self, start: datetime, end: datetime, token: str | None = None, *, report: Report = AGENT_9
     ) -> dict[str, Usage]:
         """What the report would say now about the operation of this token (or the first); ends included."""
-        return self.api.truth(start, end, token, report=report)
+        operation = self.api.operation(token)
+        return operation.centre.truth(start, end, now=operation.now(self.api.clock()), report=report)
 
     # Starting and stopping
 
@@ -169,7 +169,7 @@ class Simulator:
                 api.counters.connections += 1
                 self.app_state = {**self.app_state, "transport": transport}
 
-        app = Starlette(routes=[*Control(api).routes(), Route("/{anything:path}", api)])
+        app = Starlette(routes=[Mount("/_simulator", Control(api).app()), Route("/{anything:path}", api)])
         return uvicorn.Config(
             app,
             http=Protocol,

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from wolkvox_assets.simulator import Simulator
+from wolkvox_assets.simulator.faults import Fault
 from wolkvox_assets_tests.simulator.conftest import RawClient
 
 DAY = ("20261116000000", "20261116235959")
@@ -30,7 +31,7 @@ def test_requests_are_counted_by_api_outcome_and_token(client: RawClient, simula
 
 
 def test_the_log_tells_each_request(client: RawClient, simulator: Simulator) -> None:
-    simulator.faults.add("bad_gateway", on=[2])
+    simulator.faults.add(Fault("bad_gateway", on=[2]))
     client.agent_9(*DAY)
     client.agent_9(*EMPTY)
     first, second = simulator.counters.log
@@ -43,7 +44,7 @@ def test_the_log_tells_each_request(client: RawClient, simulator: Simulator) -> 
 
 def test_control_is_not_counted(client: RawClient, simulator: Simulator) -> None:
     client.control("GET", "state")
-    assert client.control("GET", "faults").status_code == 404  # POST and DELETE only
+    assert client.control("GET", "faults").status_code == 405  # POST and DELETE only
     assert client.control("GET", "no-such-thing").status_code == 404
     assert simulator.counters.requests == 0
 
@@ -52,12 +53,12 @@ def test_counters_are_reset(client: RawClient, simulator: Simulator) -> None:
     client.agent_9(*DAY)
     simulator.reset_counters()
     assert simulator.counters.requests == simulator.counters.most_in_flight == 0
-    simulator.faults.add("bad_gateway", on=[1])
+    simulator.faults.add(Fault("bad_gateway", on=[1]))
     assert client.agent_9(*DAY).status_code == 502  # numbered from 1 again
 
 
 def test_an_answer_is_counted_where_its_request_was(client: RawClient, simulator: Simulator) -> None:
-    simulator.faults.add("slow", next=1, seconds=0.2)
+    simulator.faults.add(Fault("slow", next=1, seconds=0.2))
     with pytest.raises(requests.exceptions.ReadTimeout):
         client.agent_9(*DAY, timeout=0.1)
     before = simulator.counters
@@ -93,7 +94,7 @@ def test_a_wrong_token_out_of_place_is_seen_too(client: RawClient, simulator: Si
 
 
 def test_who_has_hung_up_no_longer_waits(client: RawClient, simulator: Simulator) -> None:
-    simulator.faults.add("slow", next=1, seconds=1.0)
+    simulator.faults.add(Fault("slow", next=1, seconds=1.0))
     with pytest.raises(requests.exceptions.ReadTimeout):
         client.agent_9(*DAY, timeout=0.1)
     [abandoned] = simulator.counters.log

@@ -31,18 +31,18 @@ def raw_bytes(simulator: Simulator) -> bytes:
 
 
 def test_reset_is_a_reset(simulator: Simulator) -> None:
-    simulator.faults.add("reset", next=1)
+    simulator.faults.add(Fault("reset", next=1))
     with pytest.raises(ConnectionResetError):
         raw_bytes(simulator)
 
 
 def test_close_is_an_end_without_an_answer(simulator: Simulator) -> None:
-    simulator.faults.add("close", next=1)
+    simulator.faults.add(Fault("close", next=1))
     assert raw_bytes(simulator) == b""
 
 
 def test_cut_off_promises_more_than_it_sends(simulator: Simulator, client: RawClient) -> None:
-    simulator.faults.add("cut_off", next=2)
+    simulator.faults.add(Fault("cut_off", next=2))
     head, _, body = raw_bytes(simulator).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
     promised = int(head.partition(b"content-length: ")[2])
@@ -52,7 +52,7 @@ def test_cut_off_promises_more_than_it_sends(simulator: Simulator, client: RawCl
 
 
 def test_cut_json(simulator: Simulator, client: RawClient) -> None:
-    simulator.faults.add("cut_json", next=1)
+    simulator.faults.add(Fault("cut_json", next=1))
     response = client.agent_9(*DAY)
     assert response.status_code == 200
     assert response.text.startswith('{"code": 200')
@@ -62,7 +62,7 @@ def test_cut_json(simulator: Simulator, client: RawClient) -> None:
 
 @pytest.mark.parametrize(("kind", "status"), [("bad_gateway", 502), ("unavailable", 503), ("html", 200)])
 def test_pages(simulator: Simulator, client: RawClient, kind: Kind, status: int) -> None:
-    simulator.faults.add(kind, next=1, retry_after="7")
+    simulator.faults.add(Fault(kind, next=1, retry_after="7"))
     response = client.agent_9(*DAY)
     assert response.status_code == status
     assert response.headers["content-type"].startswith("text/html")
@@ -83,7 +83,7 @@ def test_pages(simulator: Simulator, client: RawClient, kind: Kind, status: int)
 def test_errors(
     simulator: Simulator, client: RawClient, kind: Kind, status: int, code: str, msg: str
 ) -> None:
-    simulator.faults.add(kind, next=1)
+    simulator.faults.add(Fault(kind, next=1))
     response = client.agent_9(*DAY)
     assert response.status_code == status
     assert (response.json()["code"], response.json()["msg"]) == (code, msg)
@@ -91,7 +91,7 @@ def test_errors(
 
 
 def test_slow_is_right_but_late(simulator: Simulator, client: RawClient) -> None:
-    simulator.faults.add("slow", next=2, seconds=0.3)
+    simulator.faults.add(Fault("slow", next=2, seconds=0.3))
     began = time.monotonic()
     assert read(client.agent_9(*DAY)) == simulator.truth(at(DAY[0]), at(DAY[1]))
     assert time.monotonic() - began >= 0.3
@@ -108,7 +108,7 @@ def test_latency_is_what_an_answer_takes(simulator: Simulator, client: RawClient
 
 
 def test_a_redirect_leads_to_another_host_and_is_noticed(simulator: Simulator, client: RawClient) -> None:
-    simulator.faults.add("redirect", next=2)
+    simulator.faults.add(Fault("redirect", next=2))
     refused = client.agent_9(*DAY, allow_redirects=False)
     assert refused.status_code == 302
     assert refused.headers["location"].startswith("http://localhost:")
@@ -119,13 +119,13 @@ def test_a_redirect_leads_to_another_host_and_is_noticed(simulator: Simulator, c
 
 
 def test_wrong_json(simulator: Simulator, client: RawClient) -> None:
-    simulator.faults.add("wrong_json", next=1)
+    simulator.faults.add(Fault("wrong_json", next=1))
     assert isinstance(client.agent_9(*DAY).json(), list)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_next_request_is_right_again(simulator: Simulator, client: RawClient, kind: Kind) -> None:
-    simulator.faults.add(kind, next=1, seconds=0.01)
+    simulator.faults.add(Fault(kind, next=1, seconds=0.01))
     with suppress(requests.RequestException):
         client.agent_9(*DAY, allow_redirects=False)
     assert read(client.agent_9(*DAY)) == simulator.truth(at(DAY[0]), at(DAY[1]))

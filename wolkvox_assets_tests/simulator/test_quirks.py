@@ -185,4 +185,4 @@ def test_token_info_object(client: RawClient, simulator: Simulator) -> None:
 
 def test_an_unknown_quirk_is_refused() -> None:
     with pytest.raises(ValueError, match="not shyness"):
-        Simulator(quirks=["shyness"])  # type: ignore[list-item]
+        Simulator(quirks=["shyness"])
