@@ -21,6 +21,7 @@ from wolkvox_assets.store import replacing
 from wolkvox_assets.store.disk import file_system
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import WindowContent, replace_windows
+from wolkvox_assets_tests.store.tables import agent_9
 
 SIZES = (182, 720)  # MB
 ROUNDS, WARM_UP = 15, 3
@@ -84,7 +85,7 @@ def live_commits(store: FileStore) -> Commits:
         ]
         before, began = _written(), time.perf_counter()
         with store.transaction() as con:
-            replace_windows(con, "op1", windows, run_id=f"{number:032x}")
+            replace_windows(agent_9(con, "op1"), windows, run_id=f"{number:032x}")
         seconds.append(time.perf_counter() - began)
         written.append((_written() - before) / 1e6)
     return Commits(statistics.median(seconds[WARM_UP:]), statistics.median(written[WARM_UP:]))

@@ -27,6 +27,7 @@ from wolkvox_assets.store.lake.turn import asking
 from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests import lakes
 from wolkvox_assets_tests.bench_commits import _LAST_DAY, _YEAR
+from wolkvox_assets_tests.store.tables import agent_9
 
 WINDOWS, WRITERS = 1000, 4
 ROUNDS = 9
@@ -50,8 +51,8 @@ def commit_window(store: Store, operation: str, number: int) -> float:
     )
     began = time.perf_counter()
     with store.transaction() as con:
-        replace_windows(con, operation, [content], run_id=f"{number:032x}")
-        rebuild_days(con, operation, {start.date(): 288}, datetime.now(UTC))
+        replace_windows(agent_9(con, operation), [content], run_id=f"{number:032x}")
+        rebuild_days(agent_9(con, operation), {start.date(): 288}, datetime.now(UTC))
     return time.perf_counter() - began
 
 
@@ -123,7 +124,7 @@ def _fill(store: Store, condition: str) -> None:
             )
             con.execute(limited, {"operation": "op0", "last": _LAST_DAY})
         days = [_LAST_DAY.date() - timedelta(days=n) for n in range(366)]
-        rebuild_days(con, "op0", dict.fromkeys(days, 288), datetime.now(UTC))
+        rebuild_days(agent_9(con, "op0"), dict.fromkeys(days, 288), datetime.now(UTC))
 
 
 def _next_commit(store: Store, numbers: Iterator[int]) -> None:

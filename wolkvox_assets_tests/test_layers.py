@@ -203,35 +203,3 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
     assert docstring is not None
     assert docstring.strip()
-
-
-def _functions_of_a_report() -> set[str]:
-    """Those of the store that are about `agent_9` where nobody says of which report."""
-    found = set()
-    for path in (ROOT / "store").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef):
-                given = {a.arg for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if d}
-                found |= {node.name} if "report" in given else set()
-    return found - {"__init__"} | {"StoredWindows"}
-
-
-def test_whoever_reads_or_stores_says_of_which_report() -> None:
-    functions = _functions_of_a_report()
-    assert {"replace_windows", "rebuild_days", "holes", "latest_verdict", "failed_attempts"} <= functions
-    of_agent_9_only = {ROOT / "day_report", ROOT / "simulator", ROOT / "commands" / "demo.py"}
-    silent = []
-    for path in MODULES:
-        module = name_of(path)
-        known = {other.split(".")[-1] for other in IMPORTS[module] if within(other, "wolkvox_assets.store")}
-        if of_agent_9_only & {path, *path.parents}:
-            continue
-        silent += [
-            f"{module}:{node.lineno} {node.func.id}"
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in (functions if within(module, "wolkvox_assets.store") else functions & known)
-            and all(keyword.arg != "report" for keyword in node.keywords)
-        ]
-    assert silent == []

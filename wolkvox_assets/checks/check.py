@@ -19,6 +19,7 @@ from wolkvox_assets.report.definition import Report
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.quota_readings import QuotaSeen
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import credible_until
 
 IN_SCOPE = (
@@ -146,6 +147,7 @@ class Look:
     ) -> None:
         self.con, self.operation, self.now, self.scope = con, operation, now, scope
         self.report = operation.report
+        self.tables = Tables(con, operation.name, operation.report)
         self.beside = Beside([self])
 
     def rows(self, sql: str, **more: object) -> list[tuple[object, ...]]:

@@ -62,7 +62,7 @@ def _operation_and_windows(look: Look) -> Cases:
         " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
         "  OR ([[told.#]]) IS DISTINCT FROM ([[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC",
-        untrue=sorted(days_to_rejudge(look.con, look.operation.name, look.now, report=look.report)),
+        untrue=sorted(days_to_rejudge(look.tables, look.now)),
     )
 
 
@@ -113,14 +113,14 @@ def _api_answers(look: Look) -> Cases:
         return NONE  # no day of the scope has closed: a tick
     found: list[tuple[object, ...]] = []
     report = look.report
-    judge = Judge(latest_total_row(look.con, look.operation.name, report=report))
+    judge = Judge(latest_total_row(look.tables))
     for day, requested_at, answered in _answers_of_days(look, judge):
         stored = in_use(_stored(look, day))
         for agent in sorted(answered.keys() | stored.keys()):
             ours, theirs = stored.get(agent, report.nothing), answered.get(agent, report.nothing)
             if ours != theirs:
                 found.append((day, agent, ours[0], theirs[0], ours[-1], theirs[-1], requested_at))
-    verdict = latest_verdict(look.con, look.operation.name, report=report)
+    verdict = latest_verdict(look.tables)
     first, last = report.columns[0], report.columns[-1]
     return listed(
         ("local_date", "agent_name", first, f"{first}_by_api", last, f"{last}_by_api", "asked_at"),

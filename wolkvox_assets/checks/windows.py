@@ -120,7 +120,7 @@ def _total_rows(look: Look) -> Cases:
         " HAVING bool_and(([[used.# * 2]]) = ([[sums.#]]))"
         " ORDER BY COUNT(*) DESC"
     )
-    verdict = latest_total_row(look.con, look.operation.name, report=look.report) if suspects else None
+    verdict = latest_total_row(look.tables) if suspects else None
     name = verdict.name if verdict is not None else None
     return listed(
         ("agent_name", "windows", "newest_window"),
@@ -135,7 +135,7 @@ def _total_rows(look: Look) -> Cases:
 
 
 def _additivity(look: Look) -> Cases:
-    verdict = latest_verdict(look.con, look.operation.name, report=look.report)
+    verdict = latest_verdict(look.tables)
     against = [(verdict.proved_at, verdict.evidence)] if verdict is not None and not verdict.holds else []
     return listed(("proved_at", "evidence"), against)
 

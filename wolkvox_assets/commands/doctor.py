@@ -35,6 +35,7 @@ from wolkvox_assets.settings import (
 from wolkvox_assets.store import Store, sources
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import known_without_a_row, nothing_ever
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_row
 
 _A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
@@ -224,13 +225,13 @@ def _gaps(store: Store, operation: Operation, now: datetime) -> Iterator[tuple[b
 def _answers(con: duckdb.DuckDBPyConnection, name: str, report: Report) -> Iterator[tuple[bool, str, str]]:
     """What the stored answers can't tell, or were found to have."""
     which = label(name, report)
-    if without := known_without_a_row(con, name, report=report):
+    if without := known_without_a_row(Tables(con, name, report)):
         yield without < _A_DAY, f"{which}: answers", nothing_ever(report, without)
-    verdict = latest_total_row(con, name, report=report)
+    verdict = latest_total_row(Tables(con, name, report))
     what = f"{which}: total row"
     if verdict is not None:
         yield True, what, f"{'none' if verdict.name is None else repr(verdict.name)}. {verdict.evidence}"
-    elif any_answer_had_rows(con, name, report=report):
+    elif any_answer_had_rows(Tables(con, name, report)):
         yield (
             False,
             what,

@@ -17,6 +17,7 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.overview import Overview, overview
+from wolkvox_assets.store.tables import Tables
 
 if TYPE_CHECKING:
     from wolkvox_assets.store.lake.examine import Holdings
@@ -75,7 +76,7 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
         for work in (Work.LIVE, Work.RECENT, Work.HISTORY)
     }
     with store.reading() as con:
-        stored = overview(con, operation.name, report=operation.report) if con else Overview()
+        stored = overview(Tables(con, operation.name, operation.report)) if con else Overview()
     missing = to_do.missing(store, operation, now)
     return Status(
         operation=operation.label,

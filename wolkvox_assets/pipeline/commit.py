@@ -15,7 +15,6 @@ import duckdb
 from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.clocks import Clocks
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
@@ -39,6 +38,7 @@ from wolkvox_assets.store.evidence import (
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.sources import claim
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
 from wolkvox_assets.store.windows import (
     Correction,
@@ -179,35 +179,34 @@ def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
 
 def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     operation, clocks, batch = handed
-    name, report, now, at_server = operation.name, operation.report, clocks.now(), clocks.at_server()
+    now, at_server = clocks.now(), clocks.at_server()
+    tables = Tables(con, operation.name, operation.report)
     # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
-    claim(con, name, operation.source)
+    claim(con, operation.name, operation.source)
     # What a clock that was ahead has left: of windows that are still to come, nothing can be known.
-    days = forget_windows_to_come(con, name, operation.clock.now(at_server), at_server, report=report)
-    days |= _forget_what_was_no_answer(con, name, report, batch, run_id)
-    _store_windows(con, name, report, batch, run_id, now, at_server)
-    days |= batch.touched() | _store_total_rows(con, name, report, batch, run_id)
-    days |= days_to_rejudge(con, name, at_server, report=report)
+    days = forget_windows_to_come(tables, operation.clock.now(at_server), at_server)
+    days |= _forget_what_was_no_answer(tables, batch, run_id)
+    _store_windows(tables, batch, run_id, now, at_server)
+    days |= batch.touched() | _store_total_rows(tables, batch, run_id)
+    days |= days_to_rejudge(tables, at_server)
     expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    batch.days = rebuild_days(con, name, expected, at_server, report=report)
-    batch.rows = row_counts(con, name, report=report) if batch.days else None
+    batch.days = rebuild_days(tables, expected, at_server)
+    batch.rows = row_counts(tables) if batch.days else None
     for verdict in batch.verdicts:
-        record_verdict(con, name, verdict, run_id=run_id, report=report)
+        record_verdict(tables, verdict, run_id=run_id)
     for reading in batch.quota:
-        record_quota(con, name, reading, run_id=run_id)
-    record_requests(con, name, batch.requests, run_id=run_id, now=now)
+        record_quota(con, operation.name, reading, run_id=run_id)
+    record_requests(con, operation.name, batch.requests, run_id=run_id, now=now)
 
 
-def _forget_what_was_no_answer(
-    con: duckdb.DuckDBPyConnection, name: str, report: Report, batch: Batch, run_id: str
-) -> set[date]:
+def _forget_what_was_no_answer(tables: Tables, batch: Batch, run_id: str) -> set[date]:
     """With the first row ever, what was known of earlier days is asked again: the server may have lacked the report,
     and only now it is certain that it has it. Returns the days.
     """
     in_use = [window.window_start.date() for window in batch.windows if window.agents]
-    if not in_use or not known_without_a_row(con, name, report=report):
+    if not in_use or not known_without_a_row(tables):
         return set()
-    days = forget_days_before(con, name, min(in_use), but_run=run_id, report=report)
+    days = forget_days_before(tables, min(in_use), but_run=run_id)
     if days:
         batch.remarks.append(
             Note(
@@ -218,46 +217,34 @@ def _forget_what_was_no_answer(
     return days
 
 
-def _store_windows(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    report: Report,
-    batch: Batch,
-    run_id: str,
-    now: datetime,
-    at_server: datetime,
-) -> None:
+def _store_windows(tables: Tables, batch: Batch, run_id: str, now: datetime, at_server: datetime) -> None:
     for discard in batch.discarded:
-        forget_agreements(con, name, discard.ranges, report=report)
+        forget_agreements(tables, discard.ranges)
         for range_ in discard.ranges:
-            forget_windows(con, name, range_, report=report)
-    batch.corrections, superseded = replace_windows(
-        con, name, batch.windows, run_id=run_id, now=at_server, report=report
-    )
+            forget_windows(tables, range_)
+    batch.corrections, superseded = replace_windows(tables, batch.windows, run_id=run_id, now=at_server)
     batch.superseded = superseded
     batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
     fetched = contiguous(window.window_start for window in batch.windows)
-    forget_agreements(con, name, fetched, report=report)
+    forget_agreements(tables, fetched)
     for left_out in batch.left_out:
         for range_ in left_out.ranges:
-            leave_out(con, name, range_, left_out.reason, now, report=report)
+            leave_out(tables, range_, left_out.reason, now)
     for checked in batch.verified:
-        verify_windows(con, name, checked.range, checked.verified_at, report=report)
+        verify_windows(tables, checked.range, checked.verified_at)
         if checked.agreed:
-            record_agreement(con, name, checked.range, checked.verified_at, report=report)
+            record_agreement(tables, checked.range, checked.verified_at)
     # After those left out: what was had at a second try is back.
     for range_ in [*fetched, *(checked.range for checked in batch.verified)]:
-        take_in(con, name, range_, report=report)
+        take_in(tables, range_)
 
 
-def _store_total_rows(
-    con: duckdb.DuckDBPyConnection, name: str, report: Report, batch: Batch, run_id: str
-) -> set[date]:
+def _store_total_rows(tables: Tables, batch: Batch, run_id: str) -> set[date]:
     """Returns the days that were changed by it, beside those of `batch.forgotten`."""
     changed: set[date] = set()
     for total_row in batch.total_rows:
-        changed |= drop_idle_total_rows(con, name, total_row, report=report)
-        batch.forgotten += record_total_row(con, name, total_row, run_id=run_id, report=report)
+        changed |= drop_idle_total_rows(tables, total_row)
+        batch.forgotten += record_total_row(tables, total_row, run_id=run_id)
         # What was in doubt until now can be told.
-        take_in(con, name, EVERYTHING, report=report)
+        take_in(tables, EVERYTHING)
     return changed

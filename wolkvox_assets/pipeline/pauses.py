@@ -22,6 +22,7 @@ from wolkvox_assets.store.attempts import (
     forget_attempts,
     record_attempt,
 )
+from wolkvox_assets.store.tables import Tables, reading
 
 
 def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime, live: int) -> str | None:
@@ -50,11 +51,11 @@ def open_failures(store: Store, operation: Operation) -> list[FailedAttempt]:
     """What failed and has not succeeded since; nothing of what token or source were to blame for, once they are
     others.
     """
-    with store.reading() as con:
-        failed = failed_attempts(con, operation.name, report=operation.report) if con else []
+    with reading(store, operation.name, operation.report) as tables:
+        failed = failed_attempts(tables) if tables else []
         if all(attempt.scope is not FailureScope.OPERATION for attempt in failed):
             return failed
-        now = _access(con, operation)
+        now = _access(tables.con if tables else None, operation)
     return [a for a in failed if a.scope is not FailureScope.OPERATION or a.access == now]
 
 
@@ -75,17 +76,17 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
             _access(con, site.operation),
             site.run_id,
         )
-        record_attempt(con, site.operation.name, failed, report=site.operation.report)
+        record_attempt(Tables(con, site.operation.name, site.operation.report), failed)
     return True
 
 
 def remember_success(store: Store, operation: Operation, work: Work) -> None:
     """This work has succeeded: nothing waits for it any more."""
-    with store.reading() as con:
-        failed = failed_attempts(con, operation.name, report=operation.report) if con else []
+    with reading(store, operation.name, operation.report) as tables:
+        failed = failed_attempts(tables) if tables else []
     if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
         with store.transaction() as con:
-            forget_attempts(con, operation.name, work, report=operation.report)
+            forget_attempts(Tables(con, operation.name, operation.report), work)
 
 
 def _access(con: duckdb.DuckDBPyConnection | None, operation: Operation) -> str:

@@ -29,6 +29,7 @@ from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
+from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
 from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Step, quarantine, reconcile
 
@@ -106,7 +107,7 @@ class WindowsPlan:
             return reconcile(
                 ranges,
                 ask=ask,
-                stored=StoredWindows(self.store, self.operation.name, report=self.operation.report),
+                stored=StoredWindows(self.store, self.operation.name, self.operation.report),
                 settled_before=settled_before,
                 additivity=additivity,
                 seed=self.seed,
@@ -130,11 +131,12 @@ class WindowsPlan:
 
 def read_judge(operation: Operation, store: Store) -> Judge:
     """Tells the agents of answers by the stored verdict on the total row, or by what was answered lately."""
-    with store.reading() as con:
-        verdict = latest_total_row(con, operation.name, report=operation.report) if con else None
 
     def history() -> list[tuple[str, tuple[Row, ...]]]:
-        with store.reading() as con:
-            return latest_answers(con, operation.name, report=operation.report) if con else []
+        with reading(store, operation.name, operation.report) as tables:
+            return latest_answers(tables) if tables else []
+
+    with reading(store, operation.name, operation.report) as tables:
+        verdict = latest_total_row(tables) if tables else None
 
     return Judge(verdict, history)

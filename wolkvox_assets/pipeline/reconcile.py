@@ -22,6 +22,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.sources import claim_before_asking
+from wolkvox_assets.store.tables import reading
 from wolkvox_assets.sync import Additivity, Note
 
 
@@ -76,8 +77,8 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     operation, store, policy = site.operation, site.store, POLICIES[task.work]
     remark = claim_before_asking(store, operation.name, operation.source)
     now = task.clocks.now()
-    with store.reading() as con:
-        verdict = latest_verdict(con, operation.name, report=operation.report) if con else None
+    with reading(store, operation.name, operation.report) as tables:
+        verdict = latest_verdict(tables) if tables else None
     plan = WindowsPlan(
         operation,
         store,

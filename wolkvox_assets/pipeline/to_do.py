@@ -15,6 +15,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import days_known, holes, verified
+from wolkvox_assets.store.tables import reading
 
 RECENT_DAYS = 3
 """Gaps of so many days are the tick's, and come before all other history."""
@@ -33,9 +34,9 @@ def live_windows(store: Store, operation: Operation, now: datetime, delay: timed
 
 def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetime]:
     """Known windows that are to be asked about again."""
-    with store.reading() as con:
-        verdict = latest_verdict(con, operation.name, report=operation.report) if con else None
-        days = days_known(con, operation.name, operation.start, now, report=operation.report) if con else {}
+    with reading(store, operation.name, operation.report) as tables:
+        verdict = latest_verdict(tables) if tables else None
+        days = days_known(tables, operation.start, now) if tables else {}
     additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
     windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
     return _but_resting(store, operation, windows, now)
@@ -76,12 +77,8 @@ def _known(store: Store, operation: Operation, now: datetime) -> Callable[[Range
     """The known windows of a range, and when each was verified (UTC, naive)."""
 
     def known(asked: Range) -> dict[datetime, datetime]:
-        with store.reading() as con:
-            return (
-                verified(con, operation.name, asked.start, asked.end, now, report=operation.report)
-                if con
-                else {}
-            )
+        with reading(store, operation.name, operation.report) as tables:
+            return verified(tables, asked, now) if tables else {}
 
     return known
 
@@ -91,8 +88,8 @@ def _but_resting(
 ) -> list[datetime]:
     if not windows:
         return []
-    with store.reading() as con:
-        left_out = resting(con, operation.name, now, report=operation.report) if con else set()
+    with reading(store, operation.name, operation.report) as tables:
+        left_out = resting(tables, now) if tables else set()
     return [window for window in windows if window not in left_out]
 
 
@@ -110,17 +107,11 @@ def _gaps(
     before: date = date.max,
     resting_too: bool = False,
 ) -> list[Range]:
-    with store.reading() as con:
-        left_out = (
-            resting(con, operation.name, now, report=operation.report) if con and not resting_too else set()
-        )
+    with reading(store, operation.name, operation.report) as tables:
+        left_out = resting(tables, now) if tables and not resting_too else set()
         return due_work.gaps(
             operation,
-            lambda r: (
-                holes(con, operation.name, r.start, r.end, now, left_out, report=operation.report)
-                if con
-                else [r]
-            ),
+            lambda r: holes(tables, r, now, left_out) if tables else [r],
             now,
             most=most,
             since=since,

@@ -7,11 +7,7 @@ What belongs here: writing and reading it. What doesn't: finding it out (`sync/`
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import duckdb
-
-from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.reports import AGENT_9
-from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
 
@@ -23,26 +19,21 @@ class Verdict(NamedTuple):
     evidence: str
 
 
-def record_verdict(
-    con: duckdb.DuckDBPyConnection, operation: str, verdict: Verdict, *, run_id: str, report: Report = AGENT_9
-) -> None:
-    con.execute(
-        filled("INSERT INTO {additivity_proofs} VALUES (?, ?, ?, ?, ?)", report),
-        [operation, naive_utc(verdict.proved_at), verdict.holds, verdict.evidence, run_id],
+def record_verdict(tables: Tables, verdict: Verdict, *, run_id: str) -> None:
+    tables.execute(
+        "INSERT INTO {additivity_proofs} VALUES ($operation, $proved_at, $holds, $evidence, $run_id)",
+        proved_at=naive_utc(verdict.proved_at),
+        holds=verdict.holds,
+        evidence=verdict.evidence,
+        run_id=run_id,
     )
 
 
-def latest_verdict(
-    con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9
-) -> Verdict | None:
+def latest_verdict(tables: Tables) -> Verdict | None:
     """The one that counts, or None where additivity was never tried."""
     # The last one stored, not the latest moment: clocks are set back and ahead.
-    row = con.execute(
-        filled(
-            "SELECT proved_at, holds, evidence FROM {additivity_proofs} WHERE operation = ?"
-            " ORDER BY rowid DESC LIMIT 1",
-            report,
-        ),
-        [operation],
+    row = tables.execute(
+        "SELECT proved_at, holds, evidence FROM {additivity_proofs} WHERE operation = $operation"
+        " ORDER BY rowid DESC LIMIT 1"
     ).fetchone()
     return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None

@@ -8,11 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-import duckdb
-
-from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.reports import AGENT_9
-from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
 _MESSAGE_LENGTH = 4000
@@ -55,35 +51,25 @@ class FailedAttempt(NamedTuple):
     run_id: str
 
 
-def record_attempt(
-    con: duckdb.DuckDBPyConnection, operation: str, failed: FailedAttempt, *, report: Report = AGENT_9
-) -> None:
-    con.execute(
-        filled("INSERT INTO {failed_attempts} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", report),
-        [
-            operation,
-            str(failed.work),
-            naive_utc(failed.ended_at),
-            str(failed.scope),
-            failed.error,
-            failed.message[:_MESSAGE_LENGTH],
-            failed.access,
-            failed.run_id,
-        ],
+def record_attempt(tables: Tables, failed: FailedAttempt) -> None:
+    tables.execute(
+        "INSERT INTO {failed_attempts}"
+        " VALUES ($operation, $work, $ended_at, $scope, $error, $message, $access, $run_id)",
+        work=str(failed.work),
+        ended_at=naive_utc(failed.ended_at),
+        scope=str(failed.scope),
+        error=failed.error,
+        message=failed.message[:_MESSAGE_LENGTH],
+        access=failed.access,
+        run_id=failed.run_id,
     )
 
 
-def failed_attempts(
-    con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9
-) -> list[FailedAttempt]:
+def failed_attempts(tables: Tables) -> list[FailedAttempt]:
     """Those since each kind of work last succeeded, in the order in which they were stored: clocks are set back."""
-    rows = con.execute(
-        filled(
-            "SELECT work, ended_at, scope, error, message, access, run_id FROM {failed_attempts} WHERE operation = ?"
-            " ORDER BY rowid",
-            report,
-        ),
-        [operation],
+    rows = tables.execute(
+        "SELECT work, ended_at, scope, error, message, access, run_id FROM {failed_attempts}"
+        " WHERE operation = $operation ORDER BY rowid"
     ).fetchall()
     return [
         FailedAttempt(Work(work), ended_at.replace(tzinfo=UTC), FailureScope(scope), *rest)
@@ -91,11 +77,10 @@ def failed_attempts(
     ]
 
 
-def forget_attempts(
-    con: duckdb.DuckDBPyConnection, operation: str, work: Work, *, report: Report = AGENT_9
-) -> None:
+def forget_attempts(tables: Tables, work: Work) -> None:
     """This work has succeeded: so can all that waited for something to be changed."""
-    con.execute(
-        filled("DELETE FROM {failed_attempts} WHERE operation = ? AND (work = ? OR scope = ?)", report),
-        [operation, str(work), str(FailureScope.OPERATION)],
+    tables.execute(
+        "DELETE FROM {failed_attempts} WHERE operation = $operation AND (work = $work OR scope = $scope)",
+        work=str(work),
+        scope=str(FailureScope.OPERATION),
     )

@@ -5,7 +5,7 @@ WITH known AS (
     SELECT window_start
     FROM {window_log}
     WHERE operation = $operation AND window_start BETWEEN $first AND $last AND fetched_at <= $credible
-        AND window_start IN (SELECT window_start FROM batch_log)
+        AND window_start IN (SELECT window_start FROM batch)
 ),
 old AS (
     FROM {windows}

@@ -8,12 +8,8 @@ from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
-import duckdb
-
-from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, Range
-from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import credible_until
 
 
@@ -24,80 +20,52 @@ class DayKnown(NamedTuple):
     verified_at: datetime
 
 
-def holes(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    but: Collection[datetime] = (),
-    *,
-    report: Report = AGENT_9,
-) -> list[Range]:
-    """The ranges from `start` to before `end` (wall clock) without a known window, newest first.
+def holes(tables: Tables, within: Range, now: datetime, but: Collection[datetime] = ()) -> list[Range]:
+    """The ranges of this range (wall clock) without a known window, newest first.
 
     A window that was fetched at a moment after `now` (aware) is not known: a clock was wrong. `but`: windows that count
     as known. An hour that the clock skips is a hole like any other: only the wall clock knows better.
     """
-    rows = con.execute(
-        filled(
-            "WITH known AS ("
-            " SELECT window_start FROM {window_log} WHERE operation = $operation"
-            "  AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
-            " UNION ALL SELECT unnest($but::TIMESTAMP[])"
-            " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
-            "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
-            " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
-            " ORDER BY window_start DESC",
-            report,
-        ),
-        {
-            "operation": operation,
-            "start": start,
-            "end": end,
-            "credible": credible_until(now),
-            "but": [w for w in but if start <= w < end],
-        },
+    rows = tables.execute(
+        "WITH known AS ("
+        " SELECT window_start FROM {window_log} WHERE operation = $operation"
+        "  AND window_start >= $start AND window_start < $end AND fetched_at <= $credible"
+        " UNION ALL SELECT unnest($but::TIMESTAMP[])"
+        " UNION ALL SELECT $start - INTERVAL 5 MINUTE UNION ALL SELECT $end"
+        "), pairs AS (SELECT window_start, LEAD(window_start) OVER (ORDER BY window_start) AS following FROM known)"
+        " SELECT window_start, following FROM pairs WHERE following > window_start + INTERVAL 5 MINUTE"
+        " ORDER BY window_start DESC",
+        start=within.start,
+        end=within.end,
+        credible=credible_until(now),
+        but=[window for window in but if within.start <= window < within.end],
     ).fetchall()
     return [Range(known + WINDOW, following) for known, following in rows]
 
 
-def verified(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    *,
-    report: Report = AGENT_9,
-) -> dict[datetime, datetime]:
-    """The known windows from `start` to before `end` (wall clock), and when each was verified (UTC, naive).
+def verified(tables: Tables, within: Range, now: datetime) -> dict[datetime, datetime]:
+    """The known windows of this range (wall clock), and when each was verified (UTC, naive).
 
     Moments after `now` (aware) say nothing: such a window is not known, or was not verified since it was fetched.
     """
-    rows = con.execute(
-        filled(
-            "SELECT window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM {window_log}"
-            " WHERE operation = $operation AND window_start >= $start AND window_start < $end"
-            "  AND fetched_at <= $credible",
-            report,
-        ),
-        {"operation": operation, "start": start, "end": end, "credible": credible_until(now)},
+    rows = tables.execute(
+        "SELECT window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM {window_log}"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end"
+        "  AND fetched_at <= $credible",
+        start=within.start,
+        end=within.end,
+        credible=credible_until(now),
     ).fetchall()
     return dict(rows)
 
 
-def days_known(
-    con: duckdb.DuckDBPyConnection, operation: str, first: date, now: datetime, *, report: Report = AGENT_9
-) -> dict[date, DayKnown]:
+def days_known(tables: Tables, first: date, now: datetime) -> dict[date, DayKnown]:
     """The days from `first` on (wall clock) of which a window is known."""
-    rows = con.execute(
-        filled(
-            "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
-            " FROM {window_log} WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
-            " GROUP BY local_date ORDER BY local_date",
-            report,
-        ),
-        {"operation": operation, "first": first, "credible": credible_until(now)},
+    rows = tables.execute(
+        "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
+        " FROM {window_log} WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
+        " GROUP BY local_date ORDER BY local_date",
+        first=first,
+        credible=credible_until(now),
     ).fetchall()
     return {day: DayKnown(windows, verified_at) for day, windows, verified_at in rows}

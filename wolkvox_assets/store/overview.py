@@ -6,11 +6,7 @@ What belongs here: counting. What doesn't: what is missing or due (`gaps.py`, `p
 from datetime import datetime
 from typing import NamedTuple
 
-import duckdb
-
-from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.reports import AGENT_9
-from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.tables import Tables
 
 
 class Overview(NamedTuple):
@@ -30,20 +26,15 @@ class Overview(NamedTuple):
     quota_read_at: datetime | None = None
 
 
-def overview(con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9) -> Overview:
-    """Of this operation."""
-    found = con.execute(
-        filled(
-            "WITH"
-            " windows AS (SELECT MAX(window_start), COUNT(*) FROM {window_log} WHERE operation = $operation),"
-            " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
-            "  MIN(verified_at) FILTER (complete) FROM {operation_days} WHERE operation = $operation),"
-            " changed AS (SELECT COUNT(*) FROM {corrections} WHERE operation = $operation),"
-            " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
-            "  FROM quota_readings WHERE operation = $operation)"
-            " FROM windows, days, changed, quota",
-            report,
-        ),
-        {"operation": operation},
+def overview(tables: Tables) -> Overview:
+    found = tables.execute(
+        "WITH"
+        " windows AS (SELECT MAX(window_start), COUNT(*) FROM {window_log} WHERE operation = $operation),"
+        " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
+        "  MIN(verified_at) FILTER (complete) FROM {operation_days} WHERE operation = $operation),"
+        " changed AS (SELECT COUNT(*) FROM {corrections} WHERE operation = $operation),"
+        " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
+        "  FROM quota_readings WHERE operation = $operation)"
+        " FROM windows, days, changed, quota"
     ).fetchone()
     return Overview(*found) if found else Overview()

@@ -11,15 +11,14 @@ held open in between, and never more than a month's days and two days' windows a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents, Usage, add_up
-from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.evidence import agreed_hours
 from wolkvox_assets.store.face import Store
-from wolkvox_assets.store.filled import filled
+from wolkvox_assets.store.tables import Tables, reading
 
 _DAY = timedelta(days=1)
 
@@ -39,10 +38,9 @@ class StoredWindows:
     anything about it.
     """
 
-    def __init__(self, store: Store, operation: str, *, report: Report = AGENT_9) -> None:
-        self._store = store
-        self._operation = operation
+    def __init__(self, store: Store, operation: str, report: Report) -> None:
         self._report = report
+        self._reading = partial(reading, store, operation, report)
         # A month at a time, and the day before the one that is being read.
         self._days = lru_cache(maxsize=2)(self._read_days)
         self._windows = lru_cache(maxsize=2)(self._read_windows)
@@ -61,53 +59,32 @@ class StoredWindows:
         return self._known_by(r, ["derived", "empty_range"])
 
     def _known_by(self, r: Range, sources: Sequence[str]) -> Sequence[datetime]:
-        with self._store.reading() as con:
-            if con is None:
-                return []
-            found = con.execute(
-                filled(
-                    "SELECT window_start FROM {window_log} WHERE operation = $operation AND window_start >= $start"
-                    " AND window_start < $end AND list_contains($sources, source) ORDER BY window_start",
-                    self._report,
-                ),
-                {"operation": self._operation, "start": r.start, "end": r.end, "sources": sources},
-            ).fetchall()
-        return [row[0] for row in found]
+        with self._reading() as tables:
+            return _known_by(tables, r, sources) if tables else []
 
     def asked(self, r: Range, /) -> dict[datetime, bool]:
-        with self._store.reading() as con:
-            if con is None:
+        with self._reading() as tables:
+            if tables is None:
                 return {}
-            found = con.execute(
-                filled(
-                    "SELECT window_start FROM {window_log} WHERE operation = $operation AND source = 'asked'"
-                    " AND window_start >= $start AND window_start < $end ORDER BY window_start",
-                    self._report,
-                ),
-                {"operation": self._operation, "start": r.start, "end": r.end},
-            ).fetchall()
-            agreed = agreed_hours(con, self._operation, r, report=self._report)
-        return {window: window.replace(minute=0) in agreed for (window,) in found}
+            agreed = agreed_hours(tables, r)
+            return {w: w.replace(minute=0) in agreed for w in _known_by(tables, r, ["asked"])}
 
     def busy_hours(self, day: date, /) -> Range | None:
         """Those of the nearest of its weekdays that is stored, or else of the nearest day."""
         return self._busy_hours(day)
 
     def _read_busy_hours(self, day: date) -> Range | None:
-        with self._store.reading() as con:
-            if con is None:
+        with self._reading() as tables:
+            if tables is None:
                 return None
-            found = con.execute(
+            found = tables.execute(
                 # Of nearly all agents: one who works late says nothing about the others' day.
-                filled(
-                    "SELECT local_date, date_trunc('hour', quantile_disc(first_window, 0.1)),"
-                    " date_trunc('hour', quantile_disc(last_window, 0.9)) + INTERVAL 1 HOUR FROM {agent_days}"
-                    " WHERE operation = $operation AND local_date <> $day"
-                    "  AND local_date BETWEEN $day - INTERVAL 28 DAY AND $day + INTERVAL 28 DAY GROUP BY local_date"
-                    " ORDER BY dayofweek(local_date) <> dayofweek($day), abs(local_date - $day) LIMIT 1",
-                    self._report,
-                ),
-                {"operation": self._operation, "day": day},
+                "SELECT local_date, date_trunc('hour', quantile_disc(first_window, 0.1)),"
+                " date_trunc('hour', quantile_disc(last_window, 0.9)) + INTERVAL 1 HOUR FROM {agent_days}"
+                " WHERE operation = $operation AND local_date <> $day"
+                "  AND local_date BETWEEN $day - INTERVAL 28 DAY AND $day + INTERVAL 28 DAY GROUP BY local_date"
+                " ORDER BY dayofweek(local_date) <> dayofweek($day), abs(local_date - $day) LIMIT 1",
+                day=day,
             ).fetchone()
         if found is None:
             return None
@@ -138,23 +115,33 @@ class StoredWindows:
         return self._read("window_start", day, day)  # type: ignore[return-value]  # keys are window_start
 
     def _read(self, by: str, first: date, last: date) -> dict[date, _Part]:
-        days = {"operation": self._operation, "first": first, "last": last}
-        with self._store.reading() as con:
-            if con is None:
+        these = f"WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY {by}"
+        with self._reading() as tables:
+            if tables is None:
                 return {}
-            these = f"WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY {by}"
-            known = con.execute(
-                filled(f"SELECT {by}, COUNT(*) FROM {{window_log}} {these}", self._report),  # noqa: S608  # two fixed columns
-                days,
+            known = tables.execute(
+                f"SELECT {by}, COUNT(*) FROM {{window_log}} {these}",  # noqa: S608  # one of two columns
+                first=first,
+                last=last,
             ).fetchall()
-            rows = con.execute(
-                filled(
-                    f"SELECT {by}, agent_name, [[SUM(#)::BIGINT]] FROM {{windows}} {these}, agent_name",  # noqa: S608
-                    self._report,
-                ),
-                days,
+            rows = tables.execute(
+                f"SELECT {by}, agent_name, [[SUM(#)::BIGINT]] FROM {{windows}} {these}, agent_name",  # noqa: S608
+                first=first,
+                last=last,
             ).fetchall()
         agents: dict[date, dict[str, Usage]] = {}
         for key, name, *numbers in rows:
             agents.setdefault(key, {})[name] = self._report.usage(*numbers)
         return {key: _Part(count, agents.get(key, {})) for key, count in known}
+
+
+def _known_by(tables: Tables, r: Range, sources: Sequence[str]) -> list[datetime]:
+    """The known windows of this range that came to be known in one of these ways."""
+    found = tables.execute(
+        "SELECT window_start FROM {window_log} WHERE operation = $operation AND window_start >= $start"
+        " AND window_start < $end AND list_contains($sources, source) ORDER BY window_start",
+        start=r.start,
+        end=r.end,
+        sources=sources,
+    ).fetchall()
+    return [window for (window,) in found]

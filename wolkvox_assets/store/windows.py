@@ -9,15 +9,13 @@ from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
-import duckdb
 import pandas as pd
 
 from wolkvox_assets.report.clocks import FUTURE_AFTER, Moment, boot, uptime_ns
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents
-from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.filled import filled, filled_file
+from wolkvox_assets.store.tables import Tables
 
 
 class WindowContent(NamedTuple):
@@ -73,13 +71,7 @@ _ORDER_KEPT_NS = 86_400 * 10**9
 
 
 def replace_windows(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    windows: Iterable[WindowContent],
-    *,
-    run_id: str,
-    now: datetime | None = None,
-    report: Report = AGENT_9,
+    tables: Tables, windows: Iterable[WindowContent], *, run_id: str, now: datetime | None = None
 ) -> Replaced:
     """Replace these windows, rows and log together. Of two contents for one window the one that was had later
     counts, whichever is stored first and whatever the clocks showed. What was fetched after `now` (aware; by default
@@ -88,37 +80,26 @@ def replace_windows(
     batch = {w.window_start: w for w in sorted(windows, key=attrgetter("moment.at"))}
     if not batch:
         return Replaced([], [])
-    newer = _stored_later(con, operation, batch, report)
+    newer = _stored_later(tables, batch)
     in_order = [batch[start] for start in sorted(batch.keys() - newer)]
     credible = credible_until(now or datetime.now(UTC))
-    corrections = _replace(con, operation, in_order, run_id, credible, report) if in_order else []
+    corrections = _replace(tables, in_order, run_id, credible) if in_order else []
     return Replaced(corrections, sorted(newer))
 
 
-def _stored_later(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    batch: Mapping[datetime, WindowContent],
-    report: Report,
-) -> set[datetime]:
+def _stored_later(tables: Tables, batch: Mapping[datetime, WindowContent]) -> set[datetime]:
     """The windows of which another run has stored a newer answer.
 
     What was had by another clock (before the machine's last start) is older than any that is to be stored now.
     """
-    stored = con.execute(
-        filled(
-            "SELECT window_start, boot, uptime_ns FROM {answer_order} WHERE operation = $operation"
-            # An uptime that is still to come can't be: it is no reason to keep an answer out.
-            " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
-            report,
-        ),
-        {
-            "operation": operation,
-            "here": boot(),
-            "now": uptime_ns(),
-            "first": min(batch),
-            "last": max(batch),
-        },
+    stored = tables.execute(
+        "SELECT window_start, boot, uptime_ns FROM {answer_order} WHERE operation = $operation"
+        # An uptime that is still to come can't be: it is no reason to keep an answer out.
+        " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
+        here=boot(),
+        now=uptime_ns(),
+        first=min(batch),
+        last=max(batch),
     ).fetchall()
     return {
         start
@@ -128,193 +109,133 @@ def _stored_later(
 
 
 def _replace(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    in_order: Sequence[WindowContent],
-    run_id: str,
-    credible: datetime,
-    report: Report,
+    tables: Tables, in_order: Sequence[WindowContent], run_id: str, credible: datetime
 ) -> list[Correction]:
-    _take_in(con, operation, in_order, run_id, report)
-    span = {"operation": operation, "first": in_order[0].window_start, "last": in_order[-1].window_start}
-    con.execute(
-        filled_file("corrections.sql", report),
-        span | {"credible": credible},
-    )
-    con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", report))
+    con, first, last = tables.con, in_order[0].window_start, in_order[-1].window_start
+    con.register("batch", _windows(tables.operation, in_order, run_id))
+    # A table of the same shape: an empty frame has no types of its own.
+    con.execute(filled("CREATE OR REPLACE TEMP TABLE batch_rows AS FROM {windows} LIMIT 0", tables.report))
+    if any(w.agents for w in in_order):
+        con.register("frame", _rows(tables, in_order))
+        con.execute("INSERT INTO batch_rows BY NAME FROM frame")
+        con.unregister("frame")
+    tables.execute(filled_file("corrections.sql", tables.report), first=first, last=last, credible=credible)
+    con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", tables.report))
     corrections = con.execute(
         "SELECT window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
     ).fetchall()
-    for table in (report.names.windows, report.names.window_log, report.names.answer_order):
+    for table in ("{windows}", "{window_log}"):
         # The bounds say nothing new; they let DuckDB skip the row groups of other days.
-        con.execute(
-            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # fixed names
-            " AND window_start IN (SELECT window_start FROM batch_log)",
-            span,
+        tables.execute(
+            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # of two
+            " AND window_start IN (SELECT window_start FROM batch)",
+            first=first,
+            last=last,
         )
-    con.execute(filled("INSERT INTO {window_log} SELECT * FROM batch_log", report))
-    con.execute(filled("INSERT INTO {windows} SELECT * FROM batch_rows", report))
-    con.execute(
-        filled(
-            "DELETE FROM {answer_order} WHERE boot <> $boot OR uptime_ns < $latest - $kept"
-            " OR (boot = $here AND uptime_ns > $now)",
-            report,
-        ),
-        {
-            "boot": in_order[0].moment.clock,
-            "latest": max(w.moment.at for w in in_order),
-            "here": boot(),
-            "now": uptime_ns(),
-            "kept": _ORDER_KEPT_NS,
-        },
+    tables.execute(
+        "DELETE FROM {answer_order} WHERE operation = $operation AND (window_start IN (SELECT window_start FROM batch)"
+        " OR boot <> $boot OR uptime_ns < $latest - $kept OR (boot = $here AND uptime_ns > $now))",
+        boot=in_order[0].moment.clock,
+        latest=max(w.moment.at for w in in_order),
+        here=boot(),
+        now=uptime_ns(),
+        kept=_ORDER_KEPT_NS,
     )
-    con.execute(filled("INSERT INTO {answer_order} SELECT * FROM batch_order", report))
+    for table, those in (
+        ("{windows}", "FROM batch_rows"),
+        ("{window_log}", "SELECT * EXCLUDE (boot, uptime_ns) FROM batch"),
+        ("{answer_order}", "SELECT operation, window_start, boot, uptime_ns FROM batch"),
+    ):
+        con.execute(filled(f"INSERT INTO {table} BY NAME {those}", tables.report))
+    con.unregister("batch")
     return [Correction(*row) for row in corrections]
 
 
-def _take_in(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    windows: Sequence[WindowContent],
-    run_id: str,
-    report: Report,
-) -> None:
-    """Put the new content into temporary tables of the same shape: an empty frame has no types of its own."""
-    log = pd.DataFrame(
+def _windows(operation: str, windows: Sequence[WindowContent], run_id: str) -> pd.DataFrame:
+    """What their log and the order of answers say of them."""
+    fetched_at = [naive_utc(w.fetched_at) for w in windows]
+    return pd.DataFrame(
         {
             "operation": operation,
             "window_start": [w.window_start for w in windows],
             "local_date": [w.window_start.date() for w in windows],
             "agents": [len(w.agents) for w in windows],
             "source": [w.source for w in windows],
-            "fetched_at": [naive_utc(w.fetched_at) for w in windows],
-            "verified_at": [naive_utc(w.fetched_at) for w in windows],
+            "fetched_at": fetched_at,
+            "verified_at": fetched_at,
             "run_id": run_id,
-        }
-    )
-    rows = pd.DataFrame(
-        [
-            (operation, w.window_start, naive_utc(w.window_start_utc), w.window_start.date(), name, *usage)
-            for w in windows
-            for name, usage in sorted(w.agents.items())
-        ],
-        columns=[
-            "operation",
-            "window_start",
-            "window_start_utc",
-            "local_date",
-            "agent_name",
-            *report.columns,
-        ],
-    )
-    order = pd.DataFrame(
-        {
-            "operation": operation,
-            "window_start": [w.window_start for w in windows],
             "boot": [w.moment.clock for w in windows],
             "uptime_ns": [w.moment.at for w in windows],
         }
     )
-    for batch, table, frame in (
-        ("batch_order", report.names.answer_order, order),
-        ("batch_log", report.names.window_log, log),
-        ("batch_rows", report.names.windows, rows),
-    ):
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {batch} AS FROM {table} LIMIT 0")
-        if len(frame):
-            con.register("frame", frame)
-            con.execute(f"INSERT INTO {batch} BY NAME SELECT * FROM frame")  # noqa: S608  # two fixed names
-            con.unregister("frame")
 
 
-def verify_windows(
-    con: duckdb.DuckDBPyConnection,
-    operation: str,
-    range_: Range,
-    verified_at: datetime,
-    *,
-    report: Report = AGENT_9,
-) -> None:
+def _rows(tables: Tables, windows: Sequence[WindowContent]) -> pd.DataFrame:
+    named = ("operation", "window_start", "window_start_utc", "local_date", "agent_name")
+    return pd.DataFrame(
+        [
+            (
+                tables.operation,
+                w.window_start,
+                naive_utc(w.window_start_utc),
+                w.window_start.date(),
+                name,
+                *usage,
+            )
+            for w in windows
+            for name, usage in sorted(w.agents.items())
+        ],
+        columns=[*named, *tables.report.columns],
+    )
+
+
+def verify_windows(tables: Tables, range_: Range, verified_at: datetime) -> None:
     """Note that every window of this range was found equal to the API at `verified_at` (aware).
 
     Where a clock that was wrong has left a later moment, this one takes its place.
     """
-    con.execute(
-        filled(
-            "UPDATE {window_log} SET verified_at = $at, fetched_at = least(fetched_at, $at)"
-            " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-            report,
-        ),
-        {"operation": operation, "start": range_.start, "end": range_.end, "at": naive_utc(verified_at)},
+    tables.execute(
+        "UPDATE {window_log} SET verified_at = $at, fetched_at = least(fetched_at, $at)"
+        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
+        start=range_.start,
+        end=range_.end,
+        at=naive_utc(verified_at),
     )
 
 
-def forget_windows(
-    con: duckdb.DuckDBPyConnection, operation: str, range_: Range, *, report: Report = AGENT_9
-) -> None:
+def forget_windows(tables: Tables, range_: Range) -> None:
     """Make every window of this range unknown: rows and log go together."""
-    for table in (report.names.windows, report.names.window_log):
-        con.execute(
-            f"DELETE FROM {table}"  # noqa: S608  # two fixed names
+    for table in ("{windows}", "{window_log}"):
+        tables.execute(
+            f"DELETE FROM {table}"  # noqa: S608  # of two
             " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-            {"operation": operation, "start": range_.start, "end": range_.end},
+            start=range_.start,
+            end=range_.end,
         )
 
 
-def forget_windows_to_come(
-    con: duckdb.DuckDBPyConnection, operation: str, wall: datetime, now: datetime, *, report: Report = AGENT_9
-) -> set[date]:
+def forget_windows_to_come(tables: Tables, wall: datetime, now: datetime) -> set[date]:
     """Make unknown what was fetched after `now` (aware), of windows that start then (`wall`: on the wall clock)
     or later. Returns their days. Those that are over are not known either, and stay until they are asked again.
     """
-    to_come = {"operation": operation, "wall": wall, "credible": credible_until(now)}
-    days = con.execute(
-        filled(
-            "SELECT DISTINCT local_date FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
-            " AND fetched_at > $credible",
-            report,
-        ),
-        to_come,
-    ).fetchall()
+    to_come = (
+        "FROM {window_log} WHERE operation = $operation AND window_start >= $wall AND fetched_at > $credible"
+    )
+    which = {"wall": wall, "credible": credible_until(now)}
+    days = tables.execute(f"SELECT DISTINCT local_date {to_come}", **which).fetchall()
     if days:
-        con.execute(
-            filled(
-                "DELETE FROM {windows} WHERE operation = $operation AND window_start IN (SELECT window_start"
-                " FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
-                " AND fetched_at > $credible)",
-                report,
-            ),
-            to_come,
+        tables.execute(
+            "DELETE FROM {windows} WHERE operation = $operation"  # noqa: S608  # fixed words
+            f" AND window_start IN (SELECT window_start {to_come})",
+            **which,
         )
-        con.execute(
-            filled(
-                "DELETE FROM {window_log} WHERE operation = $operation AND window_start >= $wall"
-                " AND fetched_at > $credible",
-                report,
-            ),
-            to_come,
-        )
+        tables.execute(f"DELETE {to_come}", **which)
     return {day for (day,) in days}
 
 
-def forget_days_before(
-    con: duckdb.DuckDBPyConnection, operation: str, first: date, *, but_run: str, report: Report = AGENT_9
-) -> set[date]:
+def forget_days_before(tables: Tables, first: date, *, but_run: str) -> set[date]:
     """Make the windows of all days before `first` unknown, but for those that this run has asked. Returns the days."""
-    earlier = {"operation": operation, "first": first, "run": but_run}
-    rows = con.execute(
-        filled(
-            "SELECT DISTINCT local_date FROM {window_log} WHERE operation = $operation AND local_date < $first"
-            " AND run_id <> $run",
-            report,
-        ),
-        earlier,
-    ).fetchall()
-    con.execute(
-        filled(
-            "DELETE FROM {window_log} WHERE operation = $operation AND local_date < $first AND run_id <> $run",
-            report,
-        ),
-        earlier,
-    )
-    return {day for (day,) in rows}
+    earlier = "FROM {window_log} WHERE operation = $operation AND local_date < $first AND run_id <> $run"
+    days = tables.execute(f"SELECT DISTINCT local_date {earlier}", first=first, run=but_run).fetchall()
+    tables.execute(f"DELETE {earlier}", first=first, run=but_run)
+    return {day for (day,) in days}

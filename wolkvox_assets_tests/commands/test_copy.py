@@ -23,7 +23,7 @@ from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.store.transfer import copy
 from wolkvox_assets.store.windows import replace_windows
-from wolkvox_assets_tests.store.tables import Row, content, query
+from wolkvox_assets_tests.store.tables import Row, agent_9, content, query
 
 FIRST = datetime(2026, 10, 31, 23)
 HERE = OperationSource("https://wv0013.wolkvox.com", "0013", "America/Bogota")
@@ -46,8 +46,10 @@ def fill(con: duckdb.DuckDBPyConnection, operation: str) -> None:
         )
         for n, window in enumerate(windows)
     ]
-    replace_windows(con, operation, windows, run_id="run")
-    rebuild_days(con, operation, {window.window_start.date(): 288 for window in windows}, datetime.now(UTC))
+    replace_windows(agent_9(con, operation), windows, run_id="run")
+    rebuild_days(
+        agent_9(con, operation), {window.window_start.date(): 288 for window in windows}, datetime.now(UTC)
+    )
     record_requests(con, operation, requests, run_id="run", now=windows[-1].window_start_utc)
     # The one stored last has the earlier moment.
     for moment in ("2026-11-02", "2026-11-01"):
@@ -131,7 +133,7 @@ def test_what_is_stored_in_the_source_meanwhile_is_copied_too(
     def tell(operation: str, _: object) -> None:
         if late and operation == "south":
             with files.transaction() as con:
-                replace_windows(con, "north", [late.pop(), late.pop()], run_id="late")
+                replace_windows(agent_9(con, "north"), [late.pop(), late.pop()], run_id="late")
 
     copy(files, lake_store, tell)
     assert not late
@@ -143,9 +145,9 @@ def test_something_else_in_the_target_is_refused_and_other_operations_stay(
     files: FileStore, lake_store: LakeStore
 ) -> None:
     with lake_store.transaction() as con:
-        replace_windows(con, "north", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="else")
+        replace_windows(agent_9(con, "north"), [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="else")
         sources.record(con, "north", HERE)
-        replace_windows(con, "west", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="west")
+        replace_windows(agent_9(con, "west"), [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="west")
     before = stored(lake_store)
     with pytest.raises(
         StoreError, match=r"operation north: .* holds something else .* has 0 rows there and 28"
@@ -172,7 +174,9 @@ def test_what_is_stored_in_the_target_just_before_it_begins_is_not_lost(
     def after_another() -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         monkeypatch.setattr(lake_store, "transaction", transaction)
         with transaction() as con:
-            replace_windows(con, "north", [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="else")
+            replace_windows(
+                agent_9(con, "north"), [content(FIRST, {"Eva": Usage(1, 1, 1, 1)})], run_id="else"
+            )
             sources.claim(con, "north", HERE)
         return transaction()
 

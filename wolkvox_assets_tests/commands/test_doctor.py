@@ -25,6 +25,7 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.sources import record
 from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.tables import agent_9
 from wolkvox_assets_tests.store.test_trust import HARMS, put
 
 DAY = date(2026, 11, 18)
@@ -368,7 +369,7 @@ def test_windows_that_are_old_and_gaps(
             )
             with project.store.transaction() as con:
                 for _ in range(5):
-                    record_attempt(con, "main", attempt)
+                    record_attempt(agent_9(con), attempt)
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
         assert code == int(failed)
         (freshness,) = (line for line in lines if "main: freshness" in line)

@@ -14,6 +14,7 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.tables import agent_9
 
 TODAY = WallClock("America/Bogota").now(datetime.now(UTC)).date()
 TOKEN = "a-token-that-nobody-must-see-7391"
@@ -62,7 +63,7 @@ def test_a_day_is_stored_and_the_token_is_refused(
         failed = FailedAttempt(
             Work.LIVE, datetime.now(UTC), FailureScope.TEMPORARY, "TimedOut", "No answer.", "", "a-run"
         )
-        record_attempt(con, "main", failed)
+        record_attempt(agent_9(con), failed)
     project.simulator.reset_counters()
     code, output = said(capsys, "--json")
     assert code == 0

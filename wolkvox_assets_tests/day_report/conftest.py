@@ -15,7 +15,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import replace_windows
-from wolkvox_assets_tests.store.tables import content
+from wolkvox_assets_tests.store.tables import agent_9, content
 
 MONDAY = date(2026, 11, 16)
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -46,9 +46,9 @@ class Centre:
         windows = self.operation.clock.windows_of_day(day)[:until]
         with self.store.transaction() as con:
             contents = [content(w, (used or {}).get(w), fetched_at=fetched_at) for w in windows]
-            replace_windows(con, self.operation.name, contents, run_id="made-up")
+            replace_windows(agent_9(con, self.operation.name), contents, run_id="made-up")
             whole = len(self.operation.clock.windows_of_day(day))
-            rebuild_days(con, self.operation.name, {day: whole}, NOW)
+            rebuild_days(agent_9(con, self.operation.name), {day: whole}, NOW)
 
     def read(self, kind: Kind = Kind.DAY, day: date = MONDAY) -> tuple[Figures, Beside]:
         span = Span.of(kind, day)

@@ -20,7 +20,7 @@ from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.project import ROOT, utc_now
-from wolkvox_assets_tests.store.tables import content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, window
 
 TOOLS = ROOT / ".sqltools" / "bin"
 SUMS = (
@@ -55,9 +55,9 @@ def store_some(store: FileStore, seconds: int) -> None:
     with store.transaction() as con:
         usage = Usage(1, seconds, 1, seconds + 1)
         replace_windows(
-            con, "main", [content(window(n), {"Ana Núñez": usage}) for n in range(20)], run_id="r"
+            agent_9(con), [content(window(n), {"Ana Núñez": usage}) for n in range(20)], run_id="r"
         )
-        rebuild_days(con, "main", {window(0).date(): 20}, utc_now())
+        rebuild_days(agent_9(con), {window(0).date(): 20}, utc_now())
 
 
 @pytest.fixture

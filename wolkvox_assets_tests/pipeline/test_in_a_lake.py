@@ -14,7 +14,7 @@ from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.overview import overview
 from wolkvox_assets_tests.pipeline.conftest import LIVE_FROM, TODAY, Place
 from wolkvox_assets_tests.pipeline.test_tick import FIRST, GAP, HOUR, MINUTE, Done, assert_true
-from wolkvox_assets_tests.store.tables import query
+from wolkvox_assets_tests.store.tables import agent_9, query
 
 TOLD_BY = (
     "FROM agent_9_windows ORDER BY ALL",
@@ -46,7 +46,7 @@ def lived(folder: Path, store: LakeStore | None, monkeypatch: pytest.MonkeyPatch
         with place.store.reading() as con:
             assert con is not None
             results = evaluate(Look(con, operation, place.now), checks_of(operation.report))
-            stored = overview(con, operation.name)
+            stored = overview(agent_9(con, operation.name))
         return [
             place.asked(),
             *(query(place.store, sql) for sql in TOLD_BY),

@@ -25,7 +25,7 @@ from wolkvox_assets.store import StoreError, StoreFull
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import publish_by
-from wolkvox_assets_tests.store.tables import content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, window
 
 WINDOWS, AGENTS = 40, 60
 RANDOM = random.Random(9)
@@ -45,7 +45,7 @@ def store_round(store: FileStore, round_number: int, windows: int) -> None:
         for n in range(windows)
     ]
     with store.transaction() as con:
-        replace_windows(con, "main", batch, run_id=f"{round_number}")
+        replace_windows(agent_9(con), batch, run_id=f"{round_number}")
 
 
 def seen(con: duckdb.DuckDBPyConnection) -> Seen:

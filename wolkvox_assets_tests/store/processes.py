@@ -29,7 +29,7 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.windows import WindowContent, replace_windows
-from wolkvox_assets_tests.store.tables import content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, window
 
 ROOT = Path(__file__).parents[2]
 BATCHES, BATCH = 3, 8  # a writer's rounds go through so many batches of so many windows
@@ -56,7 +56,7 @@ def agents_of(round_number: int, number: int) -> int:
 
 def store_round(store: Store, writer: str, round_number: int, first: int = 0) -> None:
     with store.transaction() as con:
-        replace_windows(con, "main", batch_of(round_number, first), run_id=f"{writer}-{round_number}")
+        replace_windows(agent_9(con), batch_of(round_number, first), run_id=f"{writer}-{round_number}")
 
 
 # What runs in them
@@ -123,7 +123,7 @@ def die(data_dir: Path, moment: str, way: str = "whole") -> None:
     if moment in (moments := _moments(store)):
         setattr(*moments[moment])
     with store.transaction() as con:
-        replace_windows(con, "main", batch_of(1), run_id="dying-1")
+        replace_windows(agent_9(con), batch_of(1), run_id="dying-1")
         if moment == "before the commit":
             _killed()
         if moment == "right after the commit":

@@ -12,9 +12,11 @@ import duckdb
 
 from wolkvox_assets.report.clocks import Moment, boot, uptime_ns
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import WindowContent
 
 DAY = datetime(2026, 11, 16)
@@ -29,6 +31,11 @@ TABLES = (
 )
 
 Row = tuple[object, ...]
+
+
+def agent_9(con: duckdb.DuckDBPyConnection, operation: str = "main") -> Tables:
+    """The tables of this report."""
+    return Tables(con, operation, AGENT_9)
 
 
 def window(number: int) -> datetime:

@@ -13,17 +13,11 @@ from wolkvox_assets.report.measures import Usage, add_up, in_all
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.daily import (
-    DayStatus,
-    day_statuses,
-    rebuild_agent_days,
-    rebuild_operation_days,
-    row_counts,
-)
+from wolkvox_assets.store.daily import DayStatus, rebuild_days, row_counts
 from wolkvox_assets.store.schema import schema
 from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import FETCHED, content, tables
+from wolkvox_assets_tests.store.tables import FETCHED, agent_9, content, tables
 
 STORES = BOTH
 ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"
@@ -121,19 +115,16 @@ def test_the_totals_are_those_of_plain_python(
     per_day = dict(zip(DAYS, expected, strict=True))
     con.execute("BEGIN")
     try:
-        replace_windows(con, "main", windows.values(), run_id="run")
-        rows = rebuild_agent_days(con, "main", DAYS[0], DAYS[-1])
-        days = rebuild_operation_days(con, "main", per_day, NOW)
+        replace_windows(agent_9(con), windows.values(), run_id="run")
+        status = rebuild_days(agent_9(con), per_day, NOW)
         found_agents = con.execute("FROM agent_hold_mute_daily ORDER BY ALL").fetchall()
         found_days = con.execute("FROM operation_hold_mute_daily ORDER BY ALL").fetchall()
-        status = day_statuses(con, "main", DAYS[0], DAYS[-1])
-        counted = row_counts(con, "main")
+        counted = row_counts(agent_9(con))
     finally:
         con.execute("ROLLBACK")
     assert sorted(found_agents) == agent_days(windows)
     assert found_days == operation_days(windows, per_day)
-    assert (rows, days) == (len(found_agents), len(found_days))
-    assert counted == (sum(len(w.agents) for w in windows.values()), rows, days)
+    assert counted == (sum(len(w.agents) for w in windows.values()), len(found_agents), len(found_days))
     of_day = {day: [w for w in windows.values() if w.window_start.date() == day] for day in DAYS}
     assert status == {
         day: DayStatus(
@@ -164,9 +155,8 @@ def put(store: Store) -> Put:
         """Store these and rebuild these days."""
         expected = days if days is not None else {DAY: 288}
         with store.transaction() as con:
-            replace_windows(con, operation, windows, run_id="run")
-            rebuild_agent_days(con, operation, min(expected), max(expected))
-            rebuild_operation_days(con, operation, expected, NOW)
+            replace_windows(agent_9(con, operation), windows, run_id="run")
+            rebuild_days(agent_9(con, operation), expected, NOW)
 
     return put
 
@@ -269,4 +259,4 @@ def test_rebuilding_again_changes_nothing(store: Store, put: Put) -> None:
 
 def test_no_days_no_glance(store: Store) -> None:
     with store.transaction() as con:
-        assert day_statuses(con, "main", DAY, DAY) == {}
+        assert rebuild_days(agent_9(con), {DAY: 288}, NOW) == {}

@@ -15,7 +15,7 @@ from wolkvox_assets.store import StoreBusy, StoreError, StoreFull, files
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
-from wolkvox_assets_tests.store.tables import content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
 
 COUNT = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
 
@@ -23,7 +23,7 @@ COUNT = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
 def put(store: FileStore, count: int) -> None:
     """Window 0, with this count."""
     with store.transaction() as con:
-        replace_windows(con, "main", [content(window(0), {"Ana": Usage(count, 1, 1, 2)})], run_id="run")
+        replace_windows(agent_9(con), [content(window(0), {"Ana": Usage(count, 1, 1, 2)})], run_id="run")
 
 
 def read(store: FileStore) -> int:
@@ -60,7 +60,7 @@ def test_an_exception_inside_rolls_everything_back(
 
     def failing_change() -> None:
         with store.transaction() as con:
-            replace_windows(con, "main", [content(window(0)), content(window(1))], run_id="run")
+            replace_windows(agent_9(con), [content(window(0)), content(window(1))], run_id="run")
             con.execute("DELETE FROM agent_9_window_log")
             raise error
 

@@ -6,6 +6,7 @@ from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.gaps import holes, verified
 from wolkvox_assets_tests.lakes import BOTH
+from wolkvox_assets_tests.store.tables import agent_9
 
 STORES = BOTH
 DAY = datetime(2026, 11, 18)
@@ -26,13 +27,13 @@ def test_holes_are_what_is_not_known_newest_first(store: Store) -> None:
     known(store, DAY + 3 * WINDOW, DAY, operation="other")
     with store.reading() as con:
         assert con is not None
-        assert holes(con, "main", DAY, DAY + 12 * WINDOW, NOW) == [
+        assert holes(agent_9(con), Range(DAY, DAY + 12 * WINDOW), NOW) == [
             Range(DAY + 10 * WINDOW, DAY + 12 * WINDOW),
             Range(DAY + 7 * WINDOW, DAY + 9 * WINDOW),
             Range(DAY + 2 * WINDOW, DAY + 5 * WINDOW),
         ]
-        assert holes(con, "main", DAY + 5 * WINDOW, DAY + 7 * WINDOW, NOW) == []
-        assert holes(con, "nobody", DAY, DAY + WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
+        assert holes(agent_9(con), Range(DAY + 5 * WINDOW, DAY + 7 * WINDOW), NOW) == []
+        assert holes(agent_9(con, "nobody"), Range(DAY, DAY + WINDOW), NOW) == [Range(DAY, DAY + WINDOW)]
 
 
 def test_moments_of_the_future_say_nothing(store: Store) -> None:
@@ -50,17 +51,19 @@ def test_moments_of_the_future_say_nothing(store: Store) -> None:
         )
     with store.reading() as con:
         assert con is not None
-        assert holes(con, "main", DAY, DAY + 4 * WINDOW, NOW) == [Range(DAY, DAY + WINDOW)]
-        assert verified(con, "main", DAY, DAY + 4 * WINDOW, NOW) == {DAY + n * WINDOW: DAY for n in (1, 2, 3)}
+        assert holes(agent_9(con), Range(DAY, DAY + 4 * WINDOW), NOW) == [Range(DAY, DAY + WINDOW)]
+        assert verified(agent_9(con), Range(DAY, DAY + 4 * WINDOW), NOW) == {
+            DAY + n * WINDOW: DAY for n in (1, 2, 3)
+        }
         later = NOW + timedelta(hours=6)
-        assert holes(con, "main", DAY, DAY + 4 * WINDOW, later) == []
+        assert holes(agent_9(con), Range(DAY, DAY + 4 * WINDOW), later) == []
 
 
 def test_windows_that_are_left_out_are_no_holes(store: Store) -> None:
     known(store, DAY, DAY)
     with store.reading() as con:
         assert con is not None
-        assert holes(con, "main", DAY, DAY + 5 * WINDOW, NOW, {DAY + 2 * WINDOW, DAY - WINDOW}) == [
+        assert holes(agent_9(con), Range(DAY, DAY + 5 * WINDOW), NOW, {DAY + 2 * WINDOW, DAY - WINDOW}) == [
             Range(DAY + 3 * WINDOW, DAY + 5 * WINDOW),
             Range(DAY + WINDOW, DAY + 2 * WINDOW),
         ]

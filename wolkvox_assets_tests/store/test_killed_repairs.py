@@ -14,7 +14,7 @@ from wolkvox_assets.store.versions import VERSION
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import Process, running, start_and_be_killed
-from wolkvox_assets_tests.store.tables import content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, window
 
 STEPS, MOMENTS = 6, 4  # killed at so many steps of ours, and at so many moments, also within DuckDB's work
 OURS = {"store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"}
@@ -27,7 +27,7 @@ def old(store: FileStore) -> None:
 
 def damaged(store: FileStore) -> None:
     with store.transaction() as con:
-        replace_windows(con, "main", [content(window(0), {"Ana": Usage(1, 1, 1, 2)})], run_id="run")
+        replace_windows(agent_9(con), [content(window(0), {"Ana": Usage(1, 1, 1, 2)})], run_id="run")
     store.own.write_bytes(DAMAGE)
     store.own.with_name("store.duckdb.wal").write_bytes(LOG)
 

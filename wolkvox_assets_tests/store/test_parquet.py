@@ -13,7 +13,7 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import content, query
+from wolkvox_assets_tests.store.tables import agent_9, content, query
 
 STORES = BOTH
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
@@ -23,8 +23,8 @@ NOW = datetime.fromisoformat("2026-12-01T00:00:00+00:00")
 def put(store: Store, *starts: datetime, seconds: int = 7, operation: str = "main") -> None:
     with store.transaction() as con:
         usage = {"Ana Núñez": Usage(1, seconds, 1, seconds + 1)}
-        replace_windows(con, operation, [content(start, usage) for start in starts], run_id="r")
-        rebuild_days(con, operation, {start.date(): 288 for start in starts}, NOW)
+        replace_windows(agent_9(con, operation), [content(start, usage) for start in starts], run_id="r")
+        rebuild_days(agent_9(con, operation), {start.date(): 288 for start in starts}, NOW)
 
 
 def export(store: Store, operation: str = "main") -> list[date]:

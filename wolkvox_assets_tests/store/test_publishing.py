@@ -28,7 +28,7 @@ from wolkvox_assets_tests.store.processes import (
     running,
     store_round,
 )
-from wolkvox_assets_tests.store.tables import content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
 from wolkvox_assets_tests.store.test_full_disk import own_mounts
 
 WAYS = ("whole", "spare", "shared")
@@ -91,8 +91,7 @@ def change(store: FileStore, chance: random.Random) -> None:
         else:
             first = chance.randrange(300)
             replace_windows(
-                con,
-                "main",
+                agent_9(con),
                 [
                     content(
                         window(first + n),

@@ -18,6 +18,7 @@ from wolkvox_assets.store.total_rows import (
 )
 from wolkvox_assets.store.windows import WindowContent, replace_windows
 from wolkvox_assets_tests.lakes import BOTH
+from wolkvox_assets_tests.store.tables import agent_9
 
 STORES = BOTH
 
@@ -36,16 +37,16 @@ def fill(store: Store, *contents: dict[str, Usage]) -> None:
             WindowContent(FIRST + n * WINDOW, NOW, agents, "asked", NOW, moment())
             for n, agents in enumerate(contents)
         ]
-        replace_windows(con, "main", windows, run_id="run")
+        replace_windows(agent_9(con), windows, run_id="run")
 
 
 def test_the_verdict_stored_last_counts_whatever_the_clock_said(store: Store) -> None:
     with store.transaction() as con:
-        assert latest_total_row(con, "main") is None
-        record_total_row(con, "main", has("TOTAL"), run_id="1")
-        record_total_row(con, "main", has(None, at=NOW - timedelta(days=30)), run_id="2")
-        record_total_row(con, "other", has("ALL"), run_id="3")
-        assert latest_total_row(con, "main") == has(None, at=NOW - timedelta(days=30))
+        assert latest_total_row(agent_9(con)) is None
+        record_total_row(agent_9(con), has("TOTAL"), run_id="1")
+        record_total_row(agent_9(con), has(None, at=NOW - timedelta(days=30)), run_id="2")
+        record_total_row(agent_9(con, "other"), has("ALL"), run_id="3")
+        assert latest_total_row(agent_9(con)) == has(None, at=NOW - timedelta(days=30))
 
 
 def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: Store) -> None:
@@ -56,8 +57,8 @@ def test_windows_with_the_total_row_as_an_agent_are_forgotten(store: Store) -> N
         {"Ana": AGENT_9.nothing, "techcon": AGENT_9.nothing},
     )
     with store.transaction() as con:
-        assert drop_idle_total_rows(con, "main", has("techcon")) == {FIRST.date()}
-        assert record_total_row(con, "main", has("techcon"), run_id="1") == [
+        assert drop_idle_total_rows(agent_9(con), has("techcon")) == {FIRST.date()}
+        assert record_total_row(agent_9(con), has("techcon"), run_id="1") == [
             Range(FIRST + WINDOW, FIRST + 2 * WINDOW)
         ]
         log = con.execute("SELECT window_start, agents FROM agent_9_window_log ORDER BY 1").fetchall()
@@ -72,8 +73,8 @@ def test_what_a_wrong_verdict_left_out_is_asked_again_and_a_proved_one_spoils_no
     for decided, forgotten in ((NOW - timedelta(days=40), 0), (NOW - timedelta(hours=1), 2)):
         fill(store, {"Ana": USED}, {}, {"Beto": USED})
         with store.transaction() as con:
-            record_total_row(con, "main", has("General", at=decided), run_id="1")
-            assert sum(map(len, record_total_row(con, "main", has(None), run_id="2"))) == forgotten
+            record_total_row(agent_9(con), has("General", at=decided), run_id="1")
+            assert sum(map(len, record_total_row(agent_9(con), has(None), run_id="2"))) == forgotten
 
 
 def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(store: Store) -> None:
@@ -103,7 +104,7 @@ def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(st
             now=datetime.now(UTC),
             run_id="run",
         )
-        assert latest_answers(con, "main") == [
+        assert latest_answers(agent_9(con)) == [
             ("20261118100000-20261118100059", (("Ana", USED),)),
             ("20261118100300-20261118100359", (("Beto", USED),)),
         ]

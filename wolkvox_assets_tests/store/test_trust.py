@@ -19,7 +19,7 @@ from wolkvox_assets.store.versions import VERSION
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import keep_open, running
-from wolkvox_assets_tests.store.tables import content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
 
 HEADERS, BLOCK = 3 * 4096, 262144
 
@@ -33,8 +33,7 @@ def filled(store: FileStore) -> FileStore:
 def put(store: FileStore, count: int) -> None:
     with store.transaction() as con:
         replace_windows(
-            con,
-            "main",
+            agent_9(con),
             [
                 content(window(n), {f"Ana {a}": Usage(count, a, 1, a + 1) for a in range(40)})
                 for n in range(50)

@@ -17,7 +17,7 @@ from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.project import utc_now
-from wolkvox_assets_tests.store.tables import content, query, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, window
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("duckdb-") for path in Path(__file__).parent.glob("duckdb-*.txt"))
@@ -42,9 +42,11 @@ def test_the_oldest_and_the_newest_are_among_them() -> None:
 def test_every_table_and_view_is_read(version: str, store: FileStore) -> None:
     with store.transaction() as con:
         replace_windows(
-            con, "main", [content(window(n), {"Ana Núñez": Usage(n, 1, 2, 3)}) for n in range(20)], run_id="r"
+            agent_9(con),
+            [content(window(n), {"Ana Núñez": Usage(n, 1, 2, 3)}) for n in range(20)],
+            run_id="r",
         )
-        rebuild_days(con, "main", {window(0).date(): 288}, utc_now())
+        rebuild_days(agent_9(con), {window(0).date(): 288}, utc_now())
         con.execute(
             "INSERT INTO api_requests (operation, requested_at, api, seconds, run_id, body)"
             " SELECT 'main', now()::TIMESTAMP, 'agent_9', 0.5, 'r', repeat('ñ', 5000) || i FROM range(50) r(i)"

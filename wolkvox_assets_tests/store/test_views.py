@@ -8,7 +8,7 @@ from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.project import utc_now
-from wolkvox_assets_tests.store.tables import content, query, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, window
 
 STORES = BOTH
 HOUR = timedelta(hours=1)
@@ -22,8 +22,8 @@ def test_hours_shares_and_days_that_are_not_complete(store: Store) -> None:
         first + HOUR: {"Ana": Usage(1, 0, 0, 0)},
     }
     with store.transaction() as con:
-        replace_windows(con, "main", [content(at, agents) for at, agents in used.items()], run_id="r")
-        rebuild_days(con, "main", {first.date(): 288}, utc_now())
+        replace_windows(agent_9(con), [content(at, agents) for at, agents in used.items()], run_id="r")
+        rebuild_days(agent_9(con), {first.date(): 288}, utc_now())
     day = first.date()
     assert query(store, "FROM hold_mute_by_hour ORDER BY hour") == [
         ("main", day, first.hour, 2, 4, 70, 50, 120),

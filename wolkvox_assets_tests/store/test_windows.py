@@ -16,7 +16,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.windows import Replaced, WindowContent, replace_windows, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import DAY, FETCHED, content, query, tables, window
+from wolkvox_assets_tests.store.tables import DAY, FETCHED, agent_9, content, query, tables, window
 
 STORES = BOTH
 ANA, BEA = "Ana Núñez", "Bea O'Brien"
@@ -24,7 +24,7 @@ ANA, BEA = "Ana Núñez", "Bea O'Brien"
 
 def put(store: Store, *windows: WindowContent, operation: str = "main", run_id: str = "run") -> None:
     with store.transaction() as con:
-        replace_windows(con, operation, windows, run_id=run_id)
+        replace_windows(agent_9(con, operation), windows, run_id=run_id)
 
 
 def rows(store: Store, operation: str = "main") -> list[tuple[object, ...]]:
@@ -166,7 +166,7 @@ def test_an_answer_that_is_not_stored_is_told(store: Store) -> None:
     put(store, content(window(0), {ANA: Usage(1, 2, 3, 5)})._replace(moment=moment()))
     with store.transaction() as con:
         late = [content(window(n))._replace(moment=had_first) for n in (0, 1)]
-        assert replace_windows(con, "main", late, run_id="run") == Replaced([], [window(0)])
+        assert replace_windows(agent_9(con), late, run_id="run") == Replaced([], [window(0)])
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
     assert [entry[0] for entry in log(store)] == [window(0), window(1)]
 
@@ -194,12 +194,12 @@ def test_the_later_request_counts_on_whichever_machine_it_was_made(
     put(store, newer)
     monkeypatch.setattr("wolkvox_assets.store.windows.boot", lambda: "another machine's")
     with store.transaction() as con:
-        assert replace_windows(con, "main", [older], run_id="run").superseded == [window(0)]
+        assert replace_windows(agent_9(con), [older], run_id="run").superseded == [window(0)]
     assert rows(store) == [(window(0), ANA, 1, 2, 3, 5)]
     # Of one batch, each window by its own clock.
     other = content(window(1))._replace(moment=Moment("count, made anew", 1))
     with store.transaction() as con:
-        assert replace_windows(con, "main", [older, other], run_id="run").superseded == [window(0)]
+        assert replace_windows(agent_9(con), [older, other], run_id="run").superseded == [window(0)]
     again = content(window(0), {BEA: Usage(1, 2, 3, 5)})._replace(moment=Moment("count, made anew", 10**9))
     put(store, again)
     assert rows(store) == [(window(0), BEA, 1, 2, 3, 5)]
@@ -209,7 +209,7 @@ def test_verifying_puts_moments_of_the_future_right(store: Store) -> None:
     ahead = datetime.now(UTC) + timedelta(days=30)
     put(store, content(window(0), fetched_at=ahead))
     with store.transaction() as con:
-        verify_windows(con, "main", one(window(0)), FETCHED)
+        verify_windows(agent_9(con), one(window(0)), FETCHED)
     assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]

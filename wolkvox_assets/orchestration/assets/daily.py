@@ -24,6 +24,7 @@ from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
 from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, rebuild_days, row_counts
+from wolkvox_assets.store.tables import Tables
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: {about}, and in how many windows.
@@ -101,8 +102,9 @@ def _rebuild(
     expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
-        known = rebuild_days(con, operation.name, expected, now, report=operation.report)
-        counted = row_counts(con, operation.name, report=operation.report)
+        tables = Tables(con, operation.name, operation.report)
+        known = rebuild_days(tables, expected, now)
+        counted = row_counts(tables)
     nothing = operation.report.nothing
     return {day: known.get(day) or DayStatus(0, 0, expected[day], False, nothing) for day in days}, counted
 

@@ -28,6 +28,7 @@ from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import known_without_a_row, row_counts
+from wolkvox_assets.store.tables import reading
 
 
 def run_over(
@@ -84,9 +85,9 @@ def run_over(
 def finish(context: Context, site: Site, progress: Progress) -> None:
     """Say what the run found, on the asset's page."""
     report = site.operation.report
-    with site.store.reading() as con:
-        without = known_without_a_row(con, site.operation.name, report=report) if con else 0
-        rows = row_counts(con, site.operation.name, report=report).windows if con else 0
+    with reading(site.store, site.operation.name, report) as tables:
+        without = known_without_a_row(tables) if tables else 0
+        rows = row_counts(tables).windows if tables else 0
     if without:
         context.log.warning(progress.nothing_ever(without))
     metadata: dict[str, dg.MetadataValue | int | float | str] = {

@@ -10,6 +10,7 @@ from wolkvox_assets.report.windows import WINDOW, Range, WallClock
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.gaps import holes
 from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.store.tables import agent_9
 
 BOGOTA = WallClock("America/Bogota")
 DIRECT: dict[str, object] = {"ops": {"main__agent_9_windows": {"config": {"direct": True}}}}
@@ -101,7 +102,7 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
 
         with project.store.reading() as con:
             assert con is not None
-            assert holes(con, "main", range_.start, range_.end, datetime.now(UTC)) == [range_]
+            assert holes(agent_9(con), range_, datetime.now(UTC)) == [range_]
         simulator.api.clock = lambda: datetime.now(UTC)
         early = Range(range_.start, range_.start + WINDOW)
         assert project.materialize(

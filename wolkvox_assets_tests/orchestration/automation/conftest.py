@@ -23,6 +23,7 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, Work, failed_attempts
 from wolkvox_assets_tests.alerts.conftest import Webhook, webhook
 from wolkvox_assets_tests.project import Project, had_use_before, instance_in
+from wolkvox_assets_tests.store.tables import agent_9
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -146,7 +147,7 @@ class Location:
 
     def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
         with self.project.store.reading() as con:
-            return failed_attempts(con, operation) if con else []
+            return failed_attempts(agent_9(con, operation)) if con else []
 
     # As if something were known
 

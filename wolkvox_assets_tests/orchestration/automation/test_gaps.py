@@ -29,6 +29,7 @@ from wolkvox_assets_tests.orchestration.automation.conftest import (
     noon,
     write_operations,
 )
+from wolkvox_assets_tests.store.tables import agent_9
 
 FAILED = dg.DagsterRunStatus.FAILURE
 SUCCEEDED = dg.DagsterRunStatus.SUCCESS
@@ -150,7 +151,7 @@ def test_what_a_run_left_as_it_was_is_not_asked_again_at_once(location: Location
 def test_a_window_that_cannot_be_had_rests_and_keeps_no_other_out(location: Location) -> None:
     bad = Range(location.recent_from - DAY, location.recent_from - DAY + WINDOW)
     with location.project.store.transaction() as con:
-        leave_out(con, "main", bad, "nonsense", location.now)
+        leave_out(agent_9(con), bad, "nonsense", location.now)
     history = all_of(location)
     assert asked_for(location.sensor()) == [Range(bad.end, history.end), Range(history.start, bad.start)]
     location.now += 16 * MINUTE
