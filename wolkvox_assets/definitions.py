@@ -8,14 +8,11 @@ from functools import cache
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets import (
-    build_daily_assets,
-    build_lake,
-    build_parquet,
-    build_surroundings,
-    build_windows,
-    with_links_to_code,
-)
+from wolkvox_assets.orchestration.assets.catalogue import build_surroundings, with_links_to_code
+from wolkvox_assets.orchestration.assets.daily import build_daily_assets
+from wolkvox_assets.orchestration.assets.lake import build_lake
+from wolkvox_assets.orchestration.assets.parquet import build_parquet
+from wolkvox_assets.orchestration.assets.windows import build_windows
 from wolkvox_assets.orchestration.automation import build_automation
 from wolkvox_assets.orchestration.checks import build_checks
 from wolkvox_assets.orchestration.location import CodeLocation

@@ -5,7 +5,7 @@ SQL (`store/`).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -132,8 +132,8 @@ class Batch:
         raise TypeError(f"nothing is known of {type(item).__name__} here")
 
     def touched(self) -> set[date]:
-        """The days of which anything is in it."""
-        days = {window.window_start.date() for window in self.windows}
+        """The days of which anything is in it, and once it is stored also those whose totals were rebuilt with them."""
+        days = {*self.days, *(window.window_start.date() for window in self.windows)}
         ranges = [checked.range for checked in self.verified]
         ranges += [range_ for discard in self.discarded for range_ in discard.ranges]
         ranges += self.forgotten
@@ -177,6 +177,14 @@ def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
     return time.monotonic() - began
 
 
+def rebuild(
+    tables: Tables, operation: Operation, days: Iterable[date], now: datetime
+) -> dict[date, DayStatus]:
+    """Make the totals of these days follow the windows. Returns what is said of those of which anything is known."""
+    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+    return rebuild_days(tables, expected, now)
+
+
 def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     operation, clocks, batch = handed
     now, at_server = clocks.now(), clocks.at_server()
@@ -189,8 +197,7 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     _store_windows(tables, batch, run_id, now, at_server)
     days |= batch.touched() | _store_total_rows(tables, batch, run_id)
     days |= days_to_rejudge(tables, at_server)
-    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    batch.days = rebuild_days(tables, expected, at_server)
+    batch.days = rebuild(tables, operation, days, at_server)
     batch.rows = row_counts(tables) if batch.days else None
     for verdict in batch.verdicts:
         record_verdict(tables, verdict, run_id=run_id)

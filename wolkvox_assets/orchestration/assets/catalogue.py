@@ -8,6 +8,7 @@ import subprocess
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
+from typing import TypedDict
 
 import dagster as dg
 
@@ -48,9 +49,20 @@ def table_metadata(
     return found
 
 
-def owners_and_tags(operation: Operation) -> tuple[list[str], dict[str, str]]:
-    """Of all assets of this operation."""
-    return list(operation.owners), dict(operation.tags)
+class OfOperation(TypedDict):
+    """What all assets of an operation have in common."""
+
+    group_name: str
+    owners: list[str]
+    tags: dict[str, str]
+
+
+def of_operation(operation: Operation) -> OfOperation:
+    return {
+        "group_name": operation.name,
+        "owners": list(operation.owners),
+        "tags": dict(operation.tags),
+    }
 
 
 def api_key(operation: Operation) -> dg.AssetKey:
@@ -80,32 +92,26 @@ def build_surroundings(settings: Settings, windows_and_days: Iterable[dg.AssetKe
     """What is not made here, and belongs in the graph: each operation's report in Wolkvox, and the published file,
     which follows from all of `windows_and_days`.
     """
-    specs = []
-    for operation in settings.operations:
-        owners, tags = owners_and_tags(operation)
-        specs.append(
-            dg.AssetSpec(
-                api_key(operation),
-                group_name=operation.name,
-                kinds={"wolkvox"},
-                owners=owners,
-                tags=tags,
-                description=f"The report `{operation.report.api}` of the operation, as {operation.source.address} "
-                "answers: one aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
-            )
-        )
-    specs.append(
+    reports = [
         dg.AssetSpec(
-            PUBLISHED_FILE,
-            deps=list(windows_and_days),
-            group_name="published",
-            kinds={"duckdb"},
-            metadata={"dagster/uri": _uri(settings)},
-            description=f"{_what_all_read(settings)} Assets of your own that read it depend "
-            f'on this one: `deps=["{PUBLISHED_FILE.to_user_string()}"]`.',
+            api_key(operation),
+            kinds={"wolkvox"},
+            description=f"The report `{operation.report.api}` of the operation, as {operation.source.address} "
+            "answers: one aggregate over any range of time. Wolkvox makes it; nothing here can materialise it.",
+            **of_operation(operation),
         )
+        for operation in settings.operations
+    ]
+    published = dg.AssetSpec(
+        PUBLISHED_FILE,
+        deps=list(windows_and_days),
+        group_name="published",
+        kinds={"duckdb"},
+        metadata={"dagster/uri": _uri(settings)},
+        description=f"{_what_all_read(settings)} Assets of your own that read it depend "
+        f'on this one: `deps=["{PUBLISHED_FILE.to_user_string()}"]`.',
     )
-    return specs
+    return [*reports, published]
 
 
 def with_links_to_code(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:

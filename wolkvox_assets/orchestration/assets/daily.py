@@ -1,19 +1,16 @@
 """The daily totals of a report, by agent and by operation.
 
-What belongs here: which days a run is for, and telling on how many windows a day's totals rest. What
-doesn't: the SQL (`store/`).
-
 Both are built from the windows alone, never from each other, so that either can be rebuilt by itself. Whatever
-changes windows rebuilds the totals of their days in the same commit (`loading.py`); here those days are marked.
+changes windows rebuilds the totals of their days in the same commit (`pipeline/commit.py`); here those days are marked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags, table_metadata
-from wolkvox_assets.orchestration.assets.freshness import fresh_days
+from wolkvox_assets.checks import READY_AFTER
+from wolkvox_assets.orchestration.assets.catalogue import of_operation, table_metadata
 from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
@@ -21,9 +18,11 @@ from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.orchestration.run.reports import Reports
+from wolkvox_assets.pipeline.commit import rebuild
+from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, rebuild_days, row_counts
+from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, row_counts
 from wolkvox_assets.store.tables import Tables
 
 _AGENT_DESCRIPTION = """\
@@ -60,7 +59,12 @@ def build_daily_assets(location: CodeLocation, operation: Operation) -> list[dg.
 
 
 def _build(location: CodeLocation, operation: Operation, table: str, description: str) -> dg.AssetsDefinition:
-    owners, tags = owners_and_tags(operation)
+    # A mark between the close of yesterday and the hour at which it is to be verified, each day.
+    fresh = dg.FreshnessPolicy.cron(
+        deadline_cron=f"0 {READY_AFTER // timedelta(hours=1)} * * *",
+        lower_bound_delta=READY_AFTER - SETTLED_AFTER,
+        timezone=operation.timezone,
+    )
 
     @dg.asset(
         key=dg.AssetKey([operation.name, table]),
@@ -69,26 +73,25 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
         required_resource_keys={"store"},
-        group_name=operation.name,
-        owners=owners,
-        tags=tags,
         kinds={"duckdb", "sql"},
         code_version="1",
         description=description + _BY_ITSELF.format(windows=operation.report.names.windows),
         metadata=table_metadata(location.settings, operation, table),
-        freshness_policy=fresh_days(location, operation),
+        freshness_policy=fresh if location.settings.automation else None,
+        **of_operation(operation),
     )
     def daily_totals(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        days, store = _days(context), context.resources.store.store
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        store: Store = context.resources.store.store
         try:
-            rebuilt, counted = _rebuild(store, operation, days, location.now())
+            statuses, counted = _rebuild(store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
         reports = Reports(store, operation, location.now, context.log)
-        marks = marks_of_days(operation, rebuilt, counted, reports, [table])
+        marks = marks_of_days(operation, statuses, counted, reports, [table])
         dagster_internals.log_together(context, list(marks))
         reports.pages(only=days)
-        _warn_of_what_is_missing(context, operation, days, rebuilt)
+        _warn_of_what_is_missing(context, operation, days, statuses.values())
         log_checks(context, store, {operation: days}, location.now(), [table])
         yield from ()
 
@@ -99,25 +102,27 @@ def _rebuild(
     store: Store, operation: Operation, days: Sequence[date], now: datetime
 ) -> tuple[dict[date, DayStatus], RowCounts]:
     """The totals of these days, those without a known window too, and how many rows the tables have then."""
-    expected = _windows_expected(operation, days)
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
         tables = Tables(con, operation.name, operation.report)
-        known = rebuild_days(tables, expected, now)
+        known = rebuild(tables, operation, days, now)
         counted = row_counts(tables)
     nothing = operation.report.nothing
-    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, nothing) for day in days}, counted
+    return {
+        day: known.get(day) or DayStatus(0, 0, len(operation.clock.windows_of_day(day)), False, nothing)
+        for day in days
+    }, counted
 
 
 def _warn_of_what_is_missing(
     context: dg.AssetExecutionContext,
     operation: Operation,
     days: Sequence[date],
-    statuses: Mapping[date, DayStatus],
+    statuses: Collection[DayStatus],
 ) -> None:
-    expected = sum(_windows_expected(operation, days).values())
-    complete = sum(day.complete for day in statuses.values())
-    known = sum(day.windows_known for day in statuses.values())
+    expected = sum(day.windows_expected for day in statuses)
+    complete = sum(day.complete for day in statuses)
+    known = sum(day.windows_known for day in statuses)
     if known and known == expected and not complete:
         context.log.warning(f"operation {operation.name}: {nothing_ever(operation.report, known)}")
     elif complete < len(days):
@@ -127,14 +132,3 @@ def _warn_of_what_is_missing(
             f"{operation.name}/{operation.report.names.windows} for "
             "the rest; totals follow by themselves."
         )
-
-
-def _windows_expected(operation: Operation, days: Sequence[date]) -> dict[date, int]:
-    return {day: len(operation.clock.windows_of_day(day)) for day in days}
-
-
-def _days(context: dg.AssetExecutionContext) -> list[date]:
-    """The days of this run, in order. A day's window ends at the next midnight, so the last is left out."""
-    span = context.partition_time_window
-    first, after = span.start.date(), span.end.date()
-    return [first + timedelta(days=n) for n in range((after - first).days)]

@@ -1,7 +1,4 @@
-"""`wolkvox_lake`: what the lake is made of, and keeping it small. Only there where what is stored lies in a lake.
-
-What belongs here: the asset, its job and its schedule. What doesn't: the work (`store/lake/maintenance.py`).
-"""
+"""`wolkvox_lake`: what the lake is made of, and keeping it small. Only there where what is stored lies in a lake."""
 
 import dagster as dg
 

@@ -1,7 +1,5 @@
 """`parquet_export`: the tables of an operation as Parquet files, a partition for each month. Off unless it is set.
 
-What belongs here: the asset, its job and its schedule. What doesn't: the files (`store/parquet.py`).
-
 A run without a partition writes the months that are out of date: the schedule starts one for all operations.
 """
 
@@ -10,7 +8,7 @@ from datetime import date
 
 import dagster as dg
 
-from wolkvox_assets.orchestration.assets.catalogue import PUBLISHED_FILE, owners_and_tags
+from wolkvox_assets.orchestration.assets.catalogue import PUBLISHED_FILE, of_operation
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import month_partitions
 from wolkvox_assets.orchestration.run.failures import as_failure
@@ -47,7 +45,6 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
 
 
 def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
-    owners, tags = owners_and_tags(operation)
     description = _DESCRIPTION.format(
         tables="`, `".join(exported()), folder=folder_of(location.store), name=operation.name
     )
@@ -61,33 +58,30 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         output_required=False,
         required_resource_keys={"store"},
-        group_name=operation.name,
-        owners=owners,
-        tags=tags,
         kinds={"parquet"},
         code_version="1",
         description=description,
+        **of_operation(operation),
     )
     def parquet_export(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         store: Store = context.resources.store.store
+        chosen = (
+            context.partition_keys if context.has_partition_key or context.has_partition_key_range else ()
+        )
+        months = [date.fromisoformat(key) for key in chosen]
         try:
             with store.reading() as con:
-                months = [] if con is None else _months(context)
-                if con is not None and months is None:
-                    months = months_out_of_date(con, folder_of(store), operation.name)
-                for month in months or ():
-                    rows = write_month(con, store, operation.name, month) if con else {}
+                if con is None:
+                    return
+                for month in months or months_out_of_date(con, folder_of(store), operation.name):
+                    rows = write_month(con, store, operation.name, month)
                     if not rows:
                         context.log.warning(f"operation {operation.name}: nothing is known of {month:%Y-%m}.")
                         continue
+                    counted = {"dagster/partition_row_count": rows.get(operation.report.names.windows, 0)}
                     context.log_event(
                         dg.AssetMaterialization(
-                            context.asset_key,
-                            partition=f"{month}",
-                            metadata={
-                                **rows,
-                                "dagster/partition_row_count": rows.get(operation.report.names.windows, 0),
-                            },
+                            context.asset_key, partition=f"{month}", metadata={**rows, **counted}
                         )
                     )
         except StoreError as error:
@@ -95,15 +89,3 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
         yield from ()
 
     return parquet_export
-
-
-def _months(context: dg.AssetExecutionContext) -> list[date] | None:
-    """The first days of the months of this run; None where it is for no partition."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return None
-    span = context.partition_time_window
-    month, months = span.start.date(), []
-    while month < span.end.date():
-        months.append(month)
-        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    return months

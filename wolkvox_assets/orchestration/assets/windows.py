@@ -1,8 +1,5 @@
 """The asset of a report's five-minute windows.
 
-What belongs here: the asset's definition, and which windows a run of it is for. What doesn't: making them
-true and marking them (`over_range.py`).
-
 A range of partitions is one run (`BackfillPolicy.single_run()`). It marks partitions one by one, as they
 are committed, and has no output: an output would mark the whole range at the end, and a run that dies
 half-way would leave nothing marked. The sensor starts runs without a partition, whose ranges stand in the run
@@ -15,8 +12,8 @@ from datetime import datetime
 import dagster as dg
 import pydantic
 
-from wolkvox_assets.orchestration.assets.catalogue import api_key, owners_and_tags, table_metadata
-from wolkvox_assets.orchestration.assets.freshness import fresh_windows
+from wolkvox_assets.checks import OLD_AFTER, STALE_AFTER
+from wolkvox_assets.orchestration.assets.catalogue import api_key, of_operation, table_metadata
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
 from wolkvox_assets.orchestration.resources import wolkvox_key
@@ -44,6 +41,12 @@ every operation; the sensor `{label}_gaps` all others of the history, newest fir
 """
 
 
+# A mark every five minutes. Dagster looks at the newest mark of an asset, whatever partition it is of: a run that loads
+# history keeps all three assets fresh while nothing new comes in. That is for the checks `newest_window_is_recent` and
+# `closed_days_are_whole` to tell; freshness tells what these can't: that nothing runs at all.
+_FRESH = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER, warn_window=OLD_AFTER)
+
+
 class WindowsConfig(dg.Config):
     """`direct`: ask every window by a request of its own, also where asking for longer ranges would do.
 
@@ -58,7 +61,6 @@ class WindowsConfig(dg.Config):
 def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
     """The asset of the operation's windows, such as `<operation>/agent_9_windows`."""
 
-    owners, tags = owners_and_tags(operation)
     report = operation.report
     description = _DESCRIPTION.format(
         about=report.windows,
@@ -77,14 +79,12 @@ def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefi
         pool=location.pool(operation),
         output_required=False,
         required_resource_keys={"store", wolkvox_key(operation)},
-        group_name=operation.name,
-        owners=owners,
-        tags=tags,
         kinds={"duckdb", "wolkvox"},
         code_version="2",
         description=description,
         metadata=table_metadata(location.settings, operation, report.names.windows),
-        freshness_policy=fresh_windows(location),
+        freshness_policy=_FRESH if location.settings.automation else None,
+        **of_operation(operation),
     )
     def windows(context: dg.AssetExecutionContext, config: WindowsConfig) -> Iterator[dg.Output[None]]:
         run_over(

@@ -130,7 +130,7 @@ class _LiveRun:
     def touched(self) -> dict[Operation, set[date]]:
         """Of each operation of which something was stored, the days."""
         return {
-            self.sites[name].operation: {d for batch in batches for d in batch.touched() | batch.days.keys()}
+            self.sites[name].operation: {d for batch in batches for d in batch.touched()}
             for name, batches in self.stored.items()
             if batches
         }

@@ -66,7 +66,7 @@ def run_over(
                 for batch in stored.values():
                     marks.set(batch)
                     progress.tell(batch)
-                    days |= batch.touched() | batch.days.keys()
+                    days |= batch.touched()
     except (ReserveReached, QuotaUsedUp) as stop:
         stopped = stop
         progress.stopped(stop, goes_on_at(site, stop))
