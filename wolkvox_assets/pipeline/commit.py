@@ -51,7 +51,9 @@ from wolkvox_assets.store.windows import (
 )
 from wolkvox_assets.sync import Discard, LeftOut, Note
 
-_MOST_WINDOWS = 288
+# Of memory. At 288, the audits of a day that was loaded within a few seconds came in a commit of their own, with its
+# marks and its picture: 0.2 s of CPU.
+_MOST_WINDOWS = 1000
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ class Batch:
 
     @property
     def must_be_stored(self) -> bool:
-        """Nothing may be added before this is stored: a day's windows are in it, or windows to be forgotten,
-        of which new content may come next."""
+        """Nothing may be added before this is stored: many windows are in it, or windows to be forgotten, of which new
+        content may come next."""
         return len(self.windows) >= _MOST_WINDOWS or bool(self.discarded) or bool(self.total_rows)
 
 

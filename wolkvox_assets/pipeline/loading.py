@@ -20,7 +20,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 
 # A commit takes a while, above all where the whole file is copied: a twentieth of the time at most goes into it, but
-# nobody waits longer than 15 s, nor does a batch grow past a day of windows.
+# nobody waits longer than 15 s.
 _SHORTEST_PACE_SECONDS = 2.0
 _LONGEST_PACE_SECONDS = 15.0
 _PACE_PER_COMMIT = 20.0
