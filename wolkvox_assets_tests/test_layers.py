@@ -144,7 +144,7 @@ def test_what_lies_between_the_layers_knows_no_dagster() -> None:
 def test_the_code_location_draws_nothing_while_it_loads() -> None:
     program = (
         "import sys, wolkvox_assets.definitions\n"
-        "print(*(m for m in sys.modules if m in {'jinja2', 'wolkvox_assets.day_report.files'}))"
+        "print(*(m for m in sys.modules if m in {'pygal', 'jinja2', 'wolkvox_assets.day_report.files'}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,12 +12,14 @@ from wolkvox_assets.day_report.words import LANGUAGES, long_date, say, weekday
 
 def picture(figures: Figures, language: str) -> str:
     """As SVG that stands for itself, as an image."""
-    return charts.draw(_columns(figures), _caption(figures, language, hints=False), style=charts.CSS)
+    [svg] = charts.draw(_columns(figures), [_caption(figures, language, hints=False)], style=charts.CSS)
+    return svg
 
 
 def in_page(figures: Figures) -> dict[str, str]:
     """As SVG for a page that has `charts.CSS`, by language, with hints for pointers."""
-    return {of: charts.draw(_columns(figures), _caption(figures, of, hints=True)) for of in LANGUAGES}
+    captions = [_caption(figures, language, hints=True) for language in LANGUAGES]
+    return dict(zip(LANGUAGES, charts.draw(_columns(figures), captions), strict=True))
 
 
 def described(figures: Figures, language: str) -> str:

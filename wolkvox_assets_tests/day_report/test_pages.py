@@ -193,7 +193,7 @@ def test_names_in_the_picture_are_text(centre: Centre) -> None:
 @pytest.mark.parametrize("most", [0, 1, 59, 299, 3600, 86_400, 86_400 * 500, 2**53])
 def test_any_amount_can_be_drawn(most: int) -> None:
     columns = [charts.Column(most, 0, 0.0), charts.Column(0, 0, 1.0)]
-    svg = charts.draw(columns, charts.Caption("es", "t", "d", ["a", ""]))
+    [svg] = charts.draw(columns, [charts.Caption("es", "t", "d", ["a", ""])])
     lines = [text for text in texts(ET.fromstring(svg)) if text != "a"]
     assert lines[0] == "0 s"
     assert 2 <= len(lines) <= 6
