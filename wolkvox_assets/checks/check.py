@@ -74,19 +74,26 @@ def touched_by(run_id: str, days: Collection[date]) -> Scope:
 
 @dataclass(frozen=True)
 class Check:
-    """`asset`: the table's name, which is the last part of the asset's key. `blocking`: it means "don't build on
-    this". `holds`: what is so when it passes. `wrong`: what is wrong when it doesn't; `remedy`: what to do then.
-    All of them, and the name, are filled in for each report.
+    """`asset`: the table's name, which is the last part of the asset's key. `holds`: what is true when it passes.
+    `wrong`: what is wrong when it doesn't; `remedy`: what to do then. All these, and the name, are filled in for each
+    report. `blocking`: a failure means "don't build on this".
     """
 
     name: str
     asset: str
-    severity: Severity
-    blocking: bool
     holds: str
     wrong: str
     remedy: str
     find: "Callable[[Look], Cases]"
+    severity: Severity = Severity.ERROR
+    blocking: bool = True
+
+
+def warning(
+    name: str, asset: str, holds: str, wrong: str, remedy: str, find: "Callable[[Look], Cases]"
+) -> Check:
+    """A check that says something odd, and blocks nothing."""
+    return Check(name, asset, holds, wrong, remedy, find, Severity.WARN, blocking=False)
 
 
 def of_report(check: Check, report: Report) -> Check:

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 
 from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
-from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
-from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
+from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, listed
+from wolkvox_assets.pipeline.due_work import closed_at
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
@@ -94,7 +94,7 @@ def _closed_days(look: Look) -> Cases:
         " WHERE NOT COALESCE(complete AND verified_at >= closed_at, FALSE)"
         " ORDER BY windows_known IS NULL, local_date DESC",
         days=days,
-        closed=[_closed_at(look, day) for day in days],
+        closed=[closed_at(look.operation.clock, day) for day in days],
     )
     return listed(
         ("local_date", "windows_known", "windows_expected", "verified_at", "complete"),
@@ -109,7 +109,7 @@ def _closed_days(look: Look) -> Cases:
 
 def _api_answers(look: Look) -> Cases:
     """The API's latest answer for a whole day that had closed by then, held against the stored totals."""
-    if _closed_at(look, max(look.scope.first, look.operation.start)) > naive_utc(look.now):
+    if closed_at(look.operation.clock, max(look.scope.first, look.operation.start)) > naive_utc(look.now):
         return NONE  # no day of the scope has closed: a tick
     found: list[tuple[object, ...]] = []
     report = look.report
@@ -148,7 +148,7 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
     for day, requested_at, status, msg, body in asked:
         assert isinstance(day, date)  # noqa: S101  # DATE
         assert isinstance(requested_at, datetime)  # noqa: S101  # TIMESTAMP
-        if requested_at < _closed_at(look, day):
+        if requested_at < closed_at(look.operation.clock, day):
             continue
         if status == 404:
             if EMPTY_RANGE in " ".join(str(msg).casefold().split()):
@@ -170,18 +170,10 @@ def _stored(look: Look, day: date) -> dict[str, Usage]:
     return {str(name): look.report.usage(*numbers) for name, *numbers in rows}  # type: ignore[arg-type]  # BIGINT
 
 
-def _closed_at(look: Look, day: date) -> datetime:
-    """When all windows of this day have settled (UTC, naive)."""
-    midnight = datetime.combine(day + _DAY, datetime.min.time())
-    return naive_utc(look.operation.clock.start_utc(midnight) + SETTLED_AFTER)
-
-
 AGENT_DAYS = (
     Check(
         "equals_its_windows",
         "{agent_days}",
-        Severity.ERROR,
-        blocking=True,
         holds="Each agent's day is the sum of the agent's windows.",
         wrong="Days of agents are not the sum of their windows",
         remedy=_REBUILD,
@@ -190,8 +182,6 @@ AGENT_DAYS = (
     Check(
         "equals_the_api_answer",
         "{agent_days}",
-        Severity.ERROR,
-        blocking=True,
         holds="Where the API was asked for a closed day as a whole, its answer is what is stored of each agent. Read "
         "from api_requests, without a request.",
         wrong="The API's own answer for a day is another one",
@@ -205,8 +195,6 @@ OPERATION_DAYS = (
     Check(
         "equals_its_windows",
         "{operation_days}",
-        Severity.ERROR,
-        blocking=True,
         holds="The operation's day is the sum of its windows, and says of how many and when they were verified.",
         wrong="Days of the operation are not the sum of their windows, or of other windows than they say",
         remedy=_REBUILD,
@@ -215,8 +203,6 @@ OPERATION_DAYS = (
     Check(
         "equals_its_agents",
         "{operation_days}",
-        Severity.ERROR,
-        blocking=True,
         holds="The operation's day is the sum of its agents' days.",
         wrong="Days of the operation are not the sum of their agents",
         remedy="Materialise both daily assets for these days: they are rebuilt from the windows, without a request.",
@@ -225,8 +211,6 @@ OPERATION_DAYS = (
     Check(
         "closed_days_are_whole",
         "{operation_days}",
-        Severity.ERROR,
-        blocking=True,
         holds="Of each day that closed two hours ago or earlier every window is known and was verified since the day "
         "closed. History that was not loaded yet is a warning.",
         wrong="Closed days are not known as a whole, or were not verified since they closed",

@@ -6,7 +6,7 @@ What belongs here: that. What doesn't: days and their totals (`days.py`).
 from datetime import timedelta
 
 from wolkvox_assets.api.parsing import Answer
-from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, Severity, listed
+from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, listed, warning
 from wolkvox_assets.pipeline.quota import valid_reading
 from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
@@ -191,8 +191,6 @@ def _newest(look: Look) -> Cases:
 NEWEST = Check(
     "newest_window_is_recent",
     _ASSET,
-    Severity.ERROR,
-    blocking=False,
     holds="The newest known window ended a quarter of an hour ago at most. Dagster's freshness can't tell: "
     "it takes a mark of any window, be it a year old, for a fresh one.",
     wrong=f"The newest known window ended over {OLD_AFTER // WINDOW * 5} minutes ago "
@@ -200,13 +198,12 @@ NEWEST = Check(
     remedy="Is live_schedule on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
     "`wolkvox-assets doctor`.",
     find=_newest,
+    blocking=False,
 )
 
-TOTAL = Check(
+TOTAL = warning(
     "total_is_{plus}",
     _ASSET,
-    Severity.WARN,
-    blocking=False,
     holds="{total} is {sum}.",
     wrong="The server's total is not {words}",
     remedy="It is kept as it came. Use {parts} where it matters, and ask Wolkvox what its total means.",
@@ -217,8 +214,6 @@ WINDOWS = (
     Check(
         "one_row_per_window_and_agent",
         _ASSET,
-        Severity.ERROR,
-        blocking=True,
         holds="A window has one row for an agent, and one in the log.",
         wrong="Rows stand there more than once, and are counted more than once",
         remedy=_REPEAT,
@@ -227,8 +222,6 @@ WINDOWS = (
     Check(
         "rows_match_the_window_log",
         _ASSET,
-        Severity.ERROR,
-        blocking=True,
         holds="Each row belongs to a known window, and each known window has as many agents as its log says.",
         wrong="Windows have other rows than the log of known windows says",
         remedy=_REPEAT,
@@ -237,8 +230,6 @@ WINDOWS = (
     Check(
         "no_negative_numbers",
         _ASSET,
-        Severity.ERROR,
-        blocking=True,
         holds="No count and no duration is negative.",
         wrong="Numbers are negative",
         remedy=_REPEAT,
@@ -247,8 +238,6 @@ WINDOWS = (
     Check(
         "no_total_row_among_agents",
         _ASSET,
-        Severity.ERROR,
-        blocking=True,
         holds="No agent is the sum of all others: a row with the total, counted as an agent, doubles everything.",
         wrong="An agent is the sum of all others, in each window with two others or more",
         remedy="Is it a person? If not, the server adds a total row: see {total_row_verdicts}, and materialise the "
@@ -258,8 +247,6 @@ WINDOWS = (
     Check(
         "nothing_of_the_future",
         _ASSET,
-        Severity.ERROR,
-        blocking=True,
         holds="No window is known that is not over yet, and nothing was fetched or verified at a moment still to come.",
         wrong="Windows are known that are still to come, or were fetched or verified at a moment still to come",
         remedy="A clock was wrong, or is wrong now: see `wolkvox-assets doctor`. Such windows count as not known and "
@@ -267,11 +254,9 @@ WINDOWS = (
         find=_future,
     ),
     TOTAL,
-    Check(
+    warning(
         "plausible_numbers",
         _ASSET,
-        Severity.WARN,
-        blocking=False,
         # Something left running, or a mistake: what counts is counted as a whole in one window, however long.
         holds="No agent has a {first} of more than {most} in five minutes, nor more than {longest} seconds for each of "
         "them. Each counts as a whole, so that a window can have more than 300 seconds.",
@@ -279,43 +264,35 @@ WINDOWS = (
         remedy="Compare with Wolkvox: something that was left running, or a wrong number. It is kept as it came.",
         find=_implausible,
     ),
-    Check(
+    warning(
         "answers_as_described",
         _ASSET,
-        Severity.WARN,
-        blocking=False,
         holds="The latest answers have the columns that are known, and no others.",
         wrong="Answers lack columns, or have some that nobody has described",
         remedy="The report may have changed: compare `body` in api_requests with it. What lacks a column is not "
         "stored.",
         find=_columns,
     ),
-    Check(
+    warning(
         "no_merged_names",
         _ASSET,
-        Severity.WARN,
-        blocking=False,
         holds="No two rows of an answer have one name.",
         wrong="Rows of one answer have the same name and were added up",
         remedy="Two agents may bear it: the API has nothing else to tell them apart. Rename one of them in Wolkvox.",
         find=_merged,
     ),
-    Check(
+    warning(
         "answers_add_up",
         _ASSET,
-        Severity.WARN,
-        blocking=False,
         holds="The answer for a range is the sum of the answers for its parts, as far as was tried.",
         wrong="The answer for a range was not the sum of its parts",
         remedy="Nothing has to be done: windows are asked one by one, which costs more requests, and it is tried "
         "again after seven days. See {additivity_proofs}.",
         find=_additivity,
     ),
-    Check(
+    warning(
         "quota_reserve_kept",
         _ASSET,
-        Severity.WARN,
-        blocking=False,
         holds="The reserve of the day's requests is untouched.",
         wrong="The reserve of the day's requests is being used",
         remedy="Other integrations of the operation use more than they were left. More licences, fewer requests "

@@ -6,7 +6,6 @@ What belongs here: arguments and exit codes. What doesn't: what the commands do 
 
 import argparse
 import sys
-from collections.abc import Callable
 
 from wolkvox_assets.commands import copy, demo, doctor, source, status
 from wolkvox_assets.settings import ConfigurationProblem
@@ -20,55 +19,44 @@ def main(arguments: list[str] | None = None) -> None:
         prog="wolkvox-assets", description="Tools beside the Dagster code location."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="load a finished day from the simulator and print its totals")
-    serve.add_arguments(commands.add_parser("simulate", help="run the simulator by itself, until Ctrl-C"))
-    tell = commands.add_parser(
+
+    command = commands.add_parser("demo", help="load a finished day from the simulator and print its totals")
+    command.set_defaults(run=lambda _: demo.run())
+
+    command = commands.add_parser("simulate", help="run the simulator by itself, until Ctrl-C")
+    serve.add_arguments(command)
+    command.set_defaults(run=serve.run)
+
+    command = commands.add_parser(
         "status", help="show what is known, verified, missing, due and waiting; makes no request"
     )
-    tell.add_argument("--json", action="store_true", help="the same for programs")
-    check = commands.add_parser(
+    command.add_argument("--json", action="store_true", help="the same for programs")
+    command.set_defaults(run=lambda parsed: status.run(as_json=parsed.json))
+
+    command = commands.add_parser(
         "doctor", help="check settings, address, token, quota, clock, files and Dagster"
     )
-    check.add_argument("--json", action="store_true", help="the same for programs")
-    _add_source(
-        commands.add_parser(
-            "source", help="show where an operation's stored data came from; keep, move or drop it"
+    command.add_argument("--json", action="store_true", help="the same for programs")
+    command.set_defaults(run=lambda parsed: doctor.run(as_json=parsed.json))
+
+    command = commands.add_parser(
+        "source", help="show where an operation's stored data came from; keep, move or drop it"
+    )
+    source.add_arguments(command)
+    command.set_defaults(
+        run=lambda parsed: source.run(
+            parsed.operation, keep=parsed.keep, move_to=parsed.move_to, drop=parsed.drop
         )
     )
-    copies = commands.add_parser("copy", help="copy all that is stored from the files to the lake, or back")
-    copies.add_argument("--to", required=True, choices=copy.TARGETS, help="where to; the other one is copied")
-    parsed = parser.parse_args(arguments)
-    match parsed.command:
-        case "demo":
-            sys.exit(demo.run())
-        case "simulate":
-            serve.run(parsed)
-        case "status":
-            _exit_with(lambda: status.run(as_json=parsed.json))
-        case "doctor":
-            _exit_with(lambda: doctor.run(as_json=parsed.json))
-        case "source":
-            _exit_with(
-                lambda: source.run(
-                    parsed.operation, keep=parsed.keep, move_to=parsed.move_to, drop=parsed.drop
-                )
-            )
-        case "copy":
-            _exit_with(lambda: copy.run(parsed.to))
 
-
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("operation", help="its name, as in the column `operation`")
-    ways = parser.add_mutually_exclusive_group()
-    ways.add_argument(
-        "--keep", action="store_true", help="the stored data is right for what is set now as well: keep it"
+    command = commands.add_parser("copy", help="copy all that is stored from the files to the lake, or back")
+    command.add_argument(
+        "--to", required=True, choices=copy.TARGETS, help="where to; the other one is copied"
     )
-    ways.add_argument("--move-to", metavar="NAME", help="give the stored data another operation's name")
-    ways.add_argument("--drop", action="store_true", help="delete the stored data")
+    command.set_defaults(run=lambda parsed: copy.run(parsed.to))
 
-
-def _exit_with(command: Callable[[], int]) -> None:
+    parsed = parser.parse_args(arguments)
     try:
-        sys.exit(command())
+        sys.exit(parsed.run(parsed))
     except (ConfigurationProblem, StoreError) as error:
         sys.exit(str(error))

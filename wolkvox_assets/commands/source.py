@@ -7,6 +7,7 @@ Each is one transaction, and the published file follows at once. Afterwards the 
 so that a process which still runs with the old settings can't store anything for it any more.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 
 import duckdb
@@ -14,6 +15,17 @@ import duckdb
 from wolkvox_assets.report.reports import REPORTS, label
 from wolkvox_assets.settings import ConfigurationProblem, Operation, Settings, checked_name, load_settings
 from wolkvox_assets.store import Store, sources
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The options of `wolkvox-assets source`."""
+    parser.add_argument("operation", help="its name, as in the column `operation`")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
+        "--keep", action="store_true", help="the stored data is right for what is set now as well: keep it"
+    )
+    ways.add_argument("--move-to", metavar="NAME", help="give the stored data another operation's name")
+    ways.add_argument("--drop", action="store_true", help="delete the stored data")
 
 
 def run(operation: str, *, keep: bool, move_to: str | None, drop: bool) -> int:
@@ -50,7 +62,7 @@ def _show(store: Store, operation: str, current: Operation | None) -> int:
     with store.reading() as con:
         found = sources.recorded(con, operation) if con else None
         lines = _rows(sources.rows_of(con, operation)) if con else []
-        range_ = _stretch(con, operation) if con else None
+        range_ = _windows(con, operation) if con else None
         objection = sources.objection(con, operation, current.source) if con and current else None
     print(
         f"stored from   {f'{found[0]}, since {found[1]:%Y-%m-%d %H:%M} UTC' if found else 'not recorded yet'}"
@@ -74,7 +86,7 @@ def _keep(store: Store, operation: str, current: Operation | None) -> None:
         )
     with store.transaction() as con:
         sources.keep(con, operation, current.source)
-        range_ = _stretch(con, operation)
+        range_ = _windows(con, operation)
     print(
         f"Kept what is stored of {operation} ({range_ or 'no windows'}). It counts as data from {current.source}. "
         "Whether that server's answers add up, and its quota, are found out anew."
@@ -83,7 +95,7 @@ def _keep(store: Store, operation: str, current: Operation | None) -> None:
 
 def _move(store: Store, operation: str, name: str, current: Operation | None) -> None:
     with store.transaction() as con:
-        range_ = _stretch(con, operation)
+        range_ = _windows(con, operation)
         moved = sources.move(con, operation, name)
         _give_to(con, current)
     print(f"Moved what is stored of {operation} to {name}: {range_ or 'no windows'}.")
@@ -93,7 +105,7 @@ def _move(store: Store, operation: str, name: str, current: Operation | None) ->
 
 def _drop(store: Store, operation: str, current: Operation | None) -> None:
     with store.transaction() as con:
-        range_ = _stretch(con, operation)
+        range_ = _windows(con, operation)
         dropped = sources.drop(con, operation)
         _give_to(con, current)
     print(f"Dropped what was stored of {operation}: {range_ or 'no windows'}.")
@@ -139,7 +151,7 @@ def _rows(counts: Mapping[str, int]) -> list[str]:
     return [f"{count} rows in {table}" for table, count in sorted(counts.items())]
 
 
-def _stretch(con: duckdb.DuckDBPyConnection, operation: str) -> str | None:
+def _windows(con: duckdb.DuckDBPyConnection, operation: str) -> str | None:
     found = []
     for report in REPORTS:
         count, first, last = con.execute(

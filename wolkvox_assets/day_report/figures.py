@@ -93,6 +93,17 @@ class Beside(NamedTuple):
     corrections_count: int
 
 
+class Day(NamedTuple):
+    """What is known of one day."""
+
+    span: Span
+    usage: Usage
+    known: int
+    expected: int
+    complete: bool
+    closed: bool
+
+
 class DayState(NamedTuple):
     """What tells that a day's figures are others than they were. `seen`: a text that changes with them."""
 
@@ -180,33 +191,12 @@ def day_states(con: duckdb.DuckDBPyConnection, operation: Operation) -> dict[dat
     }
 
 
-class Listed(NamedTuple):
-    """A day in the index."""
-
-    span: Span
-    usage: Usage
-    complete: bool
-    closed: bool
-
-
-def listed_days(con: duckdb.DuckDBPyConnection, operation: Operation) -> list[Listed]:
+def listed_days(con: duckdb.DuckDBPyConnection, operation: Operation) -> list[Day]:
     """Each day of which anything is known, newest first."""
-    days = _days(con, operation, date.min, date.max)
-    return [
-        Listed(Span.of(Kind.DAY, day), found.usage, found.complete, found.closed)
-        for day, found in sorted(days.items(), reverse=True)
-    ]
+    return sorted(_days(con, operation, date.min, date.max).values(), reverse=True)
 
 
-class _Day(NamedTuple):
-    usage: Usage
-    known: int
-    expected: int
-    complete: bool
-    closed: bool
-
-
-def _days(con: duckdb.DuckDBPyConnection, operation: Operation, first: date, last: date) -> dict[date, _Day]:
+def _days(con: duckdb.DuckDBPyConnection, operation: Operation, first: date, last: date) -> dict[date, Day]:
     rows = con.execute(
         "SELECT local_date, verified_at, windows_known, windows_expected, complete, hold_mute_count, hold_seconds,"
         " mute_seconds, total_seconds FROM operation_hold_mute_daily"
@@ -215,8 +205,13 @@ def _days(con: duckdb.DuckDBPyConnection, operation: Operation, first: date, las
     ).fetchall()
     clock = operation.clock
     return {
-        day: _Day(
-            _USAGE(*numbers), known, expected, complete, complete and verified_at >= closed_at(clock, day)
+        day: Day(
+            Span.of(Kind.DAY, day),
+            _USAGE(*numbers),
+            known,
+            expected,
+            complete,
+            closed=complete and verified_at >= closed_at(clock, day),
         )
         for day, verified_at, known, expected, complete, *numbers in rows
     }
@@ -258,7 +253,7 @@ def _counted(operation: Operation, span: Span, days: Collection[date]) -> Iterat
     return (day for day in span.days() if day >= operation.start or day in days)
 
 
-def _by_day(operation: Operation, span: Span, days: Mapping[date, _Day]) -> list[Part]:
+def _by_day(operation: Operation, span: Span, days: Mapping[date, Day]) -> list[Part]:
     parts = []
     for day in _counted(operation, span, days):
         midnight = datetime.combine(day, datetime.min.time())

@@ -53,6 +53,9 @@ class _Made(NamedTuple):
     digest: str
     at: datetime
 
+    def lately(self, now: datetime) -> bool:
+        return timedelta(0) <= now - self.at < TODAY_EVERY
+
 
 class ReportFiles:
     """The pages of one operation, below the data folder of `store`."""
@@ -67,10 +70,9 @@ class ReportFiles:
         return self.folder / f"{span.name}.html"
 
     def lately(self, day: date, now: datetime) -> bool:
-        """Whether the page of this day was made so short a time ago that it is not to be made again, if it still goes
-        on."""
+        """Whether the page of this day, if it still goes on, was made too short a time ago to be made again."""
         made = self._made().get(Span.of(Kind.DAY, day).name)
-        return made is not None and timedelta(0) <= now - made.at < TODAY_EVERY
+        return made is not None and made.lately(now)
 
     def write(
         self, now: datetime, *, only: Collection[date] | None = None, until: float = inf, patience: float = 0
@@ -103,10 +105,11 @@ class ReportFiles:
             if old is not None and old.digest == digest and span.name in there:
                 continue
             goes_on = not all(days[day].closed for day in span.days() if day in days)
-            lately = old is not None and timedelta(0) <= now - old.at < TODAY_EVERY
-            if goes_on and lately and only is None:
-                continue
-            if only is None or any(day in span for day in only):
+            if only is None:
+                due = not (goes_on and old is not None and old.lately(now))
+            else:
+                due = any(day in span for day in only)
+            if due:
                 wanted[span] = digest
         gone = made.keys() - {span.name for span in spans}
         if not wanted and not gone:

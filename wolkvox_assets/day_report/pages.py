@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from wolkvox_assets.day_report import charts, words
 from wolkvox_assets.day_report.charts import duration
-from wolkvox_assets.day_report.figures import Beside, Figures, Listed
+from wolkvox_assets.day_report.figures import Beside, Day, Figures
 from wolkvox_assets.day_report.span_chart import in_page, part_name
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.plain_text import short
@@ -42,11 +42,11 @@ def report(figures: Figures, beside: Beside, timezone: str, written: Iterable[Sp
     )
 
 
-def index(operation: str, listed: Iterable[Listed]) -> str:
+def index(operation: str, listed: Iterable[Day]) -> str:
     """The page that leads to all of an operation. `listed`: newest first."""
-    months: dict[Span, list[Listed]] = {}
-    for one in listed:
-        months.setdefault(Span.of(Kind.MONTH, one.span.first), []).append(one)
+    months: dict[Span, list[Day]] = {}
+    for day in listed:
+        months.setdefault(Span.of(Kind.MONTH, day.span.first), []).append(day)
     return _environment().get_template("index.html").render(operation=operation, months=months)
 
 
@@ -55,7 +55,7 @@ def operations_index(operations: Sequence[str]) -> str:
     return _environment().get_template("operations.html").render(operations=operations)
 
 
-def state(figures: Figures | Listed) -> str:
+def state(figures: Figures | Day) -> str:
     """The key of the words for how final it is."""
     return "closed" if figures.closed else "complete" if figures.complete else "partial"
 
