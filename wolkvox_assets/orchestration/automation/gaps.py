@@ -18,7 +18,7 @@ from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import unreported
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
 from wolkvox_assets.pipeline import pauses, to_do
-from wolkvox_assets.pipeline.attempts import lately
+from wolkvox_assets.pipeline.attempts import PAUSE_WHEN_DIED, PAUSE_WHEN_STOPPED, SAME_AGAIN_AFTER, lately
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -28,11 +28,6 @@ _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
 _MOST_DAYS = 31
-# Whoever stops a run wants it to stay so for a while.
-_PAUSE_WHEN_STOPPED = timedelta(hours=1)
-# Killed, or nothing could be stored: it may be the memory or the disk.
-_PAUSE_WHEN_DIED = timedelta(minutes=10)
-_THE_SAME_AGAIN_AFTER = timedelta(hours=1)
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -118,20 +113,20 @@ def _under_way(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str | None:
 def _rest_after(instance: dg.DagsterInstance, last: dg.RunRecord, now: datetime) -> str | None:
     """Why this run, which has ended, is not to be followed by another one yet."""
     run, ended = last.dagster_run, last.update_timestamp
-    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, _PAUSE_WHEN_STOPPED):
+    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, PAUSE_WHEN_STOPPED):
         return (
             f"run {run.run_id} was stopped by somebody: this sensor starts it again after "
-            f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
+            f"{ended + PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
         )
     # What a run could report of itself is among the pauses already.
     if (
         run.status is dg.DagsterRunStatus.FAILURE
-        and lately(ended, now, _PAUSE_WHEN_DIED)
+        and lately(ended, now, PAUSE_WHEN_DIED)
         and unreported(instance, run.run_id)
     ):
         return (
             f"run {run.run_id} died, or could not store anything: the next one starts after "
-            f"{ended + _PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
         )
     return None
 
@@ -140,7 +135,7 @@ def _has_just_done(last: dg.RunRecord, config: Mapping[str, object], now: dateti
     return (
         last.dagster_run.status is dg.DagsterRunStatus.SUCCESS
         and last.dagster_run.run_config == config
-        and lately(last.update_timestamp, now, _THE_SAME_AGAIN_AFTER)
+        and lately(last.update_timestamp, now, SAME_AGAIN_AFTER)
     )
 
 
