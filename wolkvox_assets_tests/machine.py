@@ -24,10 +24,10 @@ from typing import NamedTuple
 import dagster as dg
 
 from wolkvox_assets.api import client, postgres_lock
+from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.automation.live import LIVE
 from wolkvox_assets.orchestration.location import CodeLocation
-from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.settings import load_settings
 
 ANSWER_SECONDS, SPARE_SECONDS = 2.0, 1.0

@@ -112,7 +112,7 @@ def _missing_care(instance: dg.DagsterInstance) -> Iterator[tuple[bool, str]]:
             "kept for a week, and those of schedules for ever: Dagster's storage grows, and its UI slows down"
         )
         yield True, said
-    if dagster_internals.stores_as_dagster_does(instance):
+    if type(instance.event_log_storage).__name__ == "SqliteEventLogStorage":
         said = (
             "Dagster's own SQLite storage. A tick's log takes 147 KB in place of 10, and marking a window 16 ms in "
             "place of 0.3: a month of history takes minutes longer to load. Better are Postgres, or the storage of our "

@@ -1,8 +1,5 @@
 """The checks in Dagster's terms: to be executed by a person, and logged by each run that stores something.
 
-What belongs here: defining them, and when they are evaluated over what. What doesn't: the checks themselves
-(`wolkvox_assets/checks`).
-
 A check of Dagster's own on one of our assets never runs with it: the asset has no output to wait for. So runs log
 evaluations themselves, once each when they have marked what they stored (a tick: all operations together, when all
 else is done), and look only at the days that they touched.
@@ -104,7 +101,6 @@ def log_checks(
     assert context.run is not None  # noqa: S101  # of a run, all of them
     assert context.instance is not None  # noqa: S101
     assert context.log is not None  # noqa: S101
-    run_id = context.run.run_id
     checks = {
         operation: [check for check in checks_of(operation.report) if assets is None or check.asset in assets]
         for operation in touched
@@ -118,7 +114,8 @@ def log_checks(
             if con is None:
                 return
             looks = [
-                Look(con, operation, now, touched_by(run_id, days)) for operation, days in touched.items()
+                Look(con, operation, now, touched_by(context.run.run_id, days))
+                for operation, days in touched.items()
             ]
             Beside(looks)
             for look in looks:
@@ -126,18 +123,16 @@ def log_checks(
                 for check in checks[look.operation]:
                     doubted = _key(look.operation, check) in doubtful
                     [result] = evaluate(of_all if doubted else look, [check])
-                    _warn(context.log, look.operation, result)
                     evaluations.append(_evaluation(look.operation, result))
+                    if not result.passed and check.blocking and result.severity is Severity.ERROR:
+                        context.log.warning(
+                            f"operation {look.operation.name}, check {check.name}: {result.words}"
+                        )
     except (StoreError, duckdb.Error) as problem:
         names = ", ".join(operation.name for operation in touched)
         context.log.warning(f"operation {names}: the checks could not be evaluated. {problem}")
         return
     dagster_internals.report_evaluations(context.instance, context.run, evaluations)
-
-
-def _warn(log: dg.DagsterLogManager, operation: Operation, result: Result) -> None:
-    if result.words is not None and result.check.blocking and result.severity is Severity.ERROR:
-        log.warning(f"operation {operation.name}, check {result.check.name}: {result.words}")
 
 
 def newest_windows(
@@ -147,16 +142,21 @@ def newest_windows(
 
     For a sensor: when no run stores anything any more, none is there to tell.
     """
-    found = []
     with location.store.reading() as con:
-        for operation in location.settings.operations if con else ():
-            [result] = evaluate(Look(con, operation, now), [newest_of(operation.report)])  # type: ignore[arg-type]  # it is one
-            found.append(_evaluation(operation, result))
-    last = dagster_internals.last_evaluations(instance, [newest.asset_check_key for newest in found])
+        if con is None:
+            return []
+        found = [
+            _evaluation(operation, result)
+            for operation in location.settings.operations
+            for result in evaluate(Look(con, operation, now), [newest_of(operation.report)])
+        ]
+    told = dagster_internals.not_passed(instance, [newest.asset_check_key for newest in found])
 
     def is_news(newest: dg.AssetCheckEvaluation) -> bool:
-        told = last.get(newest.asset_check_key)
-        return told is None or (told.passed, told.severity) != (newest.passed, newest.severity)
+        if newest.asset_check_key not in told:
+            return not newest.passed
+        last = told[newest.asset_check_key]
+        return last is None or newest.passed or newest.severity != last.severity
 
     return [newest for newest in found if is_news(newest)]
 
@@ -169,13 +169,11 @@ def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> di
         for check in checks_of(operation.report)
         if check.blocking
     }
-    # All of them at one time: each asking costs 5 ms, every 30 s.
-    last = dagster_internals.last_evaluations(instance, list(blocking))
     found = {}
-    for key, name in blocking.items():
-        told = last.get(key)
-        if told is not None and not told.passed and told.severity is dg.AssetCheckSeverity.ERROR:
-            where = f"{name}: check {key.name} of {key.asset_key.path[-1]}"
+    # All of them at one time: each asking costs 5 ms, every 30 s.
+    for key, told in dagster_internals.not_passed(instance, list(blocking)).items():
+        if told is not None and told.severity is dg.AssetCheckSeverity.ERROR:
+            where = f"{blocking[key]}: check {key.name} of {key.asset_key.path[-1]}"
             found[where] = f"{where} failed. {told.description}"
     return found
 

@@ -65,6 +65,15 @@ _PAUSES = {
 MOST_A_DAY = 30
 """Failed attempts at history in a row; then it rests for a day."""
 
+PAUSE_WHEN_STOPPED = timedelta(hours=1)
+"""After a run of history that a person has stopped, who wants it to stay so for a while."""
+
+PAUSE_WHEN_DIED = timedelta(minutes=10)
+"""After one that was killed, or could not store anything: it may be the memory or the disk."""
+
+SAME_AGAIN_AFTER = timedelta(hours=1)
+"""After one that left the windows it was for as they were."""
+
 _DAY = timedelta(days=1)
 # Longer than any pause between live attempts: if none came within it, the schedule is off.
 _LIVE_TRIES_WITHIN = timedelta(hours=1)

@@ -31,7 +31,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Step, quarantine, reconcile
+from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, reconcile
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ class WindowsPlan:
                 direct=self.direct,
             )
 
-        return quarantine(
-            ranges,
+        around = Quarantine(
             ask,
             self.additivity,
             make,
@@ -127,6 +126,7 @@ class WindowsPlan:
             long=LONG_RANGE // WINDOW,
             give_up_after=self.give_up_after,
         )
+        return around.reconcile(ranges)
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.due_work import LIVE_FOR
-from wolkvox_assets.pipeline.quota import ReserveReached
+from wolkvox_assets.pipeline.quota import LOOK_EVERY, ReserveReached, quota_waits
+from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.report.plain_text import markdown, quoted, visible
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import Range
@@ -153,12 +154,14 @@ class Progress:
         )
         return self._nothing_ever
 
-    def stopped(self, stop: ReserveReached | QuotaUsedUp, turn: datetime) -> None:
-        """The quota is used up until `turn` (aware): say what is left to do, and when it can go on."""
-        words = (
-            stop.summary() if isinstance(stop, QuotaUsedUp) else f"operation {self._operation.name}: {stop}."
-        )
-        words = visible(words)
+    def stopped(self, site: Site, stop: ReserveReached | QuotaUsedUp) -> None:
+        """The quota is used up: say what is left to do, and when it can go on."""
+        if isinstance(stop, ReserveReached):
+            words, turn = visible(f"operation {self._operation.name}: {stop}."), stop.until
+        else:
+            now = site.now()
+            words = visible(stop.summary())
+            turn = quota_waits(site.store, self._operation, now) or now + LOOK_EVERY
         left = (
             f"{self._done} windows done"
             if self._of is None

@@ -58,11 +58,7 @@ class OfOperation(TypedDict):
 
 
 def of_operation(operation: Operation) -> OfOperation:
-    return {
-        "group_name": operation.name,
-        "owners": list(operation.owners),
-        "tags": dict(operation.tags),
-    }
+    return {"group_name": operation.name, "owners": list(operation.owners), "tags": dict(operation.tags)}
 
 
 def api_key(operation: Operation) -> dg.AssetKey:
@@ -70,21 +66,17 @@ def api_key(operation: Operation) -> dg.AssetKey:
     return dg.AssetKey([operation.name, f"wolkvox_{operation.report.api}"])
 
 
-def _uri(settings: Settings) -> str:
-    if settings.lake is None:
-        return (settings.data_dir / PUBLISHED).absolute().as_uri()
-    return settings.lake.data if settings.lake.s3 else Path(settings.lake.data).as_uri()
-
-
-def _what_all_read(settings: Settings) -> str:
-    if settings.lake is None:
-        return (
-            f"The file `{settings.data_dir / PUBLISHED}`, which everybody may read, with the rows of all operations. "
-            "It is published anew, whole, with each change of the assets before it."
+def _what_all_read(settings: Settings) -> tuple[str, str]:
+    """Its address, and what it is."""
+    if lake := settings.lake:
+        return lake.data if lake.s3 else Path(lake.data).as_uri(), (
+            f"The lake in `{lake.data}`, with the rows of all operations. Each change of the assets before it is a "
+            "snapshot, and readers see whole ones."
         )
-    return (
-        f"The lake in `{settings.lake.data}`, with the rows of all operations. Each change of the assets before it is "
-        "a snapshot, and readers see whole ones."
+    file = settings.data_dir / PUBLISHED
+    return file.absolute().as_uri(), (
+        f"The file `{file}`, which everybody may read, with the rows of all operations. It is published anew, whole, "
+        "with each change of the assets before it."
     )
 
 
@@ -102,14 +94,15 @@ def build_surroundings(settings: Settings, windows_and_days: Iterable[dg.AssetKe
         )
         for operation in settings.operations
     ]
+    uri, words = _what_all_read(settings)
     published = dg.AssetSpec(
         PUBLISHED_FILE,
         deps=list(windows_and_days),
         group_name="published",
         kinds={"duckdb"},
-        metadata={"dagster/uri": _uri(settings)},
-        description=f"{_what_all_read(settings)} Assets of your own that read it depend "
-        f'on this one: `deps=["{PUBLISHED_FILE.to_user_string()}"]`.',
+        metadata={"dagster/uri": uri},
+        description=f"{words} Assets of your own that read it depend on this one: "
+        f'`deps=["{PUBLISHED_FILE.to_user_string()}"]`.',
     )
     return [*reports, published]
 

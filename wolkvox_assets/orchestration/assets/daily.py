@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from wolkvox_assets.checks import READY_AFTER
+from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.assets.catalogue import of_operation, table_metadata
 from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
@@ -17,7 +18,6 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
-from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.pipeline.commit import rebuild
 from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.settings import Operation

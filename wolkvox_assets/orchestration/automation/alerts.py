@@ -1,27 +1,28 @@
 """The sensor `alerts`: what is wrong is told, runs that died without reporting too.
 
-What belongs here: the sensor, and reading Dagster's record of runs. What doesn't: what is news, the words, the webhook
-(`alerts/`), how old the newest window is (`checks/`), which is reported here since no run is there to do it.
+What doesn't belong here: what is news, the words, the webhook (`alerts/`), how old the newest window is (`checks/`),
+which is reported here since no run is there to do it.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
-from wolkvox_assets.orchestration.automation.live import LIVE, LIVE_TAGS
+from wolkvox_assets.orchestration.automation.live import LIVE
 from wolkvox_assets.orchestration.checks import newest_windows, refused
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
-from wolkvox_assets.orchestration.run.failures import died_silently
-from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.orchestration.run.failures import unreported
+from wolkvox_assets.orchestration.run.tags import WORK
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
+from wolkvox_assets.store.attempts import Work
 
 ALERTS = "alerts"
 _RUNS_OF = timedelta(days=2)
@@ -85,34 +86,18 @@ def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: da
     for record in records:
         run = record.dagster_run
         for kind in _kinds(run, operations):
-            failed = run.status is dg.DagsterRunStatus.FAILURE
-            if failed and kind not in seen and died_silently(instance, run.run_id):
-                ended = datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-                words = f"{_words(instance, run)} (run {run.run_id})"
-                found[f"{kind}: run failed without a report"] = Trouble(ended, words)
+            if kind in seen:
+                continue
             seen.add(kind)
+            if run.status is dg.DagsterRunStatus.FAILURE and (words := unreported(instance, run.run_id)):
+                told = f"{words[:TEXT_LENGTH]} (run {run.run_id})"
+                found[f"{kind}: run failed without a report"] = Trouble(record.update_timestamp, told)
     return found
 
 
 def _kinds(run: dg.DagsterRun, operations: Sequence[Operation]) -> Iterator[str]:
-    if run.job_name == LIVE and run.tags.items() >= LIVE_TAGS.items():
+    if run.tags.get(WORK) == Work.LIVE:
         yield LIVE
     for operation in operations:
         if windows_key(operation) in (run.asset_selection or ()):
             yield operation.label
-
-
-def _words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What a failed step said, or what is known of a run that could not say anything."""
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        event = entry.dagster_event
-        data = event.event_specific_data if event else None
-        told = getattr(getattr(data, "user_failure_data", None), "description", None)
-        if told:
-            return visible(str(told))[:TEXT_LENGTH]
-        return "Its log says why."
-    return (
-        "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "
-        "stored and published. Where the schedule and the sensor are on, they do the rest by themselves; where they "
-        "are off, repeat the run. If it comes again, look at memory and disk."
-    )

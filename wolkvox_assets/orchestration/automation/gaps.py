@@ -1,25 +1,24 @@
 """History: windows that are not known, or not marked, found and asked for as ranges, newest first.
 
-What belongs here: the sensor that starts runs of the asset for them. What doesn't: what a gap is (`pipeline/to_do.py`),
-the gaps of the last days (the tick fills them).
+What doesn't belong here: what a gap is (`pipeline/to_do.py`), the gaps of the last days (the tick fills them).
 
 History that was never loaded is a gap like any other, the oldest: after a first start everything comes by
 itself, the newest first.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
-from wolkvox_assets.orchestration.run.failures import died_silently
+from wolkvox_assets.orchestration.run.failures import unreported
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
 from wolkvox_assets.pipeline import pauses, to_do
-from wolkvox_assets.pipeline.attempts import lately
+from wolkvox_assets.pipeline.attempts import PAUSE_WHEN_DIED, PAUSE_WHEN_STOPPED, SAME_AGAIN_AFTER, lately
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -29,11 +28,6 @@ _EVERY_SECONDS = 60
 # Reading Dagster's record of a year takes 0.3 s: now and then is enough for what only a kill leaves behind.
 _MARKS_EVERY = timedelta(minutes=30)
 _MOST_DAYS = 31
-# Whoever stops a run wants it to stay so for a while.
-_PAUSE_WHEN_STOPPED = timedelta(hours=1)
-# Killed, or nothing could be stored: it may be the memory or the disk.
-_PAUSE_WHEN_DIED = timedelta(minutes=10)
-_THE_SAME_AGAIN_AFTER = timedelta(hours=1)
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -50,7 +44,7 @@ def sensor_name(operation: Operation) -> str:
 
 def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinition:
     """The sensor `<operation>_gaps`, which starts runs of the operation's windows."""
-    store, asset = location.store, windows_key(operation)
+    store, asset = location.settings.store, windows_key(operation)
 
     @dg.sensor(
         name=sensor_name(operation),
@@ -61,16 +55,23 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         "them.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        now = location.now()
-        dead_runs.end_dead_runs(context.instance, location.now())
-        _make_pool_known(context.instance, location.pool(operation))
+        now, instance = location.now(), context.instance
+        dead_runs.end_dead_runs(instance, now)
+        _make_pool_known(instance, location.pool(operation))
+        # The last that this sensor has started.
+        filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
+        last = next(iter(instance.get_run_records(filters=filters, limit=1)), None)
         with store.reading():  # opened once for the dozen readings within
-            reason = _reason_to_wait(context.instance, location, operation, now)
+            reason = _under_way(instance, asset) or pauses.reason_to_wait(
+                store, operation, Work.HISTORY, now, location.live_first(operation)
+            )
+            if reason is None and last is not None:
+                reason = _rest_after(instance, last, now)
             if reason is not None:
                 return dg.SkipReason(reason)
             missing = to_do.history(store, operation, now)
             if not missing and _marks_are_due(context.cursor, now):
-                missing = _unmarked(context.instance, store, operation, now)
+                missing = _unmarked(instance, store, operation, now)
                 if not missing:
                     context.update_cursor(now.isoformat())
         if not missing:
@@ -78,8 +79,8 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
                 f"every window of {operation.label} is known from the first day of its history up to the last "
                 f"{to_do.RECENT_DAYS} days, which the live schedule keeps"
             )
-        config = _config(asset, missing)
-        last = _last_run(context.instance, operation)
+        ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
+        config = {"ops": {asset.to_python_identifier(): {"config": {"ranges": ranges}}}}
         if last is not None and _has_just_done(last, config, now):
             return dg.SkipReason(
                 f"run {last.dagster_run.run_id} was for these very windows and left them as they are; look at its log. "
@@ -102,61 +103,39 @@ def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
         storage.initialize_concurrency_limit_to_default(pool)
 
 
-def _config(asset: dg.AssetKey, missing: Sequence[Range]) -> dict[str, object]:
-    ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
-    return {"ops": {asset.to_python_identifier(): {"config": {"ranges": ranges}}}}
-
-
-def _reason_to_wait(
-    instance: dg.DagsterInstance, location: CodeLocation, operation: Operation, now: datetime
-) -> str | None:
+def _under_way(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str | None:
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
-        if windows_key(operation) in (run.asset_selection or ()):
+        if asset in (run.asset_selection or ()):
             return f"run {run.run_id} has not ended yet"
-    reason = pauses.reason_to_wait(
-        location.store, operation, Work.HISTORY, now, location.live_first(operation)
-    )
-    if reason is not None:
-        return reason
-    last = _last_run(instance, operation)
-    if last is None:
-        return None
-    run, ended = last.dagster_run, _ended_at(last)
-    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, _PAUSE_WHEN_STOPPED):
+    return None
+
+
+def _rest_after(instance: dg.DagsterInstance, last: dg.RunRecord, now: datetime) -> str | None:
+    """Why this run, which has ended, is not to be followed by another one yet."""
+    run, ended = last.dagster_run, last.update_timestamp
+    if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, PAUSE_WHEN_STOPPED):
         return (
             f"run {run.run_id} was stopped by somebody: this sensor starts it again after "
-            f"{ended + _PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
+            f"{ended + PAUSE_WHEN_STOPPED:%Y-%m-%d %H:%M:%S} UTC. Turn this sensor off to keep it from that."
         )
     # What a run could report of itself is among the pauses already.
     if (
         run.status is dg.DagsterRunStatus.FAILURE
-        and lately(ended, now, _PAUSE_WHEN_DIED)
-        and died_silently(instance, run.run_id)
+        and lately(ended, now, PAUSE_WHEN_DIED)
+        and unreported(instance, run.run_id)
     ):
         return (
             f"run {run.run_id} died, or could not store anything: the next one starts after "
-            f"{ended + _PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
         )
     return None
 
 
-def _last_run(instance: dg.DagsterInstance, operation: Operation) -> dg.RunRecord | None:
-    """The last that this sensor has started."""
-    filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
-    return next(iter(instance.get_run_records(filters=filters, limit=1)), None)
-
-
-def _ended_at(record: dg.RunRecord) -> datetime:
-    """When this run, which has ended, ended (aware)."""
-    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-
-
-def _has_just_done(last: dg.RunRecord, config: dict[str, object], now: datetime) -> bool:
-    run = last.dagster_run
+def _has_just_done(last: dg.RunRecord, config: Mapping[str, object], now: datetime) -> bool:
     return (
-        run.status is dg.DagsterRunStatus.SUCCESS
-        and run.run_config == config
-        and lately(_ended_at(last), now, _THE_SAME_AGAIN_AFTER)
+        last.dagster_run.status is dg.DagsterRunStatus.SUCCESS
+        and last.dagster_run.run_config == config
+        and lately(last.update_timestamp, now, SAME_AGAIN_AFTER)
     )
 
 

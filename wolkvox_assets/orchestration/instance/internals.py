@@ -5,14 +5,24 @@ class (`storage.py`), which is Dagster's own with seven changes.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import dagster as dg
-from sqlalchemy import func, select
 
-_RUNS_AT_A_TIME = 500
+if TYPE_CHECKING:
+    from dagster._core.events import DagsterEventBatchMetadata
+
+_RUNS_AT_A_TIME = 1000
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
+_ENDED = [
+    dg.DagsterEventType.RUN_SUCCESS.value,
+    dg.DagsterEventType.RUN_FAILURE.value,
+    dg.DagsterEventType.RUN_CANCELED.value,
+]
 
 
 def report_planned(
@@ -24,14 +34,12 @@ def report_planned(
     Without it, a failed tick shows in the list of runs only.
     """
     try:
-        from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+        from dagster._core.events import AssetMaterializationPlannedData
     except ImportError:
         return
-    planned = DagsterEvent.build_asset_materialization_planned_event(
+    planned = dg.DagsterEvent.build_asset_materialization_planned_event(
         context.run.job_name,
-        context.op_execution_context.op.name
-        if isinstance(context, dg.AssetExecutionContext)
-        else context.op.name,
+        context.get_step_execution_context().step.key,
         AssetMaterializationPlannedData(asset, partition=partition),
     )
     context.instance.report_dagster_event(planned, context.run.run_id)
@@ -40,66 +48,67 @@ def report_planned(
 def log_together(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, marks: Sequence[dg.AssetMaterialization]
 ) -> None:
-    """As `context.log_event` for each of them, but handed to the storage together, which may store them so.
+    """As `context.log_event` for each of them, but handed to the storage together.
 
-    Without it, each costs milliseconds: noticeable where a run marks thousands of windows.
+    Each alone costs milliseconds: noticeable where a run marks thousands of windows.
     """
-    try:
-        from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
-    except ImportError:
-        for mark in marks:
-            context.log_event(mark)
-        return
-    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]  # Dagster's
     step = context.get_step_execution_context()
-    for place, mark in enumerate(marks, 1):
-        DagsterEvent.asset_materialization(
-            step, mark, DagsterEventBatchMetadata(batch, is_end=place == len(marks))
-        )
+    for mark, batch in zip(marks, _batch(len(marks)), strict=True):
+        dg.DagsterEvent.asset_materialization(step, mark, batch)
 
 
 def report_evaluations(
     instance: dg.DagsterInstance, run: dg.DagsterRun, evaluations: Sequence[dg.AssetCheckEvaluation]
 ) -> None:
     """Report what checks found in this run, handed to the storage together, and without all that an event says of a
-    step: half as large.
-
-    Without it, they are reported without the run, and each costs milliseconds: 17 of them for each operation, every
-    five minutes.
+    step: half as large. There are 17 of them for each operation, every five minutes.
     """
-    try:
-        from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
-    except ImportError:
-        for evaluation in evaluations:
-            instance.report_runless_asset_event(evaluation)
-        return
-    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]  # Dagster's
-    for place, evaluation in enumerate(evaluations, 1):
+    for evaluation, batch in zip(evaluations, _batch(len(evaluations)), strict=True):
         said = "passed" if evaluation.passed else f"did not pass. {evaluation.description}"
-        event = DagsterEvent(
+        event = dg.DagsterEvent(
             dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
             run.job_name,
             event_specific_data=evaluation,
             message=f"Check {evaluation.check_name} of {evaluation.asset_key.to_user_string()} {said}",
         )
-        together = DagsterEventBatchMetadata(batch, is_end=place == len(evaluations))
-        instance.report_dagster_event(event, run.run_id, logging.DEBUG, together)
+        instance.report_dagster_event(event, run.run_id, logging.DEBUG, batch)
 
 
-def not_passed(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> set[dg.AssetCheckKey]:
-    """Those of these checks that did not pass when they were last evaluated, or never were.
-
-    Without it, the evaluations themselves are read: 0.3 ms each.
-    """
+def _batch(length: int) -> "Sequence[DagsterEventBatchMetadata | None]":
+    """What to give each event of a batch along with it. Without the name, each is stored by itself."""
     try:
-        from dagster._core.storage.event_log import SqlEventLogStorage
-        from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+        from dagster._core.events import DagsterEventBatchMetadata
     except ImportError:
-        return _not_passed(instance, checks)
-    storage, rows = instance.event_log_storage, AssetCheckExecutionsTable.c
-    if not isinstance(storage, SqlEventLogStorage):
-        return _not_passed(instance, checks)
-    assets = {check.asset_key.to_string(): check.asset_key for check in checks}
+        return [None] * length
+    batch = f"{uuid4()}"
+    return [DagsterEventBatchMetadata(batch, is_end=place == length) for place in range(1, length + 1)]
+
+
+def not_passed(
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation | None]:
+    """Those of these checks that did not pass when they were last evaluated, and what they found; None of those that
+    never were. What is only planned says nothing.
+    """
+    passed = _passed(instance, checks)
+    asked, storage = [check for check in checks if check not in passed], instance.event_log_storage
+    found = storage.get_latest_asset_check_execution_by_key(asked)
+    planned = [check for check, record in found.items() if record.status.value == "PLANNED"]
+    last = {check: record.evaluation for check, record in found.items()}
+    for check, summary in storage.get_asset_check_summary_records(planned).items():
+        record = summary.last_completed_check_execution_record
+        last[check] = record.evaluation if record else None
+    return {check: told for check in asked if (told := last.get(check)) is None or not told.passed}
+
+
+def _passed(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> set[dg.AssetCheckKey]:
+    """Those that passed last. Where it can't be asked for, it is none: all evaluations are read, at 0.3 ms each."""
+    if (sql := _sql(instance)) is None:
+        return set()
+    from sqlalchemy import func, select
+
+    storage, _, executions = sql
+    assets, rows = {check.asset_key.to_string(): check.asset_key for check in checks}, executions.c
     last = (
         select(func.max(rows.id))
         .where(rows.asset_key.in_(assets), rows.execution_status.in_(("SUCCEEDED", "FAILED")))
@@ -109,30 +118,59 @@ def not_passed(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey])
         rows.id.in_(last), rows.execution_status == "SUCCEEDED"
     )
     with storage.index_connection() as con:
-        found = {dg.AssetCheckKey(assets[asset], name) for asset, name in con.execute(passed)}
-    return set(checks) - found
+        return {dg.AssetCheckKey(assets[asset], name) for asset, name in con.execute(passed)}
 
 
-def _not_passed(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> set[dg.AssetCheckKey]:
-    last = last_evaluations(instance, checks)
-    return {check for check in checks if (told := last.get(check)) is None or not told.passed}
+def delete_logs(
+    instance: dg.DagsterInstance, before: datetime, tags: Mapping[str, str | Sequence[str]]
+) -> int:
+    """Delete what runs with these tags that ended before (aware) have logged and observed, and what checks found in
+    them but for the last evaluation of each. The runs themselves stay, and so do their marks. Returns how many there
+    were: none where it can't be done. Then logs are kept, and the disk fills up.
+    """
+    if (sql := _sql(instance)) is None:
+        return 0
+    from sqlalchemy import func, select
+
+    storage, logged, executions = sql
+    events, checks = logged.c, executions.c
+    # The end of a run is part of its log: of those that were deleted before it is not there any more.
+    ended = select(events.run_id).where(
+        events.dagster_event_type.in_(_ENDED),
+        events.timestamp < before.astimezone(UTC).replace(tzinfo=None),
+    )
+    of_no_asset = events.asset_key.is_(None) | (events.dagster_event_type == _OBSERVATION)
+    last = select(func.max(checks.id)).group_by(checks.asset_key, checks.check_name)
+    with storage.index_connection() as con:
+        run_ids = con.execute(ended).scalars().all()
+    deleted = 0
+    for at in range(0, len(run_ids), _RUNS_AT_A_TIME):
+        filters = dg.RunsFilter(run_ids=run_ids[at : at + _RUNS_AT_A_TIME], tags=tags)
+        old = [run.run_id for run in instance.get_runs(filters)]
+        for run_id in old:
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            if storage.is_run_sharded:  # SQLite has a file for each run; marks are in `index.db` as well
+                for ending in ("", "-wal", "-shm"):
+                    Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
+        with storage.index_connection() as con:
+            con.execute(logged.delete().where(events.run_id.in_(old), of_no_asset))
+            con.execute(executions.delete().where(checks.run_id.in_(old), checks.id.not_in(last)))
+        deleted += len(old)
+    return deleted
 
 
-def last_evaluations(
-    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
-) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
-    """What was last found by each of these checks, where it was ever evaluated. What is only planned says nothing."""
+def _sql(instance: dg.DagsterInstance) -> tuple[Any, Any, Any] | None:
+    """The storage of events where it is a database, and its tables of events and of what checks found; None also where
+    these names are gone.
+    """
+    try:
+        from dagster._core.storage.event_log import SqlEventLogStorage, schema
+    except ImportError:
+        return None
     storage = instance.event_log_storage
-    found = storage.get_latest_asset_check_execution_by_key(checks)
-    planned = [check for check, record in found.items() if record.status.value == "PLANNED"]
-    summaries = storage.get_asset_check_summary_records(planned)
-    done = {check: record for check, record in found.items() if check not in planned}
-    done |= {
-        check: record
-        for check, summary in summaries.items()
-        if (record := summary.last_completed_check_execution_record) is not None
-    }
-    return {check: record.evaluation for check, record in done.items() if record.evaluation is not None}
+    if not isinstance(storage, SqlEventLogStorage):
+        return None
+    return storage, schema.SqlEventLogStorageTable, schema.AssetCheckExecutionsTable
 
 
 def has_records(home: Path) -> bool:
@@ -146,56 +184,3 @@ def has_records(home: Path) -> bool:
     storage = InstanceRef.from_dir(str(home)).storage_data
     folder = storage.config_dict.get("base_dir") if storage else None
     return Path(folder, "schedules").is_dir() if isinstance(folder, str) else True
-
-
-def stores_as_dagster_does(instance: dg.DagsterInstance) -> bool:
-    """Whether its events are in Dagster's own SQLite files. Without the name, nobody is told what that costs."""
-    try:
-        from dagster._core.storage.event_log import SqliteEventLogStorage
-    except ImportError:
-        return False
-    return type(instance.event_log_storage) is SqliteEventLogStorage
-
-
-def delete_log(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Delete what a run has logged and observed. The run itself stays, and so do its marks and checks. Returns whether
-    that could be done: without it, logs are kept, and the disk fills up.
-    """
-    try:
-        from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-        from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-    except ImportError:
-        return False
-    storage, events = instance.event_log_storage, SqlEventLogStorageTable.c
-    if not isinstance(storage, SqlEventLogStorage):
-        return False
-    instance.compute_log_manager.delete_logs(prefix=[run_id])
-    if isinstance(storage, SqliteEventLogStorage):  # a file for each run; marks are in `index.db` as well
-        for ending in ("", "-wal", "-shm"):
-            Path(storage.path_for_shard(run_id) + ending).unlink(missing_ok=True)
-    with storage.index_connection() as con:
-        con.execute(
-            SqlEventLogStorageTable.delete().where(
-                events.run_id == run_id,
-                events.asset_key.is_(None) | (events.dagster_event_type == _OBSERVATION),
-            )
-        )
-    return True
-
-
-def delete_evaluations(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
-    """Delete what checks found in these runs, but for the last evaluation of each check. Without it, they are kept."""
-    try:
-        from dagster._core.storage.event_log import SqlEventLogStorage
-        from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-    except ImportError:
-        return
-    storage, found = instance.event_log_storage, AssetCheckExecutionsTable.c
-    if not isinstance(storage, SqlEventLogStorage):
-        return
-    last = select(func.max(found.id)).group_by(found.asset_key, found.check_name)
-    # Each statement reads the whole table, which has no index for it.
-    for at in range(0, len(run_ids), _RUNS_AT_A_TIME):
-        these = found.run_id.in_(run_ids[at : at + _RUNS_AT_A_TIME])
-        with storage.index_connection() as con:
-            con.execute(AssetCheckExecutionsTable.delete().where(these, found.id.not_in(last)))

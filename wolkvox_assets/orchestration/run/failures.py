@@ -1,7 +1,6 @@
-"""Errors of the client and of the store, turned into Dagster failures in one place.
+"""Errors of the client and of the store, as Dagster failures; and what a run that failed could not report.
 
-What belongs here: the words around an error, and whether Dagster may retry. What doesn't: the errors, and when our
-automation tries again (`pipeline/attempts.py`).
+What doesn't belong here: when our automation tries again (`pipeline/attempts.py`).
 """
 
 import dagster as dg
@@ -18,7 +17,11 @@ _KEPT = (
     "Every window fetched before is stored, marked as materialised and published. Where the schedule and the sensor "
     "are on, they ask for the rest by themselves; where they are off, repeat the run."
 )
-
+_DIED = (
+    "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "
+    "stored and published. Where the schedule and the sensor are on, they do the rest by themselves; where they "
+    "are off, repeat the run. If it comes again, look at memory and disk."
+)
 
 REPORTED = {"reported": True}
 """Metadata of a failure of which pauses and alerts know, or need not know."""
@@ -33,42 +36,41 @@ def as_failure(
     `reported`: it is stored for pauses and alerts.
     """
     match error:
-        case BadAnswers():
+        case BadAnswers() | WolkvoxError():
             words = f"{visible(str(error))} {_KEPT}"
-            about = error.first
-        case WolkvoxError():
-            words = f"{visible(str(error))} {_KEPT}"
-            about = error
         case OtherSource():
             words = f"{error}"
-            about = error
         case ConfigurationProblem():
             words = f"{error} Nothing was asked."
-            about = error
         case StoreError():
             words = f"operation {operation}: {error}"
-            about = error
         case _:
             raise error
     return dg.Failure(
         description=words,
-        metadata={**_metadata(operation, about), **(REPORTED if reported else {})},
+        metadata={**_metadata(operation, error), **(REPORTED if reported else {})},
         allow_retries=scope_of(error, work) in {None, FailureScope.TEMPORARY},
     )
 
 
-def died_silently(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether this run, which has failed, could not report that to pauses and alerts: its process was killed, or
-    nothing could be stored.
+def unreported(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """What is known of this run, which has failed, where it could not report that to pauses and alerts: its process was
+    killed, or nothing could be stored. None where it could.
     """
     ended = [
         getattr(entry.get_dagster_event().event_specific_data, "user_failure_data", None)
         for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     ]
-    return not ended or any(data is None or not REPORTED.keys() <= data.metadata.keys() for data in ended)
+    if not ended:
+        return _DIED
+    for data in ended:
+        if data is None or not REPORTED.keys() <= data.metadata.keys():
+            return visible(data.description) if data and data.description else "Its log says why."
+    return None
 
 
 def _metadata(operation: str, error: Exception) -> dict[str, str]:
+    error = error.first if isinstance(error, BadAnswers) else error
     about = {"operation": operation, "error": type(error).__name__}
     if isinstance(error, WolkvoxError):
         about |= {

@@ -1,17 +1,17 @@
 """Telling Dagster what was stored: each window, and the totals of its day, as materialised.
 
-What belongs here: all marks of an operation's three assets and their metadata, whoever did the work. What doesn't:
-doing it.
+What belongs here: all marks of an operation's three assets and their metadata, whoever did the work.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import cached_property
 
 import dagster as dg
 
+from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.partitions import keys_of_window, window_partitions, windows_key
-from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.settings import Operation
@@ -21,17 +21,14 @@ Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
 
 class Marks:
-    """Marks what was stored of one operation, in the run of `context`."""
+    """The marks of one operation in one run."""
 
-    def __init__(self, context: Context, operation: Operation, reports: Reports) -> None:
-        self._context, self._operation, self._reports = context, operation, reports
+    def __init__(
+        self, operation: Operation, reports: Reports, instance: dg.DagsterInstance, run: dg.DagsterRun
+    ) -> None:
+        self._operation, self._reports, self._instance, self._run = operation, reports, instance, run
         self._asset = windows_key(operation)
         self._partitions = window_partitions(operation)
-        self._marked_before: set[str] | None = None
-
-    def set(self, batch: Batch) -> None:
-        """Mark what this commit stored."""
-        dagster_internals.log_together(self._context, self.of(batch))
 
     def of(self, batch: Batch) -> list[dg.AssetMaterialization]:
         """The marks of what this commit stored."""
@@ -48,11 +45,11 @@ class Marks:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
         return [*marks, *marks_of_days(self._operation, batch.days, batch.rows, self._reports)]
 
-    def failed(self, windows: Iterable[datetime]) -> None:
+    def failed(self, context: Context, windows: Iterable[datetime]) -> None:
         """Show that this run, which is about to fail, was for these windows and has not got them."""
         for window in windows:
             for partition in keys_of_window(self._partitions, self._operation, window):
-                dagster_internals.report_planned(self._context, self._asset, partition)
+                dagster_internals.report_planned(context, self._asset, partition)
 
     def _of(
         self, window: datetime, metadata: Mapping[str, int | str | bool], *, unless_marked: bool = False
@@ -64,11 +61,11 @@ class Marks:
     def _needs_a_mark(self, partition: str) -> bool:
         # A mark costs 0.3 ms and 1.5 KB, and nothing changed. But a backfill takes a partition that its run
         # did not mark for failed.
-        if BACKFILL in self._context.run.tags:
-            return True
-        if self._marked_before is None:
-            self._marked_before = self._context.instance.get_materialized_partitions(self._asset)
-        return partition not in self._marked_before
+        return BACKFILL in self._run.tags or partition not in self._marked_before
+
+    @cached_property
+    def _marked_before(self) -> set[str]:
+        return self._instance.get_materialized_partitions(self._asset)
 
 
 def marks_of_days(
@@ -90,7 +87,11 @@ def marks_of_days(
         if day < operation.start:
             continue  # `start` was moved: such a day has no partition, and its totals are right all the same
         for asset in assets:
-            picture = {"picture": pictures[day]} if asset == of_operation and day in pictures else {}
+            picture = (
+                {"picture": dg.MetadataValue.md(pictures[day])}
+                if asset == of_operation and day in pictures
+                else {}
+            )
             rows = status.agents if asset == of_agents else int(status.windows_known > 0)
             yield dg.AssetMaterialization(
                 asset_key=[operation.name, asset],

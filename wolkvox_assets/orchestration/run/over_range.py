@@ -1,7 +1,7 @@
 """A run over a range of windows, in Dagster's terms: what is committed is marked and told.
 
-What belongs here: the steps of such a run. What doesn't: fetching and committing (`loading.py`), the words about how
-far it is (`progress.py`), the tick (`automation/live.py`).
+What doesn't belong here: fetching and committing (`pipeline/loading.py`), the words about how far it is
+(`pipeline/progress.py`), the tick (`automation/live.py`).
 """
 
 from collections.abc import Iterable
@@ -12,17 +12,18 @@ from functools import partial
 import dagster as dg
 
 from wolkvox_assets.api import QuotaUsedUp
+from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.checks import log_checks
 from wolkvox_assets.orchestration.instance import dead_runs
+from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
 from wolkvox_assets.orchestration.run.marks import Context, Marks
-from wolkvox_assets.orchestration.run.reports import Reports
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.loading import load
 from wolkvox_assets.pipeline.progress import Progress, corrections_table
-from wolkvox_assets.pipeline.quota import LOOK_EVERY, ReserveReached, quota_waits
+from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.store import StoreError
@@ -56,7 +57,7 @@ def run_over(
         return
     progress = Progress(context.log, site.operation, len(ended))
     reports = Reports(site.store, site.operation, site.now, context.log)
-    marks = Marks(context, site.operation, reports)
+    marks = Marks(site.operation, reports, context.instance, context.run)
     task = Task(ended, work, clocks, direct=direct)
     stopped: ReserveReached | QuotaUsedUp | None = None
     days: set[date] = set()
@@ -64,12 +65,12 @@ def run_over(
         with closing(load(site.store, site.run_id, [partial(reconcile, site, task)])) as commits:
             for stored in commits:
                 for batch in stored.values():
-                    marks.set(batch)
+                    dagster_internals.log_together(context, marks.of(batch))
                     progress.tell(batch)
                     days |= batch.touched()
     except (ReserveReached, QuotaUsedUp) as stop:
         stopped = stop
-        progress.stopped(stop, goes_on_at(site, stop))
+        progress.stopped(site, stop)
     except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
         log_checks(context, site.store, {site.operation: days}, site.now())
         raise failure_of(context, site, work, error) from error
@@ -102,14 +103,6 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
             corrections_table(progress.corrections, report.names.corrections)
         )
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
-
-
-def goes_on_at(site: Site, stop: ReserveReached | QuotaUsedUp) -> datetime:
-    """When work that the quota has stopped may go on (aware)."""
-    if isinstance(stop, ReserveReached):
-        return stop.until
-    now = site.now()
-    return quota_waits(site.store, site.operation, now) or now + LOOK_EVERY
 
 
 def failure_of(context: Context, site: Site, work: Work, error: Exception) -> dg.Failure:

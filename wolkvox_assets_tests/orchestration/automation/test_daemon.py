@@ -53,7 +53,7 @@ from wolkvox_assets.settings import load_settings
 
 SECOND = timedelta(seconds=1)
 gaps._EVERY_SECONDS = alerts._EVERY_SECONDS = 5
-gaps._PAUSE_WHEN_DIED = SECOND
+gaps.PAUSE_WHEN_DIED = SECOND
 dead_runs._STARTS_WITHIN = 30 * SECOND
 attempts._LIVE_TRIES_WITHIN = SECOND
 TEMPORARY = attempts.FailureScope.TEMPORARY

@@ -1,15 +1,13 @@
-"""What a run draws: the day in a picture for its marks, and the HTML pages.
+"""What a run draws: the day in a picture, and the HTML pages.
 
-What belongs here: when a run draws, and that its failing to do so fails nothing else. What doesn't: drawing
-(`day_report/`).
+What belongs here: when a run draws, and that its failing to do so fails nothing else. What doesn't: drawing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from math import inf
-
-import dagster as dg
 
 from wolkvox_assets.day_report.figures import read
 from wolkvox_assets.day_report.files import TODAY_EVERY, ReportFiles
@@ -33,18 +31,22 @@ class Reports:
     """
 
     def __init__(
-        self, store: Store, operation: Operation, now: Callable[[], datetime], log: dg.DagsterLogManager
+        self, store: Store, operation: Operation, now: Callable[[], datetime], log: logging.Logger
     ) -> None:
         self._store, self._operation, self._now, self._log = store, operation, now, log
         self._files = ReportFiles(store, operation)
         self._drawn: dict[date, datetime] = {}
         self._draws = operation.report is AGENT_9  # pictures and pages are of hold and mute
 
-    def pictures(self, days: Mapping[date, DayStatus]) -> dict[date, dg.MarkdownMetadataValue]:
-        """Of those of these days that have closed, and of today, if there was none for a quarter of an hour.
+    def pictures(self, days: Mapping[date, DayStatus]) -> dict[date, str]:
+        """In Markdown, of those of these days that have closed, and of today, if there was none for a quarter of an
+        hour.
 
         Marks stay for ever, so there are no others: a picture is 3 to 6 KB.
         """
+        found: dict[date, str] = {}
+        if not self._draws:
+            return found
         now = self._now()
         today = self._operation.clock.now(now).date()
         wanted = [
@@ -52,8 +54,7 @@ class Reports:
             for day, status in sorted(days.items())
             if (self._due(day, now) if day == today else status.complete)
         ]
-        found: dict[date, dg.MarkdownMetadataValue] = {}
-        if not (wanted and self._draws):
+        if not wanted:
             return found
         try:
             from wolkvox_assets.day_report import pictures  # takes 0.05 s of CPU, and most ticks draw nothing
@@ -67,7 +68,7 @@ class Reports:
             for day in figures:
                 first = day.span.first
                 if day.closed or first == today:
-                    found[first] = dg.MetadataValue.md(pictures.markdown_of(day))
+                    found[first] = pictures.markdown_of(day)
                 if first == today:
                     self._drawn[first] = now
         except Exception as error:  # noqa: BLE001  # what was stored is to be marked, whatever becomes of pictures
