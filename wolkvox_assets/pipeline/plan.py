@@ -79,6 +79,7 @@ class WindowsPlan:
         settled = [w for w in windows if clock.end_utc(w) <= now - due_work.SETTLED_AFTER]
         settled_before = settled[-1] + WINDOW if settled else windows[0]
         before = self.judge.verdict
+        errors, given_up = dict[datetime, Exception](), False
         try:
             yield from self._quarantine(contiguous(windows), settled_before, ask, briefly)
         except BadAnswers as bad:
@@ -86,7 +87,7 @@ class WindowsPlan:
             if bad.given_up or self.judge.verdict is before or not doubts:
                 raise
             # No verdict mends these: they rest until their time comes.
-            errors = {w: error for w, error in bad.errors.items() if not isinstance(error, AnswerInDoubt)}
+            errors = {w: error for w, error in bad.errors.items() if w not in doubts}
         else:
             return
         try:
@@ -94,11 +95,8 @@ class WindowsPlan:
         except BadAnswers as bad:
             errors |= bad.errors
             given_up = bad.given_up
-        else:
-            given_up = False
         if errors:
-            first = next(iter(errors.values()))
-            raise BadAnswers(first, contiguous(errors), given_up=given_up, errors=errors) from first
+            raise BadAnswers(errors, given_up=given_up)
 
     def _quarantine(
         self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
@@ -114,7 +112,7 @@ class WindowsPlan:
                 direct=self.direct,
             )
 
-        around = Quarantine(
+        return Quarantine(
             ask,
             self.additivity,
             make,
@@ -125,8 +123,7 @@ class WindowsPlan:
             ask_briefly=briefly,
             long=LONG_RANGE // WINDOW,
             give_up_after=self.give_up_after,
-        )
-        return around.reconcile(ranges)
+        ).reconcile(ranges)
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:

@@ -14,6 +14,11 @@ from importlib import resources
 from wolkvox_assets.report.definition import Report
 
 
+def literal(value: object) -> str:
+    """This text, or path, where SQL takes no parameter."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
 @lru_cache(maxsize=512)
 def filled(text: str, report: Report) -> str:
     """Raises `KeyError` where the text has a name in braces that no report has."""

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wolkvox_assets.report.reports import REPORTS
+from wolkvox_assets.store.filled import literal
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.versions import VERSION
 
@@ -181,43 +182,25 @@ def opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only look into a file. An eighth of the cost of `duckdb.connect`: most of that is not the file, but a
     new DuckDB around it."""
     with _ONE_AT_A_TIME:
-        looker = _looker(os.getpid())
         try:
-            looker.execute("DETACH DATABASE IF EXISTS looked_at")  # where a signal came in between
-            looker.execute(f"ATTACH '{quoted(file)}' AS looked_at (READ_ONLY)")
+            con = _attach("look", file)
         except duckdb.Error as error:
-            _looker.cache_clear()  # an error can leave all of a DuckDB unusable
             if "Could not set lock" in str(error):
                 raise
             raise _not_opened(file, error) from error
-        con = looker.cursor()
         try:
-            con.execute("USE looked_at")
             yield con
         finally:
-            con.close()
-            try:
-                looker.execute("DETACH looked_at")
-            except duckdb.Error:
-                _looker.cache_clear()
+            _detach("look", con)
 
 
 def open_to_read(file: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection, in one thread of the process at a time: as cheap as `opened`. End it with `close`."""
     if _being_read:
-        return duckdb.connect(
-            file, read_only=True
-        )  # a reading within that of another file, or of an earlier one
+        # A reading within that of another file, or of an earlier one.
+        return duckdb.connect(file, read_only=True)
     state = state_of(file)
-    reader = _reader(os.getpid())
-    try:
-        reader.execute("DETACH DATABASE IF EXISTS published")  # where a signal came in between
-        reader.execute(f"ATTACH '{quoted(file)}' AS published (READ_ONLY)")
-        con = reader.cursor()
-        con.execute("USE published")
-    except duckdb.Error:
-        _reader.cache_clear()
-        raise
+    con = _attach("read", file)
     _being_read.append(_BeingRead(con, file.absolute(), state))
     return con
 
@@ -228,20 +211,17 @@ def read_already(file: Path) -> duckdb.DuckDBPyConnection | None:
     for con, name, state in _being_read:
         if name == file.absolute() and file.exists() and state == state_of(file):
             another = con.cursor()
-            another.execute("USE published")
+            another.execute("USE attached")
             return another
     return None
 
 
 def close(con: duckdb.DuckDBPyConnection) -> None:
     """Ends what `open_to_read` has opened; harmless where it has ended. The file is let go of."""
-    con.close()
     if any(con is being_read.con for being_read in _being_read):
         _being_read.clear()
-        try:
-            _reader(os.getpid()).execute("DETACH published")
-        except duckdb.Error:
-            _reader.cache_clear()
+        _detach("read", con)
+    con.close()
 
 
 class _BeingRead(NamedTuple):
@@ -253,20 +233,32 @@ class _BeingRead(NamedTuple):
 _being_read: list[_BeingRead] = []  # one at most
 
 
-@cache
-def _reader(_process: int) -> duckdb.DuckDBPyConnection:
-    """As `_looker`, for readings, in which a look into a file may become necessary."""
-    return duckdb.connect(config={"threads": 1})
+def _attach(use: str, file: Path) -> duckdb.DuckDBPyConnection:
+    try:
+        warm = _warm(use, os.getpid())
+        warm.execute("DETACH DATABASE IF EXISTS attached")  # where a signal came in between
+        warm.execute(f"ATTACH {literal(file)} AS attached (READ_ONLY)")
+        con = warm.cursor()
+        con.execute("USE attached")
+    except duckdb.Error:
+        _warm.cache_clear()  # an error can leave all of a DuckDB unusable
+        raise
+    return con
+
+
+def _detach(use: str, con: duckdb.DuckDBPyConnection) -> None:
+    con.close()
+    try:
+        _warm(use, os.getpid()).execute("DETACH DATABASE IF EXISTS attached")
+    except duckdb.Error:
+        _warm.cache_clear()
 
 
 @cache
-def _looker(_process: int) -> duckdb.DuckDBPyConnection:
-    """This process's DuckDB for looking into files: a forked one must not share it. Without threads of its own."""
+def _warm(_use: str, _process: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB without threads of its own, one for looks and one for readings, in which a look may become necessary.
+    A forked process must not share it."""
     return duckdb.connect(config={"threads": 1})
-
-
-def quoted(file: Path) -> str:
-    return str(file).replace("'", "''")
 
 
 def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
@@ -298,6 +290,16 @@ def contents(con: duckdb.DuckDBPyConnection, file: Path) -> Contents:
     if altered:
         raise Damaged(f"{file.name} has other columns than it should in {', '.join(altered)}")
     return Contents(version, frozenset(wanted.keys() - tables.keys()))
+
+
+def table_names(con: duckdb.DuckDBPyConnection, database: str | None = None) -> list[str]:
+    """All tables, also such as are not ours, quoted. `database`: another one than `con` uses."""
+    found = con.execute(
+        "SELECT '\"' || replace(table_name, '\"', '\"\"') || '\"' FROM duckdb_tables()"
+        " WHERE database_name = COALESCE(?, current_database()) AND schema_name = 'main'",
+        [database],
+    ).fetchall()
+    return [name for (name,) in found]
 
 
 def log_of(file: Path) -> Path:
@@ -413,11 +415,8 @@ def _read_all(file: Path, fault: str) -> str:
             raise _not_opened(file, error) from error
         return fault
     try:
-        for name in con.execute(
-            "SELECT '\"' || replace(table_name, '\"', '\"\"') || '\"' FROM duckdb_tables()"
-            " WHERE database_name = current_database() AND schema_name = 'main'"
-        ).fetchall():
-            con.execute(f"SELECT bit_xor(hash(t)) FROM {name[0]} AS t").fetchall()  # noqa: S608  # quoted above
+        for name in table_names(con):
+            con.execute(f"SELECT bit_xor(hash(t)) FROM {name} AS t").fetchall()  # noqa: S608  # quoted
     except duckdb.Error:
         return fault
     finally:

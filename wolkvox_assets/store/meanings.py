@@ -13,6 +13,7 @@ import duckdb
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import REPORTS
+from wolkvox_assets.store.filled import literal
 from wolkvox_assets.store.schema import schema
 
 
@@ -262,18 +263,14 @@ def write_comments(con: duckdb.DuckDBPyConnection, *, view_columns: bool = True)
         ";".join(
             [
                 *(
-                    f"COMMENT ON {'VIEW' if is_view else 'TABLE'} {table} IS {_quoted(words[table].table)}"
+                    f"COMMENT ON {'VIEW' if is_view else 'TABLE'} {table} IS {literal(words[table].table)}"
                     for table, is_view in {(table, is_view) for table, _, is_view in ours}
                 ),
                 *(
-                    f"COMMENT ON COLUMN {table}.{column} IS {_quoted(meaning(table, column))}"
+                    f"COMMENT ON COLUMN {table}.{column} IS {literal(meaning(table, column))}"
                     for table, column, is_view in ours
                     if view_columns or not is_view
                 ),
             ]
         )
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

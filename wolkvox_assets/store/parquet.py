@@ -18,6 +18,7 @@ from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store.disk import flush, make_folder, same_access
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.files import PUBLISHED
+from wolkvox_assets.store.filled import literal
 
 _CONTENT = "content"  # the key of the digest
 
@@ -64,7 +65,7 @@ def write_month(
         new = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             found = con.execute(
-                f"COPY ({_rows(table)} ORDER BY ALL) TO '{_quoted(new)}'"
+                f"COPY ({_rows(table)} ORDER BY ALL) TO {literal(new)}"
                 f" (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_CONTENT}: '{digest}'}})",
                 _of(operation, month),
             ).fetchone()
@@ -113,7 +114,3 @@ def _of(operation: str, month: date) -> dict[str, object]:
 
 def _file(folder: Path, table: str, operation: str, month: date) -> Path:
     return folder / table / f"operation={operation}" / f"month={month:%Y-%m}" / "data.parquet"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

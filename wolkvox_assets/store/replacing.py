@@ -9,7 +9,7 @@ import filecmp
 import logging
 import os
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from wolkvox_assets.store.disk import (
     same_access,
     target_of,
 )
+from wolkvox_assets.store.filled import literal
 from wolkvox_assets.store.integrity import (
     Checkpoint,
     Contents,
@@ -32,11 +33,10 @@ from wolkvox_assets.store.integrity import (
     inspect,
     layout_of,
     log_of,
-    opened,
-    quoted,
     recall,
     remember,
     state_of,
+    table_names,
 )
 from wolkvox_assets.store.schema import schema
 from wolkvox_assets.store.versions import VERSION, raise_version
@@ -276,37 +276,32 @@ def _same_time(new: Path, source: Path) -> None:
 
 def _write_anew(own: Path, new: Path, old_version: int) -> None:
     """Makes `new` hold what `own` holds, as `VERSION`, and makes sure of it."""
-    with_schema(_rewritten(own, new), old_version)
-    inspect(new)
-    _same_rows(own, new)
-    same_access(new, own)
-    new.chmod(0o600)
-    flush(new)
-
-
-def _rewritten(own: Path, new: Path) -> duckdb.DuckDBPyConnection:
-    """A new database with all rows of `own`. Table by table: to copy the database would keep how its columns are
-    packed, and `schema.sql` says how they are now."""
-    con = _new_database(new)
-    try:
-        con.execute(f"ATTACH '{quoted(own)}' AS old (READ_ONLY)")
-        con.execute(schema())
-        for (name,) in con.execute(
-            "SELECT '\"' || replace(table_name, '\"', '\"\"') || '\"' FROM duckdb_tables()"
-            " WHERE database_name = 'old' AND schema_name = 'main'"
-        ).fetchall():
-            con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM old.{name} LIMIT 0")
-            con.execute(f"INSERT INTO {name} BY NAME FROM old.{name}")
-        con.execute("DETACH old")
+    with closing(_new_database(new)) as con:
+        _take_rows(con, own)
         con.execute("CHECKPOINT")
         con.execute(
             "INSERT INTO store_rewrites VALUES (?, ?)",
             [datetime.now(UTC).replace(tzinfo=None), new.stat().st_size],
         )
-    except BaseException:
-        con.close()
-        raise
-    return con
+        with_schema(con, old_version)
+    inspect(new)
+    same_access(new, own)
+    new.chmod(0o600)
+    flush(new)
+
+
+def _take_rows(con: duckdb.DuckDBPyConnection, own: Path) -> None:
+    """All of `own`. Table by table: to copy the database would keep how its columns are packed, and `schema.sql` says
+    how they are now."""
+    con.execute(f"ATTACH {literal(own)} AS old (READ_ONLY)")
+    con.execute(schema())
+    for name in table_names(con, "old"):
+        con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM old.{name} LIMIT 0")
+        con.execute(f"INSERT INTO {name} BY NAME FROM old.{name}")
+        there, here = (con.table(of).count("*").fetchall()[0][0] for of in (f"old.{name}", name))
+        if there != here:
+            raise Damaged(f"the new {own.name} has {here} rows in {name}, the old one has {there}")
+    con.execute("DETACH old")
 
 
 def _new_database(new: Path) -> duckdb.DuckDBPyConnection:
@@ -361,19 +356,3 @@ def _free_name(own: Path, suffix: str) -> Path:
         name = own.with_name(f"{own.name}.{suffix}-{number}")
         number += 1
     return name
-
-
-def _same_rows(old: Path, new: Path) -> None:
-    counts = [_counts(file) for file in (old, new)]
-    for table, rows in counts[0].items():
-        if counts[1].get(table) != rows and table not in {"schema_version", "store_rewrites"}:
-            raise Damaged(f"{new.name} has {counts[1].get(table)} rows in {table}, the old one has {rows}")
-
-
-def _counts(file: Path) -> dict[str, int]:
-    with opened(file) as con:
-        names = con.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
-            " AND schema_name = 'main'"
-        ).fetchall()
-        return {name: con.table(name).count("*").fetchall()[0][0] for (name,) in names}

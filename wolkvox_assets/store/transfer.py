@@ -21,6 +21,7 @@ from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store import sources
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
+from wolkvox_assets.store.filled import literal
 from wolkvox_assets.store.meanings import columns, meanings
 
 _SOURCES = "operation_sources"  # says whether a copy is finished: comes last
@@ -247,7 +248,7 @@ def _write(con: duckdb.DuckDBPyConnection, operation: str, piece: Piece, folder:
     rows, values = _which(piece.table, operation, piece.month)
     con.execute(
         f"COPY (SELECT {', '.join(_columns(piece.table))} {rows} ORDER BY rowid)"
-        f" TO '{_file(folder, piece)}' (FORMAT parquet)",
+        f" TO {_file(folder, piece)} (FORMAT parquet)",
         values,
     )
 
@@ -255,7 +256,7 @@ def _write(con: duckdb.DuckDBPyConnection, operation: str, piece: Piece, folder:
 def _replace(con: duckdb.DuckDBPyConnection, operation: str, piece: Piece, folder: Path) -> None:
     rows, values = _which(piece.table, operation, piece.month)
     con.execute(f"DELETE {rows}", values)
-    con.execute(f"INSERT INTO {piece.table} BY NAME FROM read_parquet('{_file(folder, piece)}')")
+    con.execute(f"INSERT INTO {piece.table} BY NAME FROM read_parquet({_file(folder, piece)})")
 
 
 def _which(table: str, operation: str, month: date | None) -> tuple[str, dict[str, object]]:
@@ -279,4 +280,4 @@ def _named(piece: Piece) -> str:
 
 
 def _file(folder: Path, piece: Piece) -> str:
-    return str(folder / f"{piece.table}.parquet").replace("'", "''")
+    return literal(folder / f"{piece.table}.parquet")

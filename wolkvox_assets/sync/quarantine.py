@@ -41,26 +41,17 @@ _DAY = timedelta(days=1)
 class BadAnswers(Exception):
     """Some windows could not be had; all others were, or, if `given_up`, it is not the windows.
 
-    `first`: what the first of them raised. `left_out`: the ranges without them. `errors`: what each window raised.
+    `errors`: what each of them raised. `first`: the first of these.
     """
 
-    def __init__(
-        self,
-        first: Exception,
-        left_out: Sequence[Range],
-        *,
-        given_up: bool,
-        errors: Mapping[datetime, Exception] | None = None,
-    ) -> None:
-        windows = sum(map(len, left_out))
+    def __init__(self, errors: Mapping[datetime, Exception], *, given_up: bool) -> None:
+        self.errors, self.given_up = errors, given_up
+        self.__cause__ = self.first = next(iter(errors.values()))
+        left_out = contiguous(errors)
         shown = "; ".join(map(str, left_out[:10])) + (" …" if len(left_out) > 10 else "")
-        more = f" In all {windows} windows could not be had: {shown}." if windows > 1 else ""
+        more = f" In all {len(errors)} windows could not be had: {shown}." if len(errors) > 1 else ""
         why = " Given up: no answer can be read but empty ones, so it is not the windows." if given_up else ""
-        super().__init__(f"{first}{more}{why}")
-        self.first = first
-        self.left_out = left_out
-        self.errors = errors or {}
-        self.given_up = given_up
+        super().__init__(f"{self.first}{more}{why}")
 
 
 class _RangeFails(Exception):
@@ -73,7 +64,7 @@ class _RangeFails(Exception):
 
 @dataclass
 class Quarantine:
-    """Goes on around answers that raise `bad`.
+    """Makes ranges true, whatever answers raise `bad`.
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
     window in a month. A window that raises it by itself is left out (`LeftOut`, and a `Note`), and `BadAnswers` is
@@ -104,7 +95,6 @@ class Quarantine:
     waiting: list[list[Range]] = field(default_factory=list)
     asked: Range | None = None  # the latest
     longest: int | None = None  # windows that an answer is had for, as far as is known
-    first: Exception | None = None
     left_out: dict[datetime, Exception] = field(default_factory=dict)
     readable: bool = False
     worked: Range | None = None  # the latest small range that was answered
@@ -120,8 +110,8 @@ class Quarantine:
                 self.waiting += [[piece] for r in together for piece in _pieces(r, longest)]
             else:
                 yield from self._make(together)
-        if self.first is not None:
-            raise self._bad_answers(self.first, given_up=False) from self.first
+        if self.left_out:
+            raise BadAnswers(self.left_out, given_up=False)
 
     def _make(self, together: list[Range]) -> Iterator[Step]:
         self.asked = None
@@ -220,17 +210,13 @@ class Quarantine:
             self.waiting.append(contiguous(w for w in left if w < middle))
             self.waiting.append(contiguous(w for w in left if w >= middle))
             return
-        self.first = self.first or error
         gone = set(asked.windows()) if asked else left
         self.left_out |= dict.fromkeys(gone, error)
         yield LeftOut(tuple(contiguous(gone)), str(error))
         yield Note(f"{error} Left out for now; the others go on.", warning=True)
         if not self.readable and len(self.left_out) >= self.give_up_after:
-            raise self._bad_answers(self.first, given_up=True) from self.first
+            raise BadAnswers(self.left_out, given_up=True)
         self.waiting.append(contiguous(left - gone))
-
-    def _bad_answers(self, first: Exception, *, given_up: bool) -> BadAnswers:
-        return BadAnswers(first, contiguous(self.left_out), given_up=given_up, errors=self.left_out)
 
 
 def _pieces(r: Range, longest: int) -> list[Range]:

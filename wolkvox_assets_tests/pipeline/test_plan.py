@@ -42,5 +42,5 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
     assert known == set(WINDOWS) - {broken}
     assert any(isinstance(step, LeftOut) for step in steps)
     assert asked.count(one(broken)) == 1
-    assert list(bad.value.left_out) == [one(broken)]
+    assert list(bad.value.errors) == [broken]
     assert isinstance(bad.value.first, AnswerUnreadable)

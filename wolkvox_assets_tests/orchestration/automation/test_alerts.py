@@ -58,9 +58,7 @@ def test_a_cause_lasts_from_its_first_failure_until_work_of_that_kind_succeeds(l
 
 
 def test_live_windows_that_work_don_t_end_what_is_wrong_with_history(location: Location) -> None:
-    bad = BadAnswers(
-        AnswerUnreadable("nonsense"), [Range(datetime(2026, 11, 1), datetime(2026, 11, 2))], given_up=False
-    )
+    bad = BadAnswers({datetime(2026, 11, 1): AnswerUnreadable("nonsense")}, given_up=False)
     location.fail(Work.HISTORY, bad)
     remember_success(location.project.store, location.operation, Work.LIVE)
     assert list(wrong(location)) == ["main: BadAnswers"]
