@@ -78,6 +78,35 @@ def test_nothing_is_another_and_readers_keep_what_they_see(nothing_yet: LakeStor
     assert (held.snapshots, held.files, held.inlined_rows) == (1, 9, 1)
 
 
+def test_each_table_has_statistics_before_it_has_a_row(nothing_yet: LakeStore) -> None:
+    """Without them each query asks the catalog once more for each column."""
+    with nothing_yet.transaction():
+        pass
+    assert without_statistics(nothing_yet) == []
+    with asking(nothing_yet.lake) as con:  # as an older release left it
+        con.cursor().execute(
+            "DELETE FROM ducklake_table_stats USING ducklake_table AS t WHERE t.table_id = ducklake_table_stats.table_id"
+            " AND table_name IN ('quota_readings', 'agent_9_windows');"
+            "DELETE FROM ducklake_table_column_stats WHERE table_id NOT IN (SELECT table_id FROM ducklake_table_stats)"
+        )
+        con.commit()
+    assert without_statistics(nothing_yet) == ["agent_9_windows", "quota_readings"]
+    assert not nothing_yet.maintain().left
+    assert without_statistics(nothing_yet) == []
+    assert rows(nothing_yet) == [[], []]
+    put(nothing_yet, 0, 100)
+    assert [len(each) for each in rows(nothing_yet)] == [80, 1]
+
+
+def without_statistics(store: LakeStore) -> list[str]:
+    with asking(store.lake) as con, con.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM ducklake_table WHERE end_snapshot IS NULL"
+            " AND table_id NOT IN (SELECT table_id FROM ducklake_table_stats) ORDER BY table_name"
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
 def test_what_would_change_a_row_is_not_done(lake: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     flush = maintenance._flush
 

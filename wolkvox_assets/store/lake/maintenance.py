@@ -21,6 +21,7 @@ from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.lake import duck
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import asking, turn
+from wolkvox_assets.store.meanings import columns
 from wolkvox_assets.store.schema import tables_wanted
 
 # No query runs longer. A file that nothing needs is deleted when it was set aside so long ago.
@@ -52,7 +53,7 @@ def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -
 
     Raises as `LakeStore` does inside, where the lake can't be had. Stopped at any moment all is as it was, or done.
     """
-    done = {_flush: 0, _rewrite: 0, _merge: 0}
+    done = {_flush: 0, _rewrite: 0, _merge: 0, begin_statistics: 0}
     left, deleted = [], 0
     with closing(duck.attached(lake, lock_patience_seconds=_READER_PATIENCE_SECONDS)) as con:
         try:
@@ -95,7 +96,7 @@ def _in_turn(
                 raise _Another(
                     f"{table}: {piece.__name__.strip('_')} would have changed what stands in it. It was left as it is"
                 )
-            if piece is _flush:
+            if piece in (_flush, begin_statistics):
                 fence(con)
             still_ours()
             con.execute("COMMIT")
@@ -175,3 +176,28 @@ def _merge(con: duckdb.DuckDBPyConnection, table: str) -> int:
     """Returns how many files were made of several."""
     found = con.execute(f"CALL ducklake_merge_adjacent_files('{duck.NAME}', '{table}')").fetchall()
     return sum(int(row[-1]) for row in found)
+
+
+def begin_statistics(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Has DuckLake keep statistics of a table that never had a row; returns whether it did not. In the caller's
+    transaction, in which nothing is in the table afterwards, as before.
+
+    For want of them DuckLake 1.5.5 looks for them in the catalog with each query, twice for each column: 17 ms of CPU
+    in place of 5, or of 0.4 where they say that no such row is there.
+    """
+    catalog = f"__ducklake_metadata_{duck.NAME}.public"
+    kept = con.execute(
+        f"FROM {catalog}.ducklake_table JOIN {catalog}.ducklake_table_stats USING (table_id)"  # noqa: S608  # ours
+        " WHERE table_name = ? AND end_snapshot IS NULL",
+        [table],
+    ).fetchall()
+    if kept or con.execute(f"FROM {table} LIMIT 1").fetchall():
+        return 0
+    row = ", ".join(_ANY_VALUE.get(kind, "0") for _, kind, _ in columns(table))
+    con.execute(f"INSERT INTO {table} VALUES ({row})")  # noqa: S608
+    con.execute(f"DELETE FROM {table}")  # noqa: S608
+    return 1
+
+
+# The statistics begin with them: no operation has an empty name.
+_ANY_VALUE = {"VARCHAR": "''", "TIMESTAMP": "'1970-01-01'", "DATE": "'1970-01-01'", "BOOLEAN": "FALSE"}

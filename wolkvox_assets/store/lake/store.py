@@ -274,6 +274,8 @@ def _bring_up_to_date(con: duckdb.DuckDBPyConnection, found: _Tables) -> None:
         layout |= {filled(table, report): parts for table, parts in _LAYOUT_OF_A_REPORT.items()}
     for table, parts in layout.items():
         con.execute(f"ALTER TABLE {table} SET PARTITIONED BY ({parts})")
+    for table in tables_wanted():
+        maintenance.begin_statistics(con, table)
 
 
 def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
