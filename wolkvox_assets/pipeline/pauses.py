@@ -65,7 +65,8 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
     scope = scope_of(error, work)
     if scope is None:
         return False
-    with site.store.transaction() as con:
+
+    def record(con: duckdb.DuckDBPyConnection) -> None:
         failed = FailedAttempt(
             work,
             site.now(),
@@ -76,6 +77,8 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
             site.run_id,
         )
         record_attempt(con, site.operation.name, failed, report=site.operation.report)
+
+    site.store.change(record)
     return True
 
 
@@ -84,8 +87,7 @@ def remember_success(store: Store, operation: Operation, work: Work) -> None:
     with store.reading() as con:
         failed = failed_attempts(con, operation.name, report=operation.report) if con else []
     if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
-        with store.transaction() as con:
-            forget_attempts(con, operation.name, work, report=operation.report)
+        store.change(lambda con: forget_attempts(con, operation.name, work, report=operation.report))
 
 
 def _access(con: duckdb.DuckDBPyConnection | None, operation: Operation) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
+import duckdb
 
 from wolkvox_assets.orchestration.assets.catalogue import owners_and_tags, table_metadata
 from wolkvox_assets.orchestration.assets.freshness import fresh_days
@@ -99,10 +100,13 @@ def _rebuild(
 ) -> tuple[dict[date, DayStatus], RowCounts]:
     """The totals of these days, those without a known window too, and how many rows the tables have then."""
     expected = _windows_expected(operation, days)
-    with store.transaction() as con:
+
+    def rebuild(con: duckdb.DuckDBPyConnection) -> tuple[dict[date, DayStatus], RowCounts]:
         sources.check(con, operation.name, operation.source)
         known = rebuild_days(con, operation.name, expected, now, report=operation.report)
-        counted = row_counts(con, operation.name, report=operation.report)
+        return known, row_counts(con, operation.name, report=operation.report)
+
+    known, counted = store.change(rebuild)
     nothing = operation.report.nothing
     return {day: known.get(day) or DayStatus(0, 0, expected[day], False, nothing) for day in days}, counted
 
