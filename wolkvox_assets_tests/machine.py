@@ -12,11 +12,13 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +29,7 @@ from wolkvox_assets.api import client, postgres_lock
 from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.automation.live import LIVE
+from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.settings import load_settings
 
@@ -39,7 +42,7 @@ PAUSE_SECONDS = 5
 
 
 class Order(NamedTuple):
-    """`folder`: the machine's, with its `operations.toml`. `clock`: see `clock`."""
+    """`folder`: the machine's, named after it, with its `operations.toml` and `dagster.yaml`. `clock`: see `clock`."""
 
     folder: str
     environment: tuple[tuple[str, str], ...]
@@ -65,7 +68,11 @@ def clock(said: str) -> Callable[[], datetime]:
 
 
 def obey(order: Order) -> None:
+    """Raises what ends a process: Dagster's records can't be had, say. Then it is to be started again."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: gone when the tests are, even if killed
+    with suppress(OSError):  # only root may
+        if ctypes.CDLL(None).unshare(0x04000000) == 0:  # CLONE_NEWUTS
+            socket.sethostname(Path(order.folder).name)
     os.environ.update(dict(order.environment))
     os.chdir(order.folder)
     tempfile.tempdir = os.environ["TMPDIR"]
@@ -77,11 +84,14 @@ def obey(order: Order) -> None:
     if location.settings.problems:
         raise RuntimeError(" ".join(location.settings.problems))
     definitions = build_definitions(location)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.from_config(order.folder) as instance:
+        # As the sensors do: who was killed on this machine gives its places back.
+        dead_runs.end_dead_runs(instance, datetime.now(UTC))
         if order.role == "live":
             job = definitions.resolve_job_def(LIVE)
             while not Path(order.what).exists():
                 job.execute_in_process(instance=instance, raise_on_error=False)
+                dead_runs.end_dead_runs(instance, datetime.now(UTC))
                 time.sleep(PAUSE_SECONDS)
             return
         first, _, last = order.what.partition("...")

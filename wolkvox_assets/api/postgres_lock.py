@@ -17,7 +17,6 @@ A process has one connection, for all of its tokens: a connection for each would
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,10 +26,10 @@ from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (a class with a small initial)
-from psycopg2.extensions import parse_dsn
 from pydantic import SecretStr
 
 from wolkvox_assets.api.errors import LockUnreachable
+from wolkvox_assets.api.postgres import Trouble, this_process, trouble, words
 from wolkvox_assets.report.clocks import Moment
 
 logger = logging.getLogger(__name__)
@@ -43,8 +42,6 @@ SPARE_SECONDS = 5.0
 
 # Where the address says nothing else. A connection whose other end is gone is noticed within this time.
 _CONNECTING = {
-    "application_name": "wolkvox-assets token lock",
-    "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -137,7 +134,7 @@ class PostgresLock:
         if session is not self._session:
             return False
         began = time.monotonic()
-        holder = f"{socket.gethostname()} process {os.getpid()} {secrets.token_hex(8)}"
+        holder = f"{this_process()} {secrets.token_hex(8)}"
         over = self._others.holder if self._others and self._others.over_at <= began else None
         wanted = {"lock": self._key, "holder": holder, "seconds": seconds, "over": over}
         self._lease = holder  # before it is known what became of the statement
@@ -165,12 +162,12 @@ class PostgresLock:
                     return False
                 done = action(session)
         except psycopg2.Error as problem:
-            said = self._database.described(problem)
+            said, may_pass = self._database.trouble(problem)
             if self._failing_since is None:
                 self._failing_since = time.monotonic()
                 logger.warning("The token's lock in Postgres cannot be had now (%s). Trying again.", said)
             lasted = time.monotonic() - self._failing_since
-            if lasted >= GIVE_UP_SECONDS or isinstance(problem, psycopg2.ProgrammingError):
+            if lasted >= GIVE_UP_SECONDS or not may_pass:
                 raise LockUnreachable(f"{said}.") from None
             return False
         self._failing_since = None
@@ -222,7 +219,7 @@ class _Database:
     """The one connection of this process, made again when it breaks. Threads take turns."""
 
     def __init__(self, address: SecretStr) -> None:
-        self._words = {**_CONNECTING, **parse_dsn(address.get_secret_value())}
+        self._address, self._words = address, words(address, _CONNECTING)
         self._turn = threading.Lock()
         self._session: _Session | None = None
         self._not_before = 0.0
@@ -256,7 +253,7 @@ class _Database:
                 if self._released(session, key):
                     return
             except psycopg2.Error as error:
-                problem = f" ({self.described(error)})"
+                problem = f" ({self.trouble(error).said})"
         if lease is not None:
             logger.warning(
                 "The answer is there, but Postgres can't be told%s that the token is free again. It is as soon as "
@@ -274,11 +271,8 @@ class _Database:
                 self._forget(current)
         return current is not None
 
-    def described(self, problem: psycopg2.Error) -> str:
-        """What happened, in one line and without the password."""
-        said = (str(problem).strip() or type(problem).__name__).splitlines()[0].rstrip(".")
-        password = self._words.get("password")
-        return said.replace(password, "[password]") if password else said
+    def trouble(self, problem: psycopg2.Error) -> Trouble:
+        return trouble(problem, self._address)
 
     def _connected(self) -> _Session:
         session = _Session(psycopg2.connect(**self._words))

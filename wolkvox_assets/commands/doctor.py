@@ -66,6 +66,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
             "settings",
             f"{name} is set and means nothing here: is it misspelt? docs/settings.md has all names.",
         )
+    no_lock = _lake_out_of_reach(settings)
     for operation in settings.centres:
         yield (
             True,
@@ -75,13 +76,15 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         clocks = Clocks()
         fine, words = server_doctor.finding(operation.source.address)
         yield fine, f"{operation.name}: server", words
-        yield _quota(operation, clocks)
+        yield _without_a_lock(operation) if no_lock else _quota(operation, clocks)
         yield _clock(operation, clocks)
     yield from _secrets()
     for fine, finding in dagster_doctor.findings(settings):
         yield fine, "Dagster", finding
     store = settings.store
     yield from store.findings()
+    if no_lock:
+        return  # each further look would take as long as the first, to say the same
     yield from _sources(settings, store)
     yield from _quotas(settings, store)
     yield from _windows(settings, store)
@@ -103,6 +106,21 @@ def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
     else:
         compared = "the server's agrees"
     return True, what, f"its wall clock ({operation.timezone}) shows {wall:%Y-%m-%d %H:%M:%S}; {compared}"
+
+
+def _lake_out_of_reach(settings: Settings) -> bool:
+    if settings.lake is None:
+        return False
+    from wolkvox_assets.api.postgres import why_not  # with the extra `scale` only
+
+    return why_not(settings.lake.postgres) is not None
+
+
+def _without_a_lock(operation: Operation) -> tuple[bool, str, str]:
+    said = (
+        "not asked: the lock of its token lies in the lake's Postgres, which can't be used (see lake, below)"
+    )
+    return False, f"{operation.name}: token, quota", said
 
 
 def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:

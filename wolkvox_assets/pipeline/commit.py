@@ -4,8 +4,8 @@ What belongs here: gathering it, and storing all of it or nothing. What doesn't:
 SQL (`store/`).
 """
 
-import time
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -133,6 +133,10 @@ class Batch:
                 return those
         raise TypeError(f"nothing is known of {type(item).__name__} here")
 
+    def copied(self) -> "Batch":
+        """One that can be changed without changing this one."""
+        return Batch(**{name: copy(those) for name, those in vars(self).items()})
+
     def touched(self) -> set[date]:
         """The days of which anything is in it, and once it is stored also those whose totals were rebuilt with them."""
         days = {*self.days, *(window.window_start.date() for window in self.windows)}
@@ -167,16 +171,12 @@ class Handed(NamedTuple):
     batch: Batch
 
 
-def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
-    """All of it, with the totals of its days, or nothing; returns the seconds it took.
+def commit(store: Store, handed: Sequence[Handed], run_id: str) -> list[Batch]:
+    """All of it, with the totals of its days, or nothing; returns what became of each.
 
     Several operations at once cost hardly more than one: most of what a commit takes is opening and publishing.
     """
-    began = time.monotonic()
-    with store.transaction() as con:
-        for handed_over in handed:
-            _store(con, handed_over, run_id)
-    return time.monotonic() - began
+    return store.change(lambda con: [_stored(con, handed_over, run_id) for handed_over in handed])
 
 
 def rebuild(
@@ -187,8 +187,9 @@ def rebuild(
     return rebuild_days(tables, expected, now)
 
 
-def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
+def _stored(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> Batch:
     operation, clocks, batch = handed
+    batch = batch.copied()  # what was handed over is stored once more where a change has to be made again
     now, at_server = clocks.now(), clocks.at_server()
     tables = Tables(con, operation.name, operation.report)
     # Other settings may have come first meanwhile, or somebody may have dropped or moved what was stored.
@@ -206,6 +207,7 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     for reading in batch.quota:
         record_quota(con, operation.name, reading, run_id=run_id)
     record_requests(con, operation.name, batch.requests, run_id=run_id, now=now)
+    return batch
 
 
 def _forget_what_was_no_answer(tables: Tables, batch: Batch, run_id: str) -> set[date]:

@@ -200,10 +200,14 @@ class _Loading:
         if not self._pending:
             return {}
         # Emptied only when it is stored: a run that is stopped in between repeats it, harmlessly.
-        took = commit(self._store, list(self._pending.values()), self._run_id)
-        stored, self._pending = self._pending, {}
-        self._pace = _pace(took, time.monotonic() - self._began)
-        return {name: handed.batch for name, handed in stored.items()}
+        began = time.monotonic()
+        stored = dict(
+            zip(self._pending, commit(self._store, list(self._pending.values()), self._run_id), strict=True)
+        )
+        self._pending = {}
+        now = time.monotonic()
+        self._pace = _pace(now - began, now - self._began)
+        return stored
 
 
 def _pace(took: float, elapsed: float) -> float:

@@ -66,7 +66,8 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
     scope = scope_of(error, work)
     if scope is None:
         return False
-    with site.store.transaction() as con:
+
+    def record(con: duckdb.DuckDBPyConnection) -> None:
         failed = FailedAttempt(
             work,
             site.now(),
@@ -77,6 +78,8 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
             site.run_id,
         )
         record_attempt(Tables(con, site.operation.name, site.operation.report), failed)
+
+    site.store.change(record)
     return True
 
 
@@ -85,8 +88,7 @@ def remember_success(store: Store, operation: Operation, work: Work) -> None:
     with reading(store, operation.name, operation.report) as tables:
         failed = failed_attempts(tables) if tables else []
     if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
-        with store.transaction() as con:
-            forget_attempts(Tables(con, operation.name, operation.report), work)
+        store.change(lambda con: forget_attempts(Tables(con, operation.name, operation.report), work))
 
 
 def _access(con: duckdb.DuckDBPyConnection | None, operation: Operation) -> str:

@@ -3,15 +3,17 @@
 What belongs here: the face of a store, and nothing that works. What doesn't: being one (`files.py`, `lake/`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import duckdb
 
 Finding = tuple[bool, str, str]
 """Whether all is well with it, what it is about, and a line that says what to do."""
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -30,6 +32,12 @@ class Store(Protocol):
 
         An exception inside rolls everything back. After `StoreError` the caller can't know whether the change was
         committed: it must be repeated, and repeating is harmless.
+        """
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What `work` returns, given such a connection. Where what the store rests on goes away in the middle and comes
+        back, this waits for it and calls `work` once more, unless the change counts already: so `work` must change
+        nothing but the tables.
         """
 
     def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection | None]:

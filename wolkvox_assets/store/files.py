@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -26,7 +25,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from wolkvox_assets.store import examine, replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError, StoreFull, explained, in_use, stoppable
-from wolkvox_assets.store.face import Finding
+from wolkvox_assets.store.face import Finding, T
 from wolkvox_assets.store.integrity import (
     Checkpoint,
     Contents,
@@ -63,8 +62,6 @@ _SWOLLEN = 1.1
 _REST_BETWEEN_REWRITES = timedelta(days=1)
 
 _ONE_READER_A_PROCESS = threading.RLock()
-
-T = TypeVar("T")
 
 
 class FileStore:
@@ -109,6 +106,11 @@ class FileStore:
                 raise
             with self._explained("publishing a change that is committed in store.duckdb"):
                 self._publish(before)
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """See `Store`. Nothing goes away here that comes back."""
+        with self.transaction() as con:
+            return work(con)
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:

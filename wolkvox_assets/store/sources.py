@@ -136,8 +136,7 @@ def claim_before_asking(store: Store, operation: str, source: OperationSource) -
         found = recorded(reading, operation) if reading else None
     if found is not None and found[0] == source:
         return None
-    with store.transaction() as con:
-        return claim(con, operation, source)
+    return store.change(lambda con: claim(con, operation, source))
 
 
 def record(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:

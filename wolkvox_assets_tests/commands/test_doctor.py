@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,7 @@ from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, rec
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.sources import record
+from wolkvox_assets_tests.lakes import POSTGRES
 from wolkvox_assets_tests.project import Project
 from wolkvox_assets_tests.store.tables import agent_9
 from wolkvox_assets_tests.store.test_trust import HARMS, put
@@ -461,3 +464,35 @@ def test_an_instance_that_is_set_up_for_others(
     assert code == 1
     assert "cannot be opened" in line
     assert "hidden-7391" not in line
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("host=127.0.0.1 port={silent} user=postgres dbname=x password=se_kret", "nothing answers there"),
+        ("host=127.0.0.1 port=1 user=postgres dbname=x password=se_kret", "nothing listens there"),
+        (f"{POSTGRES} dbname=no_such_database password=se_kret", "it has no such database"),
+        ("host=127.0.0.1 port=5432 user=nobody dbname=postgres password=se_kret", "it has no such role"),
+    ],
+)
+def test_a_lake_whose_postgres_can_t_be_used_is_told_soon(
+    address: str,
+    what: str,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lake = str(tmp_path / "lake")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = f"ducklake:postgres:{address.format(silent=silent.getsockname()[1])}"
+        began = time.monotonic()
+        code, lines = doctor(
+            tmp_path, simulator, monkeypatch, capsys, WOLKVOX_STORE=store, WOLKVOX_STORE_DATA=lake
+        )
+        assert time.monotonic() - began < 20
+    assert code == 1
+    (said,) = [line for line in lines if line.split()[1] == "lake"]
+    assert f"its Postgres can't be used: {what}" in said
+    assert "se_kret" not in " ".join(lines)
+    assert sum("not asked: the lock of its token" in line for line in lines) == 1

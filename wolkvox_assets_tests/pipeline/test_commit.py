@@ -31,8 +31,8 @@ def store_them(
     for window in (first + n * WINDOW for n in range(count)):
         start = BOGOTA.clock.start_utc(window)
         batch.add(WindowContent(window, start, agents or {}, "asked", clocks.now(), moment()))
-    commit(store, [Handed(BOGOTA, clocks, batch)], run)
-    return batch
+    (stored,) = commit(store, [Handed(BOGOTA, clocks, batch)], run)
+    return stored
 
 
 def clocks(off: timedelta = timedelta(), *, heard: bool = False) -> Clocks:

@@ -314,15 +314,16 @@ def test_a_newer_lake_is_refused_and_left_as_it_is(nothing_yet: LakeStore) -> No
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "what"),
     [
-        "host=127.0.0.1 port=1 user=postgres dbname=x password=se_kret",
-        "postgresql://postgres:se_kret@127.0.0.1:1/x",
-        "postgresql://postgres@127.0.0.1:5432/no_such_database?password=se_kret",
+        ("host=127.0.0.1 port=1 user=postgres dbname=x password=se_kret", "nothing listens there"),
+        ("postgresql://postgres:se_kret@127.0.0.1:1/x", "nothing listens there"),
+        ("postgresql://postgres@127.0.0.1:5432/no_such_database?password=se_kret", "it has no such database"),
+        ("postgresql://nobody:se_kret@127.0.0.1:5432/postgres", "it has no such role"),
     ],
 )
 def test_a_postgres_that_can_not_be_reached_is_told_without_its_password(
-    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    address: str, what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = LakeStore(tmp_path, Lake(SecretStr(address), str(tmp_path / "lake")))
     said = []
@@ -336,7 +337,7 @@ def test_a_postgres_that_can_not_be_reached_is_told_without_its_password(
     with store.looking() as con:
         assert con is None
     said += [f"{caught.value!r}", *(words for _, _, words in store.findings()), caplog.text]
-    assert "can't be reached" in said[-2]
+    assert f"can't be used: {what}" in said[-2]
     assert "se_kret" not in " ".join(said)
 
 

@@ -1,13 +1,27 @@
-"""A lake whose Postgres goes away in the middle: an error, and no more."""
+"""A lake whose Postgres goes away in the middle: a change is made once it is back, and counts once; reading is an
+error, and no more."""
 
-from contextlib import nullcontext
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import cast
 
+import duckdb
+import psycopg2
 import pytest
+from pydantic import SecretStr
 
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.lake import duck
+from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.lake.turn import asking
+from wolkvox_assets_tests.postgres import Cluster
 
 COUNT = "SELECT COUNT(*) FROM agent_9_windows"
 BREAK_ALL = """
@@ -54,3 +68,95 @@ def test_what_others_read_is_not_closed_when_somebody_s_connection_broke(lake: L
         assert con is not None
         duck.forget(lake.lake)
         assert con.execute(COUNT).fetchall() == [(0,)]
+
+
+@pytest.mark.long
+def test_a_change_is_made_once_whatever_connection_breaks_and_when(lake: LakeStore) -> None:
+    """Of this process, at random moments: in mid-statement, in mid-commit, between two."""
+    stop, cuts = threading.Event(), []
+
+    def cut_again_and_again() -> None:
+        with closing(psycopg2.connect(lake.lake.postgres.get_secret_value())) as postgres:
+            postgres.autocommit = True
+            cursor = postgres.cursor()
+            while not stop.wait(random.uniform(0.3, 1)):
+                cursor.execute(random.choice((BREAK_ALL, f"{BREAK_ALL} ORDER BY random() LIMIT 1")))
+                cuts.append(cursor.rowcount)
+
+    cutting = threading.Thread(target=cut_again_and_again)
+    cutting.start()
+    began, stored = time.monotonic(), list[int]()
+    try:
+        while time.monotonic() - began < 20:
+            stored.append(lake.change(partial(_store_one_more, len(stored))))
+    finally:
+        stop.set()
+        cutting.join()
+    assert sum(cuts) > 10
+    assert stored == list(range(len(stored)))
+    with lake.reading() as con:
+        assert con is not None
+        assert con.execute("SELECT seconds::INTEGER FROM api_requests ORDER BY 1").fetchall() == [
+            (number,) for number in stored
+        ]
+
+
+def _store_one_more(number: int, con: duckdb.DuckDBPyConnection) -> int:
+    con.execute(
+        "INSERT INTO api_requests (operation, requested_at, api, seconds, run_id) VALUES ('op', now(), 'a', ?, 'run')",
+        [number],
+    )
+    con.execute("DELETE FROM agent_9_windows")
+    return number
+
+
+def test_a_postgres_that_is_started_anew_is_waited_for(
+    postgres_cluster: Cluster, postgres_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
+    store.change(partial(_store_one_more, 0))
+    postgres_cluster.stop(signal.SIGQUIT)
+    starting = threading.Timer(2, postgres_cluster.start)
+    starting.start()
+    try:
+        store.change(partial(_store_one_more, 1))
+    finally:
+        starting.join()
+    with store.reading() as con:
+        assert con is not None
+        assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(2,)]
+    assert "nothing listens there" in caplog.text
+    assert "It is tried again by itself in" in caplog.text
+
+
+class Unanswered:
+    """A connection of which a COMMIT raises an error. `counts`: and yet it counts."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, counts: bool) -> None:
+        self._con, self._counts = con, counts
+
+    def execute(self, statement: str, *values: object) -> duckdb.DuckDBPyConnection:
+        if statement != "COMMIT":
+            return self._con.execute(statement, *values)
+        self._con.execute("COMMIT" if self._counts else "ROLLBACK")
+        raise duckdb.Error("server closed the connection unexpectedly")
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counts", "does not count"])
+def test_a_commit_that_was_not_answered_is_looked_up(
+    counts: bool, lake: LakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def unanswered(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+        monkeypatch.setattr(duck, "cursor", cursor)
+        with cursor(lake) as con:
+            yield cast("duckdb.DuckDBPyConnection", Unanswered(con, counts))
+
+    cursor = duck.cursor
+    monkeypatch.setattr(duck, "cursor", unanswered)
+    done = []
+    lake.change(lambda con: done.append(_store_one_more(7, con)))
+    assert len(done) == (1 if counts else 2)
+    with lake.reading() as con:
+        assert con is not None
+        assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
+import duckdb
 
 from wolkvox_assets.checks import READY_AFTER
 from wolkvox_assets.day_report.drawing import Reports
@@ -102,11 +103,13 @@ def _rebuild(
     store: Store, operation: Operation, days: Sequence[date], now: datetime
 ) -> tuple[dict[date, DayStatus], RowCounts]:
     """The totals of these days, those without a known window too, and how many rows the tables have then."""
-    with store.transaction() as con:
+
+    def rebuilt(con: duckdb.DuckDBPyConnection) -> tuple[dict[date, DayStatus], RowCounts]:
         sources.check(con, operation.name, operation.source)
         tables = Tables(con, operation.name, operation.report)
-        known = rebuild(tables, operation, days, now)
-        counted = row_counts(tables)
+        return rebuild(tables, operation, days, now), row_counts(tables)
+
+    known, counted = store.change(rebuilt)
     nothing = operation.report.nothing
     return {
         day: known.get(day) or DayStatus(0, 0, len(operation.clock.windows_of_day(day)), False, nothing)

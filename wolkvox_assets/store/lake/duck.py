@@ -18,8 +18,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import duckdb
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import make_dsn
 
+from wolkvox_assets.api import postgres
 from wolkvox_assets.store.lake.place import S3, Lake
 
 NAME = "wolkvox"
@@ -73,7 +74,7 @@ def attached(
     Postgres."""
     con = _bare(lake)
     try:
-        words = dict(parse_dsn(lake.postgres.get_secret_value()))
+        words = postgres.words(lake.postgres)
         options = [f"DATA_INLINING_ROW_LIMIT {INLINED_ROWS}"]
         options += ["READ_ONLY"] if read_only else [f"DATA_PATH '{_quoted(lake.data)}/'"]
         if lock_patience_seconds is not None:
@@ -110,6 +111,11 @@ def _bare(lake: Lake) -> duckdb.DuckDBPyConnection:
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Where Postgres goes away in mid-statement, DuckLake finds a table without columns, which to DuckDB is an
+            # error of its own: it would refuse all that comes after, ROLLBACK too, and so end the whole process
+            # (`abort`) when the connection is closed. Nothing is stored by it that could be damaged, and after any
+            # error it is not used again.
+            "disable_database_invalidation": True,
             "temp_directory": str(spill),
         }
     )

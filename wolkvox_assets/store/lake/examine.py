@@ -13,11 +13,12 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
+from wolkvox_assets.api.postgres import trouble
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.lake import duck
 from wolkvox_assets.store.lake.place import Lake
-from wolkvox_assets.store.lake.turn import asking, without_password
+from wolkvox_assets.store.lake.turn import asking
 from wolkvox_assets.store.versions import VERSION
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def findings(store: "LakeStore") -> Iterator[Finding]:
             there = has_catalog(con)
             held = holdings(con) if there else None
     except psycopg2.Error as error:
-        said = without_password(str(error).strip(), store.lake)
-        yield False, "lake", f"its Postgres can't be reached: {said}. Start it, or correct WOLKVOX_STORE"
+        said = trouble(error, store.lake.postgres).said
+        yield False, "lake", f"its Postgres can't be used: {said}. Put that right, or correct WOLKVOX_STORE"
         return
     yield True, "lake", f"its catalog is in {address} (Postgres {postgres})"
     yield from _data(store.lake)

@@ -6,28 +6,43 @@ What belongs here: when a change counts, and what a person is told where it does
 A change counts with DuckDB's one commit to the catalog, in which DuckLake writes all that belongs to it. Writers take
 turns; and should two have the turn at once, since one has lost it without knowing, DuckLake refuses the second: each
 commit touches the same row, and of two that did so without having seen each other one is a conflict.
+
+Where Postgres goes away in the middle and comes back, a change is made once more (`LakeStore.change`). Whether one
+counts whose COMMIT was not answered, the catalog tells: each has a mark in its snapshot.
 """
 
+import logging
+import re
+import secrets
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import duckdb
 import psycopg2
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from wolkvox_assets.api.postgres import trouble, without_secrets
 from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.store.disk import make_folder
 from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppable
-from wolkvox_assets.store.face import Finding
+from wolkvox_assets.store.face import Finding, T
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.lake import duck, examine, maintenance
 from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require
 from wolkvox_assets.store.lake.place import Lake
-from wolkvox_assets.store.lake.turn import TurnLost, asking, turn, without_password
+from wolkvox_assets.store.lake.turn import TurnLost, asking, turn
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.versions import VERSION, raise_version
+
+logger = logging.getLogger(__name__)
+
+# After 0.25 s, and then twice as long each time: a minute in all, which a restart of Postgres does not take.
+_ATTEMPTS, _FIRST_WAIT_SECONDS = 9, 0.25
+
+_OTHER_DATA = "does not match existing data path"  # DuckLake's words
 
 _FENCE = "UPDATE schema_version SET version = version WHERE version = ?"
 
@@ -42,6 +57,10 @@ _LAYOUT_OF_A_REPORT = {
 
 class NewerRelease(Exception):
     """The lake's tables are of a newer release. Says what to do."""
+
+
+class Unknown(Exception):
+    """Nobody can tell any more whether a change counts. Says why."""
 
 
 # What to do stands in them.
@@ -62,19 +81,57 @@ class LakeStore:
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """See `Store`. Where the turn is lost in mid-commit, either the change counts whole, or it is refused."""
-        with self._explained("storing a change"), turn(self.lake) as still_ours:
-            is_new = not self._has_data()
-            if is_new and not self.lake.s3:
-                make_folder(Path(self.lake.data))
-            with self._begun() as (con, found):
-                if is_new:
-                    self._mark_data()
-                if not found.current:
-                    _bring_up_to_date(con, found)
-                con.execute(_FENCE, [VERSION])
-                yield con
-                still_ours()
-                con.execute("COMMIT")
+        with self._explained("storing a change"), turn(self.lake) as still_ours, self._writing() as con:
+            yield con
+            still_ours()
+            con.execute("COMMIT")
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """See `Store`. What breaks is waited for a minute or so."""
+        again = Retrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS),
+            before_sleep=self._say_so,
+            reraise=True,
+        )
+        with self._explained("storing a change"):
+            return again(_Change(self.lake, self._writing, work).made)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        match error:
+            case psycopg2.Error():
+                return trouble(error, self.lake.postgres).may_pass
+            case duckdb.Error():
+                # A connection that broke is no kind of error of its own; what never passes only takes a minute longer.
+                of_the_data = isinstance(error, duckdb.IntegrityError | duckdb.DataError)
+                return not of_the_data and not disk_full(error) and _OTHER_DATA not in str(error)
+            case _:
+                return isinstance(error, TurnLost)
+
+    def _say_so(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        logger.warning(
+            "Storing a change in the lake broke off: %s. It is tried again by itself in %.1f s (%d of %d times).",
+            _why(error, self.lake) if error else "",
+            state.upcoming_sleep,
+            state.attempt_number,
+            _ATTEMPTS - 1,
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Within the turn: a transaction that writes, to be committed."""
+        is_new = not self._has_data()
+        if is_new and not self.lake.s3:
+            make_folder(Path(self.lake.data))
+        with self._begun() as (con, found):
+            if is_new:
+                self._mark_data()
+            if not found.current:
+                _bring_up_to_date(con, found)
+            con.execute(_FENCE, [VERSION])
+            yield con
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -215,9 +272,61 @@ class LakeStore:
         try:
             with stoppable():
                 yield
-        except (duckdb.Error, psycopg2.Error, OSError, TurnLost, *_SAYS_ALL) as error:
+        except (duckdb.Error, psycopg2.Error, OSError, TurnLost, Unknown, *_SAYS_ALL) as error:
             # From None: what others say of a connection may have its password in it.
             raise _explained(error, doing, self.lake) from None
+
+
+class _Change(Generic[T]):
+    """A change that can be made again until it counts, once."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        writing: Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]],
+        work: Callable[[duckdb.DuckDBPyConnection], T],
+    ) -> None:
+        self._lake, self._writing, self._work = lake, writing, work
+        self._sent: _Sent[T] | None = None
+
+    def made(self) -> T:
+        with turn(self._lake) as still_ours:
+            if self._sent is not None and self._sent.counts(self._lake):
+                return self._sent.result
+            with self._writing() as con:
+                result = self._work(con)
+                ((before,),) = con.execute(f"FROM ducklake_current_snapshot('{duck.NAME}')").fetchall()
+                mark = secrets.token_hex(16)
+                con.execute(
+                    f"CALL ducklake_set_commit_message('{duck.NAME}', 'wolkvox-assets', '', extra_info => '{mark}')"
+                )
+                still_ours()
+                self._sent = _Sent(result, before, mark)
+                con.execute("COMMIT")
+                return result
+
+
+class _Sent(NamedTuple, Generic[T]):
+    """A COMMIT. `before`: the newest snapshot then. `mark`: of the one that it makes."""
+
+    result: T
+    before: int
+    mark: str
+
+    def counts(self, lake: Lake) -> bool:
+        """Call it in the turn. Raises `Unknown`."""
+        with asking(lake) as con, con.cursor() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*) FILTER (WHERE commit_extra_info = %s), MIN(snapshot_id) FROM public.ducklake_snapshot"
+                " LEFT JOIN public.ducklake_snapshot_changes USING (snapshot_id)",
+                [self.mark],
+            )
+            ((found, oldest),) = cursor.fetchall()
+        if not found and oldest > self.before:
+            raise Unknown(
+                "the connection to the lake's Postgres broke, and the lake was cleaned up before it was back"
+            )
+        return bool(found)
 
 
 class _Tables(NamedTuple):
@@ -278,29 +387,55 @@ def _bring_up_to_date(con: duckdb.DuckDBPyConnection, found: _Tables) -> None:
         maintenance.begin_statistics(con, table)
 
 
+# What DuckDB says of a connection to Postgres that broke, in whatever kind of error, around the whole of its SQL.
+_BROKE = re.compile(
+    "closed the connection unexpectedly|no connection to the server|terminating connection|connection to server"
+    '|could not (receive|send) data|SSL SYSCALL|Failed to execute query "ROLLBACK"|vector of size 0'
+    "|transaction is aborted"
+)
+
+
+def _why(error: BaseException, lake: Lake) -> str:
+    """What happened, in one line and without the password."""
+    if isinstance(error, psycopg2.Error):
+        return trouble(error, lake.postgres).said
+    said = without_secrets(str(error).strip(), lake.postgres)
+    if isinstance(error, duckdb.Error):
+        return "the connection to the lake's Postgres broke" if _BROKE.search(said) else _without_sql(said)
+    return said
+
+
+def _without_sql(said: str) -> str:
+    """DuckDB's first line, up to the SQL in it that is DuckLake's."""
+    return re.split(r' "(?=[A-Z]+ )', said.partition("\n")[0])[0]
+
+
 def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
-    said = without_password(str(error).strip(), lake)
+    said = _why(error, lake)
     match error:
         case duck.NotInstalled() | NewerRelease() | NotTheLakes():
             return StoreError(f"{doing}: {said} Nothing was changed.")
         case TurnLost():
             return StoreError(
-                f"{doing}: the connection to the lake's Postgres broke, and with it the turn to store something. "
-                f"Nothing of this change was stored; repeat the run, repeating is harmless. ({said})"
+                f"{doing}: {said}. Nothing of this change was stored; repeat the run, repeating is harmless."
+            )
+        case Unknown():
+            return StoreError(
+                f"{doing}: {said}. Whether this change was stored can't be told; repeat the run, repeating is harmless."
             )
         case psycopg2.Error():
             return StoreError(
                 f"{doing}: the lake's Postgres can't be used: {said}. Nothing was changed. See that it runs and can be "
                 "reached from here, and that WOLKVOX_STORE is right; then repeat the run, repeating is harmless."
             )
-        case duckdb.Error() if "does not match existing data path" in said:
+        case duckdb.Error() if _OTHER_DATA in str(error):
             return StoreError(
                 f"{doing}: WOLKVOX_STORE_DATA is {lake.data}, and the data of this lake lies elsewhere "
                 # What follows is advice that would make it worse.
                 f"({said.partition(' You can ')[0]}). "
                 "Nothing was changed. Set it to that place, on all machines."
             )
-        case duckdb.Error() if "conflict" in said.lower():
+        case duckdb.Error() if "conflict" in str(error).lower():
             return StoreError(
                 f"{doing}: something else was stored in the lake at the same moment, and out of turn: the connection "
                 "that holds the turn had been lost. Nothing of this change was stored; repeat the run, repeating is "

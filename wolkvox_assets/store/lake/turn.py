@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg2
-from psycopg2.extensions import connection, parse_dsn
+from psycopg2.extensions import connection
 
+from wolkvox_assets.api.postgres import connect
 from wolkvox_assets.store.errors import StoreBusy
 from wolkvox_assets.store.lake.place import Lake
 
 # A commit takes a fraction of a second; minutes of waiting mean that something is wrong, and a person should hear.
 PATIENCE_SECONDS = 600.0
 
-# Both are a signal's longest wait: psycopg2 tells of it only between two calls.
+# A signal's longest wait: psycopg2 tells of it only between two calls.
 _ASK_AGAIN_SECONDS = 1
-_CONNECT_SECONDS = 10
 
 # Any number that nobody else in this database uses.
 _KEY = 0x776F6C6B  # "wolk"
@@ -67,21 +67,11 @@ def turn(lake: Lake) -> Iterator[Callable[[], None]]:
 @contextmanager
 def asking(lake: Lake) -> Iterator[connection]:
     """A connection of its own to the lake's Postgres, for questions. Raises `psycopg2.Error`."""
-    con = psycopg2.connect(lake.postgres.get_secret_value(), connect_timeout=_CONNECT_SECONDS)
+    con = connect(lake.postgres)
     try:
         yield con
     finally:
         con.close()
-
-
-def without_password(said: str, lake: Lake) -> str:
-    """The text, without what is secret in the lake's address."""
-    address = lake.postgres.get_secret_value()
-    words = parse_dsn(address)
-    for secret in (address, words.get("password"), words.get("sslpassword")):
-        if secret:
-            said = said.replace(secret, "…")
-    return said
 
 
 def _connection(lake: Lake) -> connection:
@@ -93,7 +83,7 @@ def _connection(lake: Lake) -> connection:
             return _told(kept)
         except psycopg2.Error:  # Postgres was started anew since, or cut it off
             _let_go(lake, kept)
-    con = psycopg2.connect(address, connect_timeout=_CONNECT_SECONDS)
+    con = connect(lake.postgres)
     _open[os.getpid(), address] = con
     return _told(con)
 
@@ -124,7 +114,10 @@ def _still_ours(con: connection) -> None:
         with con.cursor() as cursor:
             cursor.execute("SELECT 1")
     except psycopg2.Error as error:
-        raise TurnLost(f"{error}".strip()) from None
+        raise TurnLost(
+            "the connection to the lake's Postgres broke, and with it the turn to store something "
+            f"({' '.join(str(error).split())})"
+        ) from None
 
 
 def _let_go(lake: Lake, con: connection) -> None:
