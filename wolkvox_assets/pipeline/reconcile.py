@@ -1,8 +1,4 @@
-"""Making windows of one operation equal to the API's answers, within a fetching thread.
-
-What belongs here: putting together what that takes: the plan, what is known of the API, the quota. What doesn't:
-each of those, and why these windows (`tick.py`, `orchestration/`).
-"""
+"""Making windows of one operation equal to the API's answers, within a fetching thread."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
