@@ -1,8 +1,4 @@
-"""What one commit stores: windows, what was verified, verdicts, requests, with the totals of its days.
-
-What belongs here: gathering it, and storing all of it or nothing. What doesn't: when it is stored (`loading.py`), the
-SQL (`store/`).
-"""
+"""What one commit stores: windows, what was verified, verdicts, requests, with the totals of its days."""
 
 from collections.abc import Iterable, Sequence
 from copy import copy

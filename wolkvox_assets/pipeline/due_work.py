@@ -1,16 +1,19 @@
 """What is due for an operation now: new windows, settled hours, closed days, gaps.
 
 What belongs here: deciding what is due, from the clock and from what is stored. What doesn't: doing it
-(`tick.py`, `reconcile.py`), starting runs (`orchestration/`). No Dagster, no DuckDB.
+(`tick.py`, `reconcile.py`), reading what is stored (`to_do.py`), starting runs (`orchestration/`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from wolkvox_assets.report.clocks import FUTURE_AFTER
 from wolkvox_assets.report.windows import WINDOW, Range, WallClock, contiguous
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
+from wolkvox_assets.store.windows import naive_utc
 from wolkvox_assets.sync import Additivity
+from wolkvox_assets.sync.divide import merged
 
 SETTLED_AFTER = timedelta(hours=1)
 """After this an answer is taken to change no more, or only as a late record that verification finds [?]."""
@@ -35,14 +38,14 @@ FAILED_FOR = timedelta(days=7)
 _HOURS_BACK = timedelta(hours=30)
 
 
-def additivity_at(verdict: tuple[datetime, bool] | None, now: datetime) -> Additivity:
-    """What a verdict (when, aware, and whether the API's answers add up) is worth at `now` (aware)."""
+def additivity_at(verdict: Verdict | None, now: datetime) -> Additivity:
+    """What a verdict on whether the API's answers add up is worth at `now` (aware)."""
     if verdict is None:
         return Additivity.UNPROVED
-    proved_at, holds = verdict
-    if proved_at > now + FUTURE_AFTER or now - proved_at >= (PROVED_FOR if holds else FAILED_FOR):
+    good_for = PROVED_FOR if verdict.holds else FAILED_FOR
+    if verdict.proved_at > now + FUTURE_AFTER or now - verdict.proved_at >= good_for:
         return Additivity.UNPROVED
-    return Additivity.PROVED if holds else Additivity.FAILED
+    return Additivity.PROVED if verdict.holds else Additivity.FAILED
 
 
 def ended(operation: Operation, windows: Iterable[datetime], now: datetime) -> list[datetime]:
@@ -102,7 +105,7 @@ def to_verify(
         for hour in {window.replace(minute=0) for window in settled}:
             windows = [w for w in Range(hour, hour + timedelta(hours=1)).windows() if clock.shows(w)]
             if clock.end_utc(windows[-1]) <= now - SETTLED_AFTER:
-                due += _due(windows, there, _naive(clock.end_utc(windows[-1]) + SETTLED_AFTER))
+                due += _due(windows, there, naive_utc(clock.end_utc(windows[-1]) + SETTLED_AFTER))
     return due
 
 
@@ -122,7 +125,7 @@ def _verified_since(clock: WallClock, day: date, today: date, additivity: Additi
 def closed_at(clock: WallClock, day: date) -> datetime:
     """When all windows of this day have settled (UTC, naive)."""
     midnight = datetime.combine(day + timedelta(days=1), datetime.min.time())
-    return _naive(clock.start_utc(midnight) + SETTLED_AFTER)
+    return naive_utc(clock.start_utc(midnight) + SETTLED_AFTER)
 
 
 def gaps(
@@ -186,18 +189,8 @@ def _shown_and_settled(clock: WallClock, range_: Range, now: datetime) -> list[R
                 w for w in day.windows() if clock.shows(w) and clock.end_utc(w) <= now - SETTLED_AFTER
             )
         midnight = tomorrow
-    joined: list[Range] = []
-    for piece in pieces:
-        if joined and joined[-1].end == piece.start:
-            joined[-1] = Range(joined[-1].start, piece.end)
-        else:
-            joined.append(piece)
-    return joined
+    return merged(pieces)
 
 
 def _floor(moment: datetime) -> datetime:
     return moment.replace(minute=moment.minute - moment.minute % 5, second=0, microsecond=0)
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,7 +1,4 @@
-"""Whether work on an operation has to wait, and why: after failures, and for the day's quota.
-
-What belongs here: reading what is stored, and the words. What doesn't: the rules (`attempts.py`, `quota.py`).
-"""
+"""Whether work on an operation has to wait, and why: after failures, and for the day's quota."""
 
 import hashlib
 from datetime import datetime

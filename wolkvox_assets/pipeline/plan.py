@@ -1,9 +1,4 @@
-"""The plan for some windows of an operation: the sync, and what is done where the sync can't go on as it should.
-
-What belongs here: putting together what `sync/` offers: going around answers that can't be had, waiting for the
-server's clock, asking again what was in doubt. What doesn't: each of those (`sync/`), carrying a plan out
-(`loading.py`), Dagster.
-"""
+"""The plan for some windows of an operation: the sync, and what is done where the sync can't go on as it should."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""How far a run over windows is, and what it found: for the log and for whoever looks at the run.
-
-What belongs here: words and numbers about a run. What doesn't: anything the run does.
-"""
+"""How far a run over windows is, and what it found: for the log and for whoever looks at the run."""
 
 import logging
 import time

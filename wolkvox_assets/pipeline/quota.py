@@ -11,6 +11,7 @@ up is looked at once an hour, and once more just after the moment at which it wa
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -66,55 +67,56 @@ _REQUESTS_A_WINDOW = 1.15
 # --- What follows from what was seen ---
 
 
-def waits_until(
-    seen: QuotaSeen, clock: WallClock, reserve: float, now: datetime, live: int = 0
-) -> datetime | None:
-    """Until when nothing is to be asked at `now`; None where something may be. Both aware; an hour ahead at most.
+@dataclass(frozen=True)
+class Share:
+    """What part of a day's quota some work may use.
 
     `clock`: the operation's; at its midnight the quota is renewed, as long as nothing else was seen. `reserve`: the
-    share of the day's limit that is never touched, 0 to 1. `live`: how many operations' live windows come before what
-    is to be asked: 0 for live windows themselves.
+    share of the day's limit that is never touched, 0 to 1. `live`: how many operations' live windows come first: 0 for
+    live windows themselves.
     """
-    stopped = max(_stops(seen, clock, reserve, now, live), default=None)
-    if stopped is None:
-        return None
-    stopped = min(stopped, now)
-    until = min(stopped + LOOK_EVERY, next_renewal(seen, clock, stopped) + _AFTER_RENEWAL)
-    return until if until > now else None
 
+    clock: WallClock
+    reserve: float
+    live: int = 0
 
-def _stops(seen: QuotaSeen, clock: WallClock, reserve: float, now: datetime, live: int) -> Iterator[datetime]:
-    """When it was last seen that nothing is left."""
-    refusal = _standing_refusal(seen, now)
-    if refusal is not None:
-        yield refusal.refused_at
-    reading = valid_reading(seen, now)
-    if reading is None:
-        return
-    if left(seen._replace(since=0), reading, clock, reserve, reading.read_at, live) <= 0:
-        yield max(reading.read_at, seen.in_vain_at or reading.read_at)
-    elif seen.in_vain_at is not None and left(seen, reading, clock, reserve, now, live) <= 0:
-        yield seen.in_vain_at
+    def waits_until(self, seen: QuotaSeen, now: datetime) -> datetime | None:
+        """Until when nothing is to be asked at `now`, an hour at most; None where something may be. Both aware."""
+        stopped = max(self._stops(seen, now), default=None)
+        if stopped is None:
+            return None
+        stopped = min(stopped, now)
+        until = min(stopped + LOOK_EVERY, next_renewal(seen, self.clock, stopped) + _AFTER_RENEWAL)
+        return until if until > now else None
+
+    def _stops(self, seen: QuotaSeen, now: datetime) -> Iterator[datetime]:
+        """When it was last seen that nothing is left."""
+        refusal = _standing_refusal(seen, now)
+        if refusal is not None:
+            yield refusal.refused_at
+        reading = valid_reading(seen, now)
+        if reading is None:
+            return
+        if self.left(seen._replace(since=0), reading, reading.read_at) <= 0:
+            yield max(reading.read_at, seen.in_vain_at or reading.read_at)
+        elif seen.in_vain_at is not None and self.left(seen, reading, now) <= 0:
+            yield seen.in_vain_at
+
+    def left(self, seen: QuotaSeen, reading: QuotaReading, now: datetime) -> int:
+        """How many requests may still be made at `now`, by this reading and what was asked since."""
+        ours = int(reading.limit * (1 - self.reserve)) - self.kept_for_live(seen, now)
+        # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
+        return ours - (reading.used + 1) - seen.since
+
+    def kept_for_live(self, seen: QuotaSeen, now: datetime) -> int:
+        """How many requests the live windows that come first take until the quota is renewed."""
+        return self.live * int((next_renewal(seen, self.clock, now) - now) / WINDOW * _REQUESTS_A_WINDOW)
 
 
 def _standing_refusal(seen: QuotaSeen, now: datetime) -> Refusal | None:
     refusal = seen.refusals[-1] if seen.refusals else None
     stands = refusal is not None and refusal.answered_at is None and refusal.refused_at <= now + FUTURE_AFTER
     return refusal if stands else None
-
-
-def left(
-    seen: QuotaSeen, reading: QuotaReading, clock: WallClock, reserve: float, now: datetime, live: int
-) -> int:
-    """How many requests may still be made at `now`, by this reading and what was asked since."""
-    ours = int(reading.limit * (1 - reserve)) - kept_for_live(seen, clock, now, live)
-    # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
-    return ours - (reading.used + 1) - seen.since
-
-
-def kept_for_live(seen: QuotaSeen, clock: WallClock, now: datetime, live: int) -> int:
-    """How many requests the live windows of so many operations take until the quota is renewed."""
-    return live * int((next_renewal(seen, clock, now) - now) / WINDOW * _REQUESTS_A_WINDOW)
 
 
 def valid_reading(seen: QuotaSeen, now: datetime) -> QuotaReading | None:
@@ -135,7 +137,7 @@ def _seen_renewal(seen: QuotaSeen, after: datetime) -> datetime | None:
     """By what the server says itself, or by when it was seen to be renewed before; None where neither is known."""
     if seen.reading is not None and seen.reading.restarts_at is not None and seen.reading.restarts_at > after:
         return seen.reading.restarts_at
-    renewals = list(_renewals(seen))[-_MOST_RENEWALS:]
+    renewals = _renewals(seen)[-_MOST_RENEWALS:]
     if not renewals:
         return None
     # The moment of the day that fits most of them; of several, the one seen last. Each is the end of a span in
@@ -145,9 +147,9 @@ def _seen_renewal(seen: QuotaSeen, after: datetime) -> datetime | None:
     return after + ((max(began, by - _SEEN_LATE) - after) % _DAY or _DAY)
 
 
-def _renewals(seen: QuotaSeen) -> Iterator[tuple[datetime, datetime]]:
+def _renewals(seen: QuotaSeen) -> list[tuple[datetime, datetime]]:
     """Ranges in which the quota was renewed: after the first moment, and no later than the second."""
-    found: list[tuple[datetime, datetime]] = [
+    found = [
         (earlier.read_at, later.read_at)
         for earlier, later in pairwise(seen.readings)
         if later.used < earlier.used
@@ -157,7 +159,7 @@ def _renewals(seen: QuotaSeen) -> Iterator[tuple[datetime, datetime]]:
     ]
     # What came from two operations at once says nothing, nor what came with a clock that was set back, nor what a whole
     # day lies between.
-    yield from sorted((a, b) for a, b in found if OVERLAP < b - a < _DAY)
+    return sorted((a, b) for a, b in found if OVERLAP < b - a < _DAY)
 
 
 def _fits(moment: datetime, after: datetime, by: datetime) -> bool:
@@ -171,10 +173,10 @@ def _midnight_after(clock: WallClock, after: datetime) -> datetime:
 
 
 def quota_waits(store: Store, operation: Operation, now: datetime, live: int = 0) -> datetime | None:
-    """`waits_until`, by what is stored."""
+    """`Share.waits_until`, by what is stored."""
     with store.reading() as con:
         seen = seen_by(con, operation, now)
-    return waits_until(seen, operation.clock, operation.quota_reserve, now, live)
+    return Share(operation.clock, operation.quota_reserve, live).waits_until(seen, now)
 
 
 def seen_by(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> QuotaSeen:
@@ -212,22 +214,19 @@ class ReserveReached(Exception):
 class QuotaGuard:
     """Says no before the reserve is touched.
 
-    `seen`, `clock`, `reserve`, `live`: see `waits_until`; `seen` grows by what is seen here. `windows`: how many the
-    run is for.
+    `seen` grows by what is seen here. `windows`: how many the run is for.
     """
 
     def __init__(
         self,
-        clock: WallClock,
-        reserve: float,
+        share: Share,
         seen: QuotaSeen,
         *,
         windows: int,
-        live: int = 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.seen = seen
-        self._clock, self._reserve, self._live, self._now = clock, reserve, live, now
+        self._share, self._now = share, now
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
         self._blind_for = 0  # requests
         self._why_blind = (
@@ -262,10 +261,10 @@ class QuotaGuard:
         if self._told or valid_reading(self.seen, self._now()) is not None:
             return None
         self._told = True
-        return f"The day's quota can't be read, so {reserve_not_kept(self._reserve)}. {self._why_blind}"
+        return f"The day's quota can't be read, so {reserve_not_kept(self._share.reserve)}. {self._why_blind}"
 
     def _stop_if_used_up(self, now: datetime, new: QuotaReading | None) -> None:
-        until = waits_until(self.seen, self._clock, self._reserve, now, self._live)
+        until = self._share.waits_until(self.seen, now)
         if until is not None:
             raise ReserveReached(self._why(now), until=until, new=new)
 
@@ -274,16 +273,16 @@ class QuotaGuard:
         if refusal is not None or reading is None:
             when = f" at {refusal.refused_at:%Y-%m-%d %H:%M} UTC" if refusal else ""
             return f"the server said{when} that the day's requests are used up"
-        kept = kept_for_live(self.seen, self._clock, reading.read_at, self._live)
+        kept = self._share.kept_for_live(self.seen, reading.read_at)
         return (
             f"{reading.used + self.seen.since} of the day's {reading.limit} requests are used; the last "
-            f"{self._reserve:.0%} are kept for the operation's other integrations"
+            f"{self._share.reserve:.0%} are kept for the operation's other integrations"
             + (f", and {kept} for live windows" if kept else "")
         )
 
     def _must_look(self, now: datetime) -> bool:
         reading = valid_reading(self.seen, now)
-        if reading is not None and self._left(reading, now) <= 0:
+        if reading is not None and self._share.left(self.seen, reading, now) <= 0:
             return True  # before stopping for an hour, be sure
         if self._blind_for > 0:
             return False
@@ -293,15 +292,12 @@ class QuotaGuard:
         return reading is None or self._outdated(reading, now)
 
     def _outdated(self, reading: QuotaReading, now: datetime) -> bool:
-        if next_renewal(self.seen, self._clock, reading.read_at) + _AFTER_RENEWAL <= now:
+        if next_renewal(self.seen, self._share.clock, reading.read_at) + _AFTER_RENEWAL <= now:
             return True
         if now - reading.read_at > self._good_for:
             return True
-        left, since = self._left(reading, now), self.seen.since
+        left, since = self._share.left(self.seen, reading, now), self.seen.since
         return since >= max(_LOOK_AGAIN_AT_LEAST, (left + since) // 4)
-
-    def _left(self, reading: QuotaReading, now: datetime) -> int:
-        return left(self.seen, reading, self._clock, self._reserve, now, self._live)
 
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:
@@ -316,9 +312,8 @@ class QuotaGuard:
             self.seen = self.seen._replace(unreadable_at=self.seen.in_vain_at)
             return None
         now = self._now()
-        restarts_at = (
-            None if quota.hours_to_restart is None else now + timedelta(hours=quota.hours_to_restart)
-        )
+        hours = quota.hours_to_restart
+        restarts_at = None if hours is None else now + timedelta(hours=hours)
         reading = QuotaReading(now, quota.limit, quota.used_today_all_tokens, restarts_at)
         self.seen = self.seen._replace(
             readings=(*self.seen.readings, reading), since=0, in_vain_at=None, unreadable_at=None

@@ -1,8 +1,4 @@
-"""Making windows of one operation equal to the API's answers, within a fetching thread.
-
-What belongs here: putting together what that takes: the plan, what is known of the API, the quota. What doesn't:
-each of those, and why these windows (`tick.py`, `orchestration/`).
-"""
+"""Making windows of one operation equal to the API's answers, within a fetching thread."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +11,7 @@ from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.plan import WindowsPlan, read_judge
-from wolkvox_assets.pipeline.quota import QuotaGuard, seen_by
+from wolkvox_assets.pipeline.quota import QuotaGuard, Share, seen_by
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -82,7 +78,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     plan = WindowsPlan(
         operation,
         store,
-        additivity=due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now),
+        additivity=due_work.additivity_at(verdict, now),
         judge=read_judge(operation, store),
         seed=int(site.run_id[:8], 16),
         direct=task.direct,
@@ -108,13 +104,8 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
 
 
 def _guard(site: Site, task: Task) -> QuotaGuard:
+    operation = site.operation
     with site.store.reading() as con:
-        seen = seen_by(con, site.operation, site.now())
-    return QuotaGuard(
-        site.operation.clock,
-        site.operation.quota_reserve,
-        seen,
-        windows=len(task.windows),
-        live=0 if task.work is Work.LIVE else site.live,
-        now=site.now,
-    )
+        seen = seen_by(con, operation, site.now())
+    share = Share(operation.clock, operation.quota_reserve, 0 if task.work is Work.LIVE else site.live)
+    return QuotaGuard(share, seen, windows=len(task.windows), now=site.now)

@@ -37,7 +37,7 @@ def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetim
     with reading(store, operation.name, operation.report) as tables:
         verdict = latest_verdict(tables) if tables else None
         days = days_known(tables, operation.start, now) if tables else {}
-    additivity = due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now)
+    additivity = due_work.additivity_at(verdict, now)
     windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
     return _but_resting(store, operation, windows, now)
 

@@ -1,8 +1,4 @@
-"""Whether the answers of an operation's report were found to add up.
-
-What belongs here: writing and reading it. What doesn't: finding it out (`sync/`), and how long a verdict is good for
-(`due_work.py`).
-"""
+"""Whether the answers of an operation's report were found to add up."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple

@@ -1,8 +1,4 @@
-"""Work that failed, kept until work of its kind succeeds: what pauses and alerts go by.
-
-What belongs here: the words of that table, writing and reading it. What doesn't: what follows from it
-(`pipeline/attempts.py`).
-"""
+"""Work that failed, kept until work of its kind succeeds: what pauses and alerts go by."""
 
 from datetime import UTC, datetime
 from enum import StrEnum

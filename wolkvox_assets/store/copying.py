@@ -1,8 +1,4 @@
-"""Ways to have a file twice without writing all of it anew: what the file system and its readers allow.
-
-What belongs here: sharing blocks, and bringing an earlier copy up to date. What doesn't: whether the outcome can be
-trusted (`integrity.py`), and what it is for (`replacing.py`).
-"""
+"""Ways to have a file twice without writing all of it anew: what the file system and its readers allow."""
 
 import fcntl
 import os

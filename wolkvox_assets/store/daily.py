@@ -1,8 +1,4 @@
-"""The daily totals of a report: by agent and by operation, rebuilt from the windows in SQL.
-
-What belongs here: rebuilding and reading the two daily tables. What doesn't: how many windows a day
-has (the wall clock's, in `windows.py`, handed in).
-"""
+"""The daily totals of a report: by agent and by operation, rebuilt from the windows in SQL."""
 
 from collections.abc import Mapping
 from datetime import date, datetime

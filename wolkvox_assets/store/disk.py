@@ -1,7 +1,4 @@
-"""What the file system can do, and who may read a file.
-
-What belongs here: locks, mounts, modes and owners. What doesn't: what stands in a file.
-"""
+"""What the file system can do, and who may read a file."""
 
 import fcntl
 import logging

@@ -1,7 +1,4 @@
-"""What can go wrong with the files, in words for the person who reads them.
-
-What belongs here: the errors, and telling DuckDB's and the system's apart. What doesn't: repairing anything.
-"""
+"""What can go wrong with the files, in words for the person who reads them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,6 @@
 """What was learnt of ranges by asking them: those that agreed with their windows, and windows left out for now.
 
-What belongs here: writing and reading the tables of agreements and of windows left out. What doesn't: finding it out
-(`sync/`). It is recorded as it is found: times of requests say nothing of what became of them.
+It is recorded as it is found: times of requests say nothing of what became of them.
 """
 
 from collections.abc import Sequence

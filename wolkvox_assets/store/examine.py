@@ -1,7 +1,4 @@
-"""How the files are, for `doctor`: looked at, and left as they are.
-
-What belongs here: findings about the two files and their folder. What doesn't: repairing them.
-"""
+"""How the files are, for `doctor`: looked at, and left as they are."""
 
 import os
 import shutil

@@ -1,7 +1,4 @@
-"""What a store is to all who use one, be it in files or in a lake.
-
-What belongs here: the face of a store, and nothing that works. What doesn't: being one (`files.py`, `lake/`).
-"""
+"""What a store is to all who use one, be it in files or in a lake."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

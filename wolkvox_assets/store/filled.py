@@ -1,7 +1,5 @@
 """SQL that is the same for every report, filled in with the names of one.
 
-What belongs here: the notation. What doesn't: the SQL, and the names (`report/definition.py`).
-
 `{windows}` stands for the report's table of windows, and so on for all of `Names`. `[[SUM(#)::BIGINT AS #]]` stands for
 one of these for each measure, in their order, with commas between; each on a line of its own where they begin one.
 `{first}` and `{last}` are the columns of the first measure and of the last.

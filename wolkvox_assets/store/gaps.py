@@ -1,8 +1,4 @@
-"""What is not as it should be, read from the tables: windows that are not known, or may have changed since.
-
-What belongs here: finding it, in milliseconds for a year. What doesn't: what is done about it
-(`pipeline/to_do.py`, `orchestration/automation/`).
-"""
+"""What is not as it should be, read from the tables: windows that are not known, or may have changed since."""
 
 from collections.abc import Collection
 from datetime import date, datetime

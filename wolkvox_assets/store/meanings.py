@@ -1,7 +1,6 @@
 """What each table, view and column means, in words for people: comments in the files, and Dagster's catalogue.
 
-What belongs here: words. What doesn't: the tables (`schema.sql`) and the views (`views.sql`) themselves; a test holds
-them together with this.
+A test holds them together with the tables (`schema.sql`) and views (`views.sql`) themselves.
 """
 
 import re

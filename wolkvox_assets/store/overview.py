@@ -1,7 +1,4 @@
-"""How much is stored of an operation, in numbers: for people who want to know where it stands.
-
-What belongs here: counting. What doesn't: what is missing or due (`gaps.py`, `pipeline/to_do.py`).
-"""
+"""How much is stored of an operation, in numbers: for people who want to know where it stands."""
 
 from datetime import datetime
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The tables as Parquet files, for tools that read no DuckDB: a file for each table, operation and month.
 
-What belongs here: writing them, and telling which are out of date. What doesn't: when they are written.
-
 `<folder>/<table>/operation=<name>/month=<2026-11>/data.parquet`, the form that readers call hive partitioning. A
 file is replaced whole. What it holds it says itself, by a digest among its metadata: so it is written anew when its
 month holds something else, whatever clocks say, and nothing has to be remembered.

@@ -1,7 +1,4 @@
-"""The requests made: `api_requests`, the answers as they came, kept for a while.
-
-What belongs here: writing and clearing out that table. What doesn't: making requests (`api/`).
-"""
+"""The requests made: `api_requests`, the answers as they came, kept for a while."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

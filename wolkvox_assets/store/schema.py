@@ -1,7 +1,4 @@
-"""The tables and views, as text and as DuckDB has them.
-
-What belongs here: that. What doesn't: what became of older ones (`versions.py`), and what they mean (`meanings.py`).
-"""
+"""The tables and views, as text and as DuckDB has them."""
 
 from functools import cache
 from importlib import resources

@@ -7,7 +7,7 @@ Not only windows belong to a source. That ranges add up, or how much quota is le
 says nothing of another. So everything of an operation is refused, moved and dropped together.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -19,10 +19,8 @@ from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Store
 from wolkvox_assets.store.quota_readings import forget_quota
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
-
-_SOURCES = "operation_sources"
-_REQUESTS = "api_requests"
 
 # The address of what is not there as a whole yet: nobody's source.
 _UNFINISHED = "copy:unfinished"
@@ -60,10 +58,8 @@ class OtherSource(StoreError):
 
 def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationSource, datetime] | None:
     """Where the operation's data came from, and since when that is recorded (aware); None where it is not."""
-    if _SOURCES not in _tables(con):
-        return None  # the published file of an older version
     row = con.execute(
-        f"SELECT address, server, timezone, recorded_at FROM {_SOURCES} WHERE operation = ?",  # noqa: S608  # a fixed name
+        "SELECT address, server, timezone, recorded_at FROM operation_sources WHERE operation = ?",
         [operation],
     ).fetchone()
     return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
@@ -71,7 +67,7 @@ def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationS
 
 def sharing_quota(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> list[str]:
     """The operations whose stored requests were made from the same quota as those of this one, itself included."""
-    rows = con.execute(f"SELECT operation, address, server FROM {_SOURCES}").fetchall()  # noqa: S608  # a fixed name
+    rows = con.execute("SELECT operation, address, server FROM operation_sources").fetchall()
     names = {name for name, *quota in rows if tuple(quota) == source.quota}
     if all(name != operation for name, *_ in rows):
         names.add(operation)  # of an older version: taken to be from there
@@ -141,9 +137,9 @@ def claim_before_asking(store: Store, operation: str, source: OperationSource) -
 
 def record(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
     """Make this the operation's source, whatever it was."""
-    con.execute(f"DELETE FROM {_SOURCES} WHERE operation = ?", [operation])  # noqa: S608  # a fixed name
+    con.execute("DELETE FROM operation_sources WHERE operation = ?", [operation])
     con.execute(
-        f"INSERT INTO {_SOURCES} VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        "INSERT INTO operation_sources VALUES (?, ?, ?, ?, ?)",
         [operation, *source, naive_utc(datetime.now(UTC))],
     )
 
@@ -161,10 +157,10 @@ def unfinished(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
 
 def record_as(con: duckdb.DuckDBPyConnection, operation: str, original: duckdb.DuckDBPyConnection) -> None:
     """Make the operation's source, and since when it is recorded, what it is in `original`: none, too."""
-    con.execute(f"DELETE FROM {_SOURCES} WHERE operation = ?", [operation])  # noqa: S608  # a fixed name
-    rows = original.execute(f"SELECT * FROM {_SOURCES} WHERE operation = ?", [operation]).fetchall()  # noqa: S608
+    con.execute("DELETE FROM operation_sources WHERE operation = ?", [operation])
+    rows = original.execute("SELECT * FROM operation_sources WHERE operation = ?", [operation]).fetchall()
     for row in rows:
-        con.execute(f"INSERT INTO {_SOURCES} VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+        con.execute("INSERT INTO operation_sources VALUES (?, ?, ?, ?, ?)", row)
 
 
 def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> None:
@@ -245,7 +241,7 @@ def _nothing_came_of_it(con: duckdb.DuckDBPyConnection, operation: str) -> bool:
     Where none was made yet, somebody may be about to: then it counts.
     """
     failed = {report.names.failed_attempts for report in REPORTS}
-    return rows_of(con, operation).keys() - failed == {_SOURCES, _REQUESTS}
+    return rows_of(con, operation).keys() - failed == {"operation_sources", "api_requests"}
 
 
 def _found_out() -> set[str]:
@@ -264,31 +260,21 @@ def _found_out() -> set[str]:
     }
 
 
-def _stored_in(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
-    """Those of these tables that are there."""
-    there = _tables(con)
-    return [table for table in tables if table in there]
-
-
 def _misfit(con: duckdb.DuckDBPyConnection, operation: str, clock: WallClock) -> str | None:
     """What shows that the stored windows were made with another time zone, if anything does."""
-    moments = [
-        moment
-        for table in _stored_in(con, (report.names.windows for report in REPORTS))
-        for moment in con.execute(
-            f"SELECT DISTINCT window_start, window_start_utc FROM {table} WHERE operation = ?"  # noqa: S608  # a fixed name
-            " ORDER BY window_start DESC",
-            [operation],
-        ).fetchall()
-    ]
-    for window, stored in moments:
-        expected = naive_utc(clock.start_utc(window))
-        if stored != expected:
-            return (
-                f"operation {operation}: its stored data was made with another time zone than {clock.name}, which is "
-                f"set now: its window of {window:%Y-%m-%d %H:%M} begins at {stored:%Y-%m-%d %H:%M} UTC, and not at "
-                f"{expected:%Y-%m-%d %H:%M} UTC. Nothing new was stored; the old data is as it was."
-            )
+    for report in REPORTS:
+        moments = Tables(con, operation, report).execute(
+            "SELECT DISTINCT window_start, window_start_utc FROM {windows} WHERE operation = $operation"
+            " ORDER BY window_start DESC"
+        )
+        for window, stored in moments.fetchall():
+            expected = naive_utc(clock.start_utc(window))
+            if stored != expected:
+                return (
+                    f"operation {operation}: its stored data was made with another time zone than {clock.name}, which "
+                    f"is set now: its window of {window:%Y-%m-%d %H:%M} begins at {stored:%Y-%m-%d %H:%M} UTC, and not "
+                    f"at {expected:%Y-%m-%d %H:%M} UTC. Nothing new was stored; the old data is as it was."
+                )
     return None
 
 
@@ -302,11 +288,10 @@ def _can_be_kept(con: duckdb.DuckDBPyConnection, operation: str, source: Operati
     old, new = WallClock(found[0].timezone), WallClock(source.timezone)
     days = {
         day
-        for table in _stored_in(con, (report.names.window_log for report in REPORTS))
-        for (day,) in con.execute(
-            f"SELECT DISTINCT local_date FROM {table} WHERE operation = ?",  # noqa: S608  # a fixed name
-            [operation],
-        ).fetchall()
+        for report in REPORTS
+        for (day,) in Tables(con, operation, report)
+        .execute("SELECT DISTINCT local_date FROM {window_log} WHERE operation = $operation")
+        .fetchall()
     }
     hours = (datetime.combine(day, time()) + timedelta(hours=n) for day in days for n in range(25))
     return all(old.start_utc(h) == new.start_utc(h) and old.end_utc(h) == new.end_utc(h) for h in hours)

@@ -1,8 +1,5 @@
 """What is stored of one operation, as the sync asks for it.
 
-What belongs here: sums over stored windows, read from the published file. What doesn't: deciding what
-follows from them (`sync/`).
-
 The sync goes from months to days to windows, so that is how it is read: the totals of each day of a month
 in one query, the windows of a day in another, each at most once while the sync is there. No database is
 held open in between, and never more than a month's days and two days' windows are in memory.

@@ -1,7 +1,4 @@
-"""What all SQL on a report's tables is run on: an open store, whose operation it is about, and which report.
-
-What belongs here: that. What doesn't: the SQL (`windows.py`, `daily.py`, …), and opening a store (`face.py`).
-"""
+"""What all SQL on a report's tables is run on: an open store, whose operation it is about, and which report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

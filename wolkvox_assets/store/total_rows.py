@@ -1,8 +1,4 @@
-"""What was found out about an operation's total row, and what rests on it.
-
-What belongs here: writing and reading these verdicts, the answers that it is decided on, and forgetting
-windows that were stored under another verdict. What doesn't: deciding it (`total_row.py`).
-"""
+"""What was found out about an operation's total row, and what rests on it."""
 
 from datetime import UTC, date, datetime, timedelta
 

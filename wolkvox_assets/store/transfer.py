@@ -11,6 +11,7 @@ there. The source is read in snapshots: who writes in it meanwhile is not kept w
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -28,10 +29,14 @@ _SOURCES = "operation_sources"  # says whether a copy is finished: comes last
 
 
 class Piece(NamedTuple):
-    """Rows of an operation. `month`: its first day; None for a table that goes as a whole."""
+    """Rows of an operation in a table. `month`: its first day; None for a table that goes as a whole."""
 
+    operation: str
     table: str
     month: date | None
+
+    def __str__(self) -> str:
+        return f"{self.table} of {self.month:%Y-%m}" if self.month else self.table
 
 
 class State(NamedTuple):
@@ -49,7 +54,7 @@ class Counted(NamedTuple):
     sums: Mapping[str, int]
 
 
-NOTHING = State(0, "", {})
+_NOTHING = State(0, "", {})
 
 
 def copy(
@@ -67,114 +72,119 @@ def copy(
             with source.reading() as con:
                 if con is None:
                     raise StoreError(f"There is nothing to copy: nothing was stored in {source.where} yet.")
-                operations = sources.operations(con)
-                _begin(con, source, target)
-                copied = [_copy(con, target, operation, Path(folder), tell) for operation in operations]
-                if not any(copied):
+                this = _Pass(con, sources.operations(con), source.where, target, Path(folder))
+                this.begin()
+                copied = 0
+                for operation in this.operations:
+                    for month, pieces in this.differing(operation).items():
+                        this.copy(operation, pieces)
+                        copied += 1
+                        tell(operation, month)
+                if not copied:
                     # All of this snapshot is there. What was stored while it was copied came with this pass.
-                    _finish(con, target)
-                    return {operation: _counted(con, operation) for operation in operations}
+                    this.finish()
+                    return {operation: _counted(con, operation) for operation in this.operations}
 
 
-def _begin(con: duckdb.DuckDBPyConnection, source: Store, target: Store) -> None:
-    """Raises `StoreError` where the target has something else."""
-    operations = sources.operations(con)
-    for operation in operations:
-        if sources.unfinished(con, operation):
-            raise StoreError(
-                f"operation {operation}: what {source.where} has of it is itself a copy that is not finished. Finish "
-                "that first. Nothing was changed."
-            )
-    with target.reading() as there:
-        new = [operation for operation in operations if _is_new(con, there, operation, source, target)]
-    if new:
-        with target.transaction() as into:
-            for operation in new:
-                # Looked at again: something may have been stored there since.
-                if _is_new(con, into, operation, source, target):
-                    sources.record_unfinished(into, operation)
+@dataclass(frozen=True)
+class _Pass:
+    """One snapshot of the source, `con`, on its way to the target."""
 
+    con: duckdb.DuckDBPyConnection
+    operations: Sequence[str]
+    where: str
+    target: Store
+    folder: Path
 
-def _is_new(
-    con: duckdb.DuckDBPyConnection,
-    there: duckdb.DuckDBPyConnection | None,
-    operation: str,
-    source: Store,
-    target: Store,
-) -> bool:
-    """Whether nothing is there of it; a copy may be, finished or not. Raises `StoreError` where it is anything else."""
-    if there is None:
-        return True
-    if sources.unfinished(there, operation):
-        return False
-    if not sources.rows_of(there, operation).keys() - {_SOURCES}:
-        return True
-    for table in _tables():
-        here, elsewhere = _states(con, table, operation), _states(there, table, operation)
-        if here != elsewhere:
-            rows = sum(state.rows for state in here.values()), sum(state.rows for state in elsewhere.values())
-            raise StoreError(
-                f"operation {operation}: {target.where} holds something else of it already: {table} has {rows[1]:,} "
-                f"rows there and {rows[0]:,} in {source.where}. Nothing was changed. If what is there can go, delete "
-                f"it with the settings of that store (wolkvox-assets source {operation} --drop), and repeat the copy."
-            )
-    return False
-
-
-def _copy(
-    con: duckdb.DuckDBPyConnection,
-    target: Store,
-    operation: str,
-    folder: Path,
-    tell: Callable[[str, date | None], None],
-) -> int:
-    """Copies what differs. Returns how many pieces that were."""
-    with target.reading() as there:
-        differ = [
-            (Piece(table, month), here.get(month, NOTHING))
-            for table in _tables()
-            for here, elsewhere in [(_states(con, table, operation), _states(there, table, operation))]
-            for month in {*here, *elsewhere}
-            if here.get(month) != elsewhere.get(month)
-        ]
-    for month in _in_order({piece.month for piece, _ in differ}):
-        _copy_pieces(
-            con,
-            target,
-            operation,
-            [(piece, state) for piece, state in differ if piece.month == month],
-            folder,
-        )
-        tell(operation, month)
-    return len(differ)
-
-
-def _copy_pieces(
-    con: duckdb.DuckDBPyConnection,
-    target: Store,
-    operation: str,
-    pieces: Sequence[tuple[Piece, State]],
-    folder: Path,
-) -> None:
-    for piece, _ in pieces:
-        _write(con, operation, piece, folder)
-    with target.transaction() as into:
-        if not sources.unfinished(into, operation):
-            raise StoreError(
-                f"operation {operation}: something else began to store it in {target.where} meanwhile. What was "
-                "copied so far is there. Stop that, and repeat the copy."
-            )
-        for piece, state in pieces:
-            _replace(into, operation, piece, folder)
-            if _states(into, piece.table, operation, piece.month).get(piece.month, NOTHING) != state:
+    def begin(self) -> None:
+        """Raises `StoreError` where the target has something else."""
+        for operation in self.operations:
+            if sources.unfinished(self.con, operation):
                 raise StoreError(
-                    f"operation {operation}: {_named(piece)} is not equal after it was copied to {target.where}. It "
-                    "was not stored there, what was copied before is. Repeat the copy; if it stays, the program is "
-                    "at fault."
+                    f"operation {operation}: what {self.where} has of it is itself a copy that is not finished. Finish "
+                    "that first. Nothing was changed."
                 )
+        with self.target.reading() as there:
+            new = [operation for operation in self.operations if self._is_new(operation, there)]
+        if new:
+            with self.target.transaction() as into:
+                for operation in new:
+                    # Looked at again: something may have been stored there since.
+                    if self._is_new(operation, into):
+                        sources.record_unfinished(into, operation)
+
+    def _is_new(self, operation: str, there: duckdb.DuckDBPyConnection | None) -> bool:
+        """Whether nothing is there of it; a copy may be, finished or not. Else raises `StoreError`."""
+        if there is None:
+            return True
+        if sources.unfinished(there, operation):
+            return False
+        if not sources.rows_of(there, operation).keys() - {_SOURCES}:
+            return True
+        for table in _tables():
+            here, elsewhere = _states(self.con, table, operation), _states(there, table, operation)
+            if here != elsewhere:
+                ours, theirs = (sum(state.rows for state in of.values()) for of in (here, elsewhere))
+                raise StoreError(
+                    f"operation {operation}: {self.target.where} holds something else of it already: {table} has "
+                    f"{theirs:,} rows there and {ours:,} in {self.where}. Nothing was changed. If what is there can "
+                    "go, delete it with the settings of that store "
+                    f"(wolkvox-assets source {operation} --drop), and repeat the copy."
+                )
+        return False
+
+    def differing(self, operation: str) -> dict[date | None, dict[Piece, State]]:
+        """The pieces that are others in the target, and what is here: by month, in order, the rest last."""
+        found: dict[date | None, dict[Piece, State]] = {}
+        with self.target.reading() as there:
+            for table in _tables():
+                here, elsewhere = _states(self.con, table, operation), _states(there, table, operation)
+                for month in here.keys() | elsewhere.keys():
+                    state = here.get(month, _NOTHING)
+                    if state != elsewhere.get(month, _NOTHING):
+                        found.setdefault(month, {})[Piece(operation, table, month)] = state
+        return {month: found[month] for month in sorted(found, key=lambda month: month or date.max)}
+
+    def copy(self, operation: str, pieces: Mapping[Piece, State]) -> None:
+        for piece in pieces:
+            rows, values = _which(piece)
+            self.con.execute(
+                f"COPY (SELECT {', '.join(_columns(piece.table))} {rows} ORDER BY rowid)"
+                f" TO {self._file(piece)} (FORMAT parquet)",
+                values,
+            )
+        with self.target.transaction() as into:
+            if not sources.unfinished(into, operation):
+                raise StoreError(
+                    f"operation {operation}: something else began to store it in {self.target.where} meanwhile. What "
+                    "was copied so far is there. Stop that, and repeat the copy."
+                )
+            for piece, state in pieces.items():
+                rows, values = _which(piece)
+                into.execute(f"DELETE {rows}", values)
+                into.execute(f"INSERT INTO {piece.table} BY NAME FROM read_parquet({self._file(piece)})")
+                there = _states(into, piece.table, operation, piece.month)
+                if there.get(piece.month, _NOTHING) != state:
+                    raise StoreError(
+                        f"operation {operation}: {piece} is not equal after it was copied to {self.target.where}. It "
+                        "was not stored there, what was copied before is. Repeat the copy; if it stays, the program is "
+                        "at fault."
+                    )
+
+    def finish(self) -> None:
+        """From here on the target's rows are as good as the source's."""
+        with self.target.reading() as there:
+            begun = [one for one in self.operations if there and sources.unfinished(there, one)]
+        if begun:
+            with self.target.transaction() as into:
+                for operation in begun:
+                    sources.record_as(into, operation, self.con)
+
+    def _file(self, piece: Piece) -> str:
+        return literal(self.folder / f"{piece.table}.parquet")
 
 
-def _counted(con: duckdb.DuckDBPyConnection | None, operation: str) -> dict[str, Counted]:
+def _counted(con: duckdb.DuckDBPyConnection, operation: str) -> dict[str, Counted]:
     found = {}
     for table in _tables():
         states = _states(con, table, operation).values()
@@ -183,17 +193,6 @@ def _counted(con: duckdb.DuckDBPyConnection | None, operation: str) -> dict[str,
             sums.update(state.sums)
         found[table] = Counted(sum(state.rows for state in states), sums)
     return found
-
-
-def _finish(con: duckdb.DuckDBPyConnection, target: Store) -> None:
-    """From here on the target's rows are as good as the source's."""
-    with target.reading() as there:
-        begun = [one for one in sources.operations(con) if there and sources.unfinished(there, one)]
-    if not begun:
-        return
-    with target.transaction() as into:
-        for operation in begun:
-            sources.record_as(into, operation, con)
 
 
 def _tables() -> list[str]:
@@ -233,7 +232,7 @@ def _states(
         for name, kind in kinds.items()
         if kind in {"INTEGER", "BIGINT", "DOUBLE"}
     }
-    rows, values = _which(table, operation, only)
+    rows, values = _which(Piece(operation, table, only))
     found = con.execute(
         f"SELECT {', '.join([month, 'COUNT(*)', digest, *numbers.values()])} {rows} GROUP BY 1", values
     ).fetchall()
@@ -244,40 +243,10 @@ def _states(
     }
 
 
-def _write(con: duckdb.DuckDBPyConnection, operation: str, piece: Piece, folder: Path) -> None:
-    rows, values = _which(piece.table, operation, piece.month)
-    con.execute(
-        f"COPY (SELECT {', '.join(_columns(piece.table))} {rows} ORDER BY rowid)"
-        f" TO {_file(folder, piece)} (FORMAT parquet)",
-        values,
-    )
-
-
-def _replace(con: duckdb.DuckDBPyConnection, operation: str, piece: Piece, folder: Path) -> None:
-    rows, values = _which(piece.table, operation, piece.month)
-    con.execute(f"DELETE {rows}", values)
-    con.execute(f"INSERT INTO {piece.table} BY NAME FROM read_parquet({_file(folder, piece)})")
-
-
-def _which(table: str, operation: str, month: date | None) -> tuple[str, dict[str, object]]:
-    rows = f"FROM {table} WHERE operation = $operation"
-    if month is None:
-        return rows, {"operation": operation}
-    by, after = _month_of(table), (month + timedelta(days=31)).replace(day=1)
-    return f"{rows} AND {by} >= $first AND {by} < $after", {
-        "operation": operation,
-        "first": month,
-        "after": after,
-    }
-
-
-def _in_order(months: set[date | None]) -> Sequence[date | None]:
-    return sorted(months, key=lambda month: month or date.max)
-
-
-def _named(piece: Piece) -> str:
-    return f"{piece.table} of {piece.month:%Y-%m}" if piece.month else piece.table
-
-
-def _file(folder: Path, piece: Piece) -> str:
-    return literal(folder / f"{piece.table}.parquet")
+def _which(piece: Piece) -> tuple[str, dict[str, object]]:
+    rows = f"FROM {piece.table} WHERE operation = $operation"
+    values: dict[str, object] = {"operation": piece.operation}
+    if piece.month is None:
+        return rows, values
+    by, after = _month_of(piece.table), (piece.month + timedelta(days=31)).replace(day=1)
+    return f"{rows} AND {by} >= $first AND {by} < $after", values | {"first": piece.month, "after": after}

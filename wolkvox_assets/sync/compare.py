@@ -1,8 +1,5 @@
 """Answers set against each other: what is left of a whole without a part, and how two of them differ.
 
-What belongs here: the checks that show an API not to be additive, and their plain words. What doesn't: what
-is done about it (`bisect.py`, `proof.py`).
-
 All answers in here are without all-zero rows (`measures.in_use`): a sum cannot tell where such a row stood.
 """
 

@@ -1,7 +1,6 @@
 """Direct asking: each window by a request of its own.
 
-What belongs here: the one way that rests on no assumption about the API; all else in `sync/` falls back to
-it. What doesn't: when to use it (`run.py`).
+The one way that rests on no assumption about the API: all else in `sync/` falls back to it.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,6 @@
 """Cutting ranges up: months, days, hours, halves, and what is left of a range.
 
-What belongs here: arithmetic of ranges, all of it naive wall clock. What doesn't: what is asked.
+All of it naive wall clock.
 """
 
 from collections.abc import Iterable, Iterator

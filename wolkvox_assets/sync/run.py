@@ -1,8 +1,4 @@
-"""The entry: make the stored windows of some ranges equal to the API's answers.
-
-What belongs here: which way each part of the ranges goes - directly, rechecked, by way of a proof, or derived.
-What doesn't: those ways themselves (`direct.py`, `verify_by_sums.py`, `proof.py`, `bisect.py`).
-"""
+"""The entry: make the stored windows of some ranges equal to the API's answers."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

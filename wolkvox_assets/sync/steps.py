@@ -1,7 +1,4 @@
-"""The words between `sync/` and whoever uses it: what it is handed, and the steps it yields.
-
-What belongs here: types without behaviour. What doesn't: deciding anything.
-"""
+"""The words between `sync/` and whoever uses it: what it is handed, and the steps it yields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

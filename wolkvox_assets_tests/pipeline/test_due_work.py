@@ -1,6 +1,6 @@
 """What is due, as pure functions of the clock and of what is known, at fixed moments."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -9,6 +9,7 @@ import pytest
 from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.sync import Additivity
 from wolkvox_assets.sync.divide import months
 
@@ -389,12 +390,12 @@ def test_a_day_of_live_duties_costs_at_most_330_requests_where_nothing_changes()
 
 def test_a_verdict_is_worth_something_for_a_while() -> None:
     at = datetime(2026, 11, 16, 12, tzinfo=UTC)
-    additivity: Callable[[tuple[datetime, bool] | None, datetime], Additivity] = due_work.additivity_at
-    assert additivity(None, at) is Additivity.UNPROVED
-    assert additivity((at, True), at + due_work.PROVED_FOR - timedelta(seconds=1)) is Additivity.PROVED
-    assert additivity((at, True), at + due_work.PROVED_FOR) is Additivity.UNPROVED
-    assert additivity((at, False), at + due_work.FAILED_FOR - timedelta(seconds=1)) is Additivity.FAILED
-    assert additivity((at, False), at + due_work.FAILED_FOR) is Additivity.UNPROVED
+    holds, fails = Verdict(at, True, "seen"), Verdict(at, False, "seen")
+    assert due_work.additivity_at(None, at) is Additivity.UNPROVED
+    assert due_work.additivity_at(holds, at + due_work.PROVED_FOR - timedelta(seconds=1)) is Additivity.PROVED
+    assert due_work.additivity_at(holds, at + due_work.PROVED_FOR) is Additivity.UNPROVED
+    assert due_work.additivity_at(fails, at + due_work.FAILED_FOR - timedelta(seconds=1)) is Additivity.FAILED
+    assert due_work.additivity_at(fails, at + due_work.FAILED_FOR) is Additivity.UNPROVED
 
 
 @pytest.mark.parametrize("delay", [timedelta(), MINUTE, 4 * MINUTE])

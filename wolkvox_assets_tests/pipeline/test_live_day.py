@@ -16,13 +16,14 @@ import pytest
 from wolkvox_assets.api import Quota
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import due_work
-from wolkvox_assets.pipeline.quota import QuotaGuard
+from wolkvox_assets.pipeline.quota import QuotaGuard, Share
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick
 from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
 from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, reconcile
@@ -52,7 +53,7 @@ class Live:
     daily_limit: int
     store: Store = field(default_factory=Store)
     verified: dict[datetime, datetime] = field(default_factory=dict)
-    verdict: tuple[datetime, bool] | None = None
+    verdict: Verdict | None = None
     reading: QuotaReading | None = None
     since_reading: int = 0
     requests: dict[date, int] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class Live:
         if not windows:
             return
         seen = QuotaSeen((self.reading,) if self.reading else (), since=self.since_reading)
-        guard = QuotaGuard(BOGOTA.clock, 0.2, seen, windows=len(windows), now=lambda: now)
+        guard = QuotaGuard(Share(BOGOTA.clock, 0.2), seen, windows=len(windows), now=lambda: now)
         today = BOGOTA.clock.now(now).date()
 
         def count() -> None:
@@ -114,7 +115,7 @@ class Live:
                 case KnownEmpty(range=r) | Verified(range=r):
                     self.verified.update(dict.fromkeys(r.windows(), at))
                 case Proof(holds=holds):
-                    self.verdict = (now, holds)
+                    self.verdict = Verdict(now, holds, "seen")
 
 
 def five_days(live: Live, late: Truth | None = None) -> list[int]:
@@ -155,7 +156,7 @@ def test_a_live_day_costs_at_most_330_requests_from_the_first_day_on(truth: Trut
         ).replace(tzinfo=None)
     # A busy live day is a proof; quiet ones prove nothing.
     assert (live.verdict is not None) == (len(truth) > 300)
-    assert live.verdict is None or live.verdict[1]
+    assert live.verdict is None or live.verdict.holds
 
 
 def test_late_records_are_found_within_the_day_and_cost_some_requests_each() -> None:
@@ -172,14 +173,14 @@ def test_late_records_are_found_within_the_day_and_cost_some_requests_each() -> 
     content = live.store.content()
     assert {w: content[w] for w in done.windows()} == truth_of(live.server, [done])
     assert live.verdict is not None
-    assert live.verdict[1]
+    assert live.verdict.holds
 
 
 def test_where_ranges_do_not_add_up_every_window_is_asked_again_when_its_day_has_closed() -> None:
     live = Live(Touching(uses_on(FIVE_DAYS, 500)), daily_limit=50_000)
     days = five_days(live)
     assert live.verdict is not None
-    assert not live.verdict[1]
+    assert not live.verdict.holds
     assert max(days[1:]) <= 2 * 288 + 10
     done = Range(FIVE_DAYS.start, FIVE_DAYS.end - timedelta(days=1))
     assert {w: live.store.content()[w] for w in done.windows()} == truth_of(live.server, [done])

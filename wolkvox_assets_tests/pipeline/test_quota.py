@@ -7,7 +7,7 @@ import pytest
 
 from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport, WolkvoxError
 from wolkvox_assets.api.errors import ConnectionFailed, TokenRefused
-from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, kept_for_live
+from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, Share
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.quota_readings import NOTHING_SEEN, QuotaReading, QuotaSeen, Refusal
 
@@ -43,7 +43,7 @@ class Server:
     ) -> QuotaGuard:
         if known is not None:
             seen = QuotaSeen((known[0],), since=known[1])
-        return QuotaGuard(BOGOTA, reserve, seen, windows=windows, live=live, now=lambda: self.now)
+        return QuotaGuard(Share(BOGOTA, reserve, live), seen, windows=windows, now=lambda: self.now)
 
     def ask(self, guard: QuotaGuard, most: int = 100_000) -> int:
         """Requests until the guard says no, or `most`. A look is a request that is reported as well."""
@@ -158,13 +158,13 @@ def test_where_nothing_is_left_it_looks_once_and_not_again() -> None:
 
 def test_what_live_windows_need_until_the_renewal() -> None:
     midnight = NOON + 12 * HOUR
-    assert 288 + 24 <= kept_for_live(NOTHING_SEEN, BOGOTA, midnight, 1) <= 345
-    assert 12 <= kept_for_live(NOTHING_SEEN, BOGOTA, midnight - HOUR, 1) <= 15
-    assert kept_for_live(NOTHING_SEEN, BOGOTA, midnight - timedelta(seconds=1), 5) == 0
+    assert 288 + 24 <= Share(BOGOTA, 0.2, 1).kept_for_live(NOTHING_SEEN, midnight) <= 345
+    assert 12 <= Share(BOGOTA, 0.2, 1).kept_for_live(NOTHING_SEEN, midnight - HOUR) <= 15
+    assert Share(BOGOTA, 0.2, 5).kept_for_live(NOTHING_SEEN, midnight - timedelta(seconds=1)) == 0
     # Three operations share it, and it is renewed at 18:00.
     seen = QuotaSeen((QuotaReading(NOON - HOUR, 1000, 1, restarts_at=NOON + 6 * HOUR),))
-    until_midnight = kept_for_live(NOTHING_SEEN, BOGOTA, midnight - 6 * HOUR, 1)
-    assert kept_for_live(seen, BOGOTA, NOON, 3) == 3 * until_midnight
+    until_midnight = Share(BOGOTA, 0.2, 1).kept_for_live(NOTHING_SEEN, midnight - 6 * HOUR)
+    assert Share(BOGOTA, 0.2, 3).kept_for_live(seen, NOON) == 3 * until_midnight
 
 
 def test_requests_are_held_back_for_live_windows() -> None:

@@ -286,7 +286,7 @@ def saw(location: Location, operation: str, used: int) -> None:
 def test_what_is_left_of_the_quota_is_for_live_windows(
     location: Location, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quota, "kept_for_live", lambda _, __, ___, live: 100 * live)
+    monkeypatch.setattr(quota.Share, "kept_for_live", lambda share, *_: 100 * share.live)
     saw(location, "main", used=750)
     assert "quota of main is used up but for live windows" in location.sensor().skipped
     location.now += 61 * MINUTE  # it is looked at again
