@@ -30,7 +30,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, reconcile
+from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Step, quarantine, reconcile
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class WindowsPlan:
                 direct=self.direct,
             )
 
-        around = Quarantine(
+        return quarantine(
+            ranges,
             ask,
             self.additivity,
             make,
@@ -125,7 +126,6 @@ class WindowsPlan:
             long=LONG_RANGE // WINDOW,
             give_up_after=self.give_up_after,
         )
-        return around.reconcile(ranges)
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:
