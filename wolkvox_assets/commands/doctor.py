@@ -18,14 +18,7 @@ from wolkvox_assets.commands import dagster_doctor, server_doctor
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.pauses import reason_to_wait
-from wolkvox_assets.pipeline.quota import (
-    UNREADABLE,
-    quota_group,
-    reserve_not_kept,
-    seen_by,
-    share_of,
-    waits_until,
-)
+from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, waits_until
 from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.report.clocks import Clocks, told
 from wolkvox_assets.report.definition import Report
@@ -171,7 +164,7 @@ def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]
         others = list(dict.fromkeys(other.name for other in group if other.name != operation.name))
         said = [f"shared with {', '.join(others)}: the same server"] if others else []
         for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
-            until = waits_until(seen, share_of(operation, live), now)
+            until = waits_until(seen, operation.clock, operation.quota_reserve, now, live)
             if until is not None:
                 said.append(
                     f"used up when last looked at: {who} asked before it is looked at again, after "

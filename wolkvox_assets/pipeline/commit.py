@@ -5,7 +5,7 @@ SQL (`store/`).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ import duckdb
 from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.clocks import Clocks
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
@@ -177,6 +176,14 @@ def commit(store: Store, handed: Sequence[Handed], run_id: str) -> float:
     return time.monotonic() - began
 
 
+def rebuild(
+    con: duckdb.DuckDBPyConnection, operation: Operation, days: Iterable[date], now: datetime
+) -> dict[date, DayStatus]:
+    """Make the totals of these days follow the windows. Returns what is said of those of which anything is known."""
+    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
+    return rebuild_days(con, operation.name, expected, now, report=operation.report)
+
+
 def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     operation, clocks, batch = handed
     name, report, now, at_server = operation.name, operation.report, clocks.now(), clocks.at_server()
@@ -184,12 +191,11 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     claim(con, name, operation.source)
     # What a clock that was ahead has left: of windows that are still to come, nothing can be known.
     days = forget_windows_to_come(con, name, operation.clock.now(at_server), at_server, report=report)
-    days |= _forget_what_was_no_answer(con, name, report, batch, run_id)
-    _store_windows(con, name, report, batch, run_id, now, at_server)
-    days |= batch.touched() | _store_total_rows(con, name, report, batch, run_id)
+    days |= _forget_what_was_no_answer(con, handed, run_id)
+    _store_windows(con, handed, run_id, now, at_server)
+    days |= batch.touched() | _store_total_rows(con, handed, run_id)
     days |= days_to_rejudge(con, name, at_server, report=report)
-    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
-    batch.days = rebuild_days(con, name, expected, at_server, report=report)
+    batch.days = rebuild(con, operation, days, at_server)
     batch.rows = row_counts(con, name, report=report) if batch.days else None
     for verdict in batch.verdicts:
         record_verdict(con, name, verdict, run_id=run_id, report=report)
@@ -198,12 +204,11 @@ def _store(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> None:
     record_requests(con, name, batch.requests, run_id=run_id, now=now)
 
 
-def _forget_what_was_no_answer(
-    con: duckdb.DuckDBPyConnection, name: str, report: Report, batch: Batch, run_id: str
-) -> set[date]:
+def _forget_what_was_no_answer(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> set[date]:
     """With the first row ever, what was known of earlier days is asked again: the server may have lacked the report,
     and only now it is certain that it has it. Returns the days.
     """
+    batch, name, report = handed.batch, handed.operation.name, handed.operation.report
     in_use = [window.window_start.date() for window in batch.windows if window.agents]
     if not in_use or not known_without_a_row(con, name, report=report):
         return set()
@@ -219,14 +224,9 @@ def _forget_what_was_no_answer(
 
 
 def _store_windows(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    report: Report,
-    batch: Batch,
-    run_id: str,
-    now: datetime,
-    at_server: datetime,
+    con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str, now: datetime, at_server: datetime
 ) -> None:
+    batch, name, report = handed.batch, handed.operation.name, handed.operation.report
     for discard in batch.discarded:
         forget_agreements(con, name, discard.ranges, report=report)
         for range_ in discard.ranges:
@@ -250,10 +250,9 @@ def _store_windows(
         take_in(con, name, range_, report=report)
 
 
-def _store_total_rows(
-    con: duckdb.DuckDBPyConnection, name: str, report: Report, batch: Batch, run_id: str
-) -> set[date]:
+def _store_total_rows(con: duckdb.DuckDBPyConnection, handed: Handed, run_id: str) -> set[date]:
     """Returns the days that were changed by it, beside those of `batch.forgotten`."""
+    batch, name, report = handed.batch, handed.operation.name, handed.operation.report
     changed: set[date] = set()
     for total_row in batch.total_rows:
         changed |= drop_idle_total_rows(con, name, total_row, report=report)

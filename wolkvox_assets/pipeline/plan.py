@@ -30,7 +30,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Step, quarantine, reconcile
+from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, reconcile
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class WindowsPlan:
                 direct=self.direct,
             )
 
-        return quarantine(
-            ranges,
+        around = Quarantine(
             ask,
             self.additivity,
             make,
@@ -126,6 +125,7 @@ class WindowsPlan:
             long=LONG_RANGE // WINDOW,
             give_up_after=self.give_up_after,
         )
+        return around.reconcile(ranges)
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:

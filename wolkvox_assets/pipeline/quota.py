@@ -13,7 +13,6 @@ up is looked at once an hour, and once more just after the moment at which it wa
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
 
 import duckdb
 
@@ -64,33 +63,27 @@ _UNREADABLE_FOR = timedelta(hours=6)
 _REQUESTS_A_WINDOW = 1.15
 
 
-class Share(NamedTuple):
-    """What of the day's requests some work may make.
+# --- What follows from what was seen ---
+
+
+def waits_until(
+    seen: QuotaSeen, clock: WallClock, reserve: float, now: datetime, live: int = 0
+) -> datetime | None:
+    """Until when nothing is to be asked at `now`; None where something may be. Both aware; an hour ahead at most.
 
     `clock`: the operation's; at its midnight the quota is renewed, as long as nothing else was seen. `reserve`: the
     share of the day's limit that is never touched, 0 to 1. `live`: how many operations' live windows come before what
     is to be asked: 0 for live windows themselves.
     """
-
-    clock: WallClock
-    reserve: float
-    live: int = 0
-
-
-# --- What follows from what was seen ---
-
-
-def waits_until(seen: QuotaSeen, share: Share, now: datetime) -> datetime | None:
-    """Until when nothing is to be asked at `now`; None where something may be. Both aware; an hour ahead at most."""
-    stopped = max(_stops(seen, share, now), default=None)
+    stopped = max(_stops(seen, clock, reserve, now, live), default=None)
     if stopped is None:
         return None
     stopped = min(stopped, now)
-    until = min(stopped + LOOK_EVERY, next_renewal(seen, share.clock, stopped) + _AFTER_RENEWAL)
+    until = min(stopped + LOOK_EVERY, next_renewal(seen, clock, stopped) + _AFTER_RENEWAL)
     return until if until > now else None
 
 
-def _stops(seen: QuotaSeen, share: Share, now: datetime) -> Iterator[datetime]:
+def _stops(seen: QuotaSeen, clock: WallClock, reserve: float, now: datetime, live: int) -> Iterator[datetime]:
     """When it was last seen that nothing is left."""
     refusal = _standing_refusal(seen, now)
     if refusal is not None:
@@ -98,9 +91,9 @@ def _stops(seen: QuotaSeen, share: Share, now: datetime) -> Iterator[datetime]:
     reading = valid_reading(seen, now)
     if reading is None:
         return
-    if left(seen._replace(since=0), reading, share, reading.read_at) <= 0:
+    if left(seen._replace(since=0), reading, clock, reserve, reading.read_at, live) <= 0:
         yield max(reading.read_at, seen.in_vain_at or reading.read_at)
-    elif seen.in_vain_at is not None and left(seen, reading, share, now) <= 0:
+    elif seen.in_vain_at is not None and left(seen, reading, clock, reserve, now, live) <= 0:
         yield seen.in_vain_at
 
 
@@ -110,9 +103,11 @@ def _standing_refusal(seen: QuotaSeen, now: datetime) -> Refusal | None:
     return refusal if stands else None
 
 
-def left(seen: QuotaSeen, reading: QuotaReading, share: Share, now: datetime) -> int:
+def left(
+    seen: QuotaSeen, reading: QuotaReading, clock: WallClock, reserve: float, now: datetime, live: int
+) -> int:
     """How many requests may still be made at `now`, by this reading and what was asked since."""
-    ours = int(reading.limit * (1 - share.reserve)) - kept_for_live(seen, share.clock, now, share.live)
+    ours = int(reading.limit * (1 - reserve)) - kept_for_live(seen, clock, now, live)
     # Whether a server counts this very request in its answer is not known: counted once more, to be safe.
     return ours - (reading.used + 1) - seen.since
 
@@ -179,11 +174,7 @@ def quota_waits(store: Store, operation: Operation, now: datetime, live: int = 0
     """`waits_until`, by what is stored."""
     with store.reading() as con:
         seen = seen_by(con, operation, now)
-    return waits_until(seen, share_of(operation, live), now)
-
-
-def share_of(operation: Operation, live: int = 0) -> Share:
-    return Share(operation.clock, operation.quota_reserve, live)
+    return waits_until(seen, operation.clock, operation.quota_reserve, now, live)
 
 
 def seen_by(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> QuotaSeen:
@@ -221,19 +212,22 @@ class ReserveReached(Exception):
 class QuotaGuard:
     """Says no before the reserve is touched.
 
-    `seen` grows by what is seen here. `windows`: how many the run is for.
+    `seen`, `clock`, `reserve`, `live`: see `waits_until`; `seen` grows by what is seen here. `windows`: how many the
+    run is for.
     """
 
     def __init__(
         self,
-        share: Share,
+        clock: WallClock,
+        reserve: float,
         seen: QuotaSeen,
         *,
         windows: int,
+        live: int = 0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.seen = seen
-        self._share, self._now = share, now
+        self._clock, self._reserve, self._live, self._now = clock, reserve, live, now
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
         self._blind_for = 0  # requests
         self._why_blind = (
@@ -268,10 +262,10 @@ class QuotaGuard:
         if self._told or valid_reading(self.seen, self._now()) is not None:
             return None
         self._told = True
-        return f"The day's quota can't be read, so {reserve_not_kept(self._share.reserve)}. {self._why_blind}"
+        return f"The day's quota can't be read, so {reserve_not_kept(self._reserve)}. {self._why_blind}"
 
     def _stop_if_used_up(self, now: datetime, new: QuotaReading | None) -> None:
-        until = waits_until(self.seen, self._share, now)
+        until = waits_until(self.seen, self._clock, self._reserve, now, self._live)
         if until is not None:
             raise ReserveReached(self._why(now), until=until, new=new)
 
@@ -280,10 +274,10 @@ class QuotaGuard:
         if refusal is not None or reading is None:
             when = f" at {refusal.refused_at:%Y-%m-%d %H:%M} UTC" if refusal else ""
             return f"the server said{when} that the day's requests are used up"
-        kept = kept_for_live(self.seen, self._share.clock, reading.read_at, self._share.live)
+        kept = kept_for_live(self.seen, self._clock, reading.read_at, self._live)
         return (
             f"{reading.used + self.seen.since} of the day's {reading.limit} requests are used; the last "
-            f"{self._share.reserve:.0%} are kept for the operation's other integrations"
+            f"{self._reserve:.0%} are kept for the operation's other integrations"
             + (f", and {kept} for live windows" if kept else "")
         )
 
@@ -299,7 +293,7 @@ class QuotaGuard:
         return reading is None or self._outdated(reading, now)
 
     def _outdated(self, reading: QuotaReading, now: datetime) -> bool:
-        if next_renewal(self.seen, self._share.clock, reading.read_at) + _AFTER_RENEWAL <= now:
+        if next_renewal(self.seen, self._clock, reading.read_at) + _AFTER_RENEWAL <= now:
             return True
         if now - reading.read_at > self._good_for:
             return True
@@ -307,7 +301,7 @@ class QuotaGuard:
         return since >= max(_LOOK_AGAIN_AT_LEAST, (left + since) // 4)
 
     def _left(self, reading: QuotaReading, now: datetime) -> int:
-        return left(self.seen, reading, self._share, now)
+        return left(self.seen, reading, self._clock, self._reserve, now, self._live)
 
     def _look(self, read: Callable[[], Quota]) -> QuotaReading | None:
         try:

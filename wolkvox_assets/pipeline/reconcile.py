@@ -15,7 +15,7 @@ from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.plan import WindowsPlan, read_judge
-from wolkvox_assets.pipeline.quota import QuotaGuard, seen_by, share_of
+from wolkvox_assets.pipeline.quota import QuotaGuard, seen_by
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -110,8 +110,10 @@ def _guard(site: Site, task: Task) -> QuotaGuard:
     with site.store.reading() as con:
         seen = seen_by(con, site.operation, site.now())
     return QuotaGuard(
-        share_of(site.operation, 0 if task.work is Work.LIVE else site.live),
+        site.operation.clock,
+        site.operation.quota_reserve,
         seen,
         windows=len(task.windows),
+        live=0 if task.work is Work.LIVE else site.live,
         now=site.now,
     )

@@ -8,7 +8,7 @@ Start reading at `run.py`; the words are in `steps.py`.
 """
 
 from wolkvox_assets.sync.direct import ask_directly
-from wolkvox_assets.sync.quarantine import AskBriefly, BadAnswers, quarantine
+from wolkvox_assets.sync.quarantine import AskBriefly, BadAnswers, Quarantine
 from wolkvox_assets.sync.run import reconcile
 from wolkvox_assets.sync.steps import (
     Additivity,
@@ -38,11 +38,11 @@ __all__ = [
     "LeftOut",
     "Note",
     "Proof",
+    "Quarantine",
     "Source",
     "Step",
     "Stored",
     "Verified",
     "ask_directly",
-    "quarantine",
     "reconcile",
 ]

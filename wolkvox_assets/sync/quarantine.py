@@ -71,21 +71,9 @@ class _RangeFails(Exception):
         self.error = error
 
 
-def quarantine(
-    ranges: Sequence[Range],
-    ask: Ask,
-    additivity: Additivity,
-    make: Make,
-    *,
-    bad: Errors,
-    slow: Errors = (),
-    faults: Errors = (),
-    unsure: Errors = (),
-    ask_briefly: AskBriefly | None = None,
-    long: int = 288,
-    give_up_after: int = 150,
-) -> Iterator[Step]:
-    """Yields what `make` yields for these ranges (wall clock), whatever answers raise `bad`.
+@dataclass
+class Quarantine:
+    """Goes on around answers that raise `bad`.
 
     A range that raises it is cut in two at its middle, again and again: about 13 more requests for one bad
     window in a month. A window that raises it by itself is left out (`LeftOut`, and a `Note`), and `BadAnswers` is
@@ -101,22 +89,17 @@ def quarantine(
     answered: the range is bad, as above, and where two ranges over `long` fail so, shorter ones are asked from
     then on. None is: it is an outage, and the range is asked with all patience (`ask`), whose error is heard.
     """
-    around = _Around(ask, additivity, make, bad, slow, faults, unsure, ask_briefly, long, give_up_after)
-    return around.reconcile(ranges)
 
-
-@dataclass
-class _Around:
     ask: Ask
     additivity: Additivity
     make: Make
     bad: Errors
-    slow: Errors
-    faults: Errors
-    unsure: Errors
-    ask_briefly: AskBriefly | None
-    long: int
-    give_up_after: int
+    slow: Errors = ()
+    faults: Errors = ()
+    unsure: Errors = ()
+    ask_briefly: AskBriefly | None = None
+    long: int = 288
+    give_up_after: int = 150
     # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
     waiting: list[list[Range]] = field(default_factory=list)
     asked: Range | None = None  # the latest
@@ -129,6 +112,7 @@ class _Around:
     long_failed: Range | None = None  # the shortest over `long` that did so last
 
     def reconcile(self, ranges: Sequence[Range]) -> Iterator[Step]:
+        """Yields what `make` yields for these ranges (wall clock)."""
         self.waiting.append(list(ranges))
         while self.waiting:
             together, longest = self.waiting.pop(), self.longest

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from wolkvox_assets.api import RequestRecord, WolkvoxClient
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
-from wolkvox_assets.pipeline.quota import QuotaGuard, Share
+from wolkvox_assets.pipeline.quota import QuotaGuard
 from wolkvox_assets.report.clocks import Clocks, uptime_ns
 from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import Range
@@ -50,7 +50,7 @@ def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> 
             came.append(uptime_ns())
             yield KnownEmpty(HOUR, Source.EMPTY_RANGE)
 
-        guard = QuotaGuard(Share(operation.clock, 0.2), NOTHING_SEEN, windows=12)
+        guard = QuotaGuard(operation.clock, 0.2, NOTHING_SEEN, windows=12)
         Fetch(operation, Clocks(), Judge(), guard, handover).run(plan, open_client)
     stamps = []
     while not handover.items.empty():

@@ -16,7 +16,7 @@ import pytest
 from wolkvox_assets.api import Quota
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import due_work
-from wolkvox_assets.pipeline.quota import QuotaGuard, Share
+from wolkvox_assets.pipeline.quota import QuotaGuard
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.pipeline.tick import Tick
 from wolkvox_assets.report.measures import Agents, Usage, add_up
@@ -75,7 +75,7 @@ class Live:
         if not windows:
             return
         seen = QuotaSeen((self.reading,) if self.reading else (), since=self.since_reading)
-        guard = QuotaGuard(Share(BOGOTA.clock, 0.2), seen, windows=len(windows), now=lambda: now)
+        guard = QuotaGuard(BOGOTA.clock, 0.2, seen, windows=len(windows), now=lambda: now)
         today = BOGOTA.clock.now(now).date()
 
         def count() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from wolkvox_assets.api import AnswerUnreadable, NotFound, Quota, UnknownReport, WolkvoxError
 from wolkvox_assets.api.errors import ConnectionFailed, TokenRefused
-from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, Share, kept_for_live
+from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, kept_for_live
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.quota_readings import NOTHING_SEEN, QuotaReading, QuotaSeen, Refusal
 
@@ -43,7 +43,7 @@ class Server:
     ) -> QuotaGuard:
         if known is not None:
             seen = QuotaSeen((known[0],), since=known[1])
-        return QuotaGuard(Share(BOGOTA, reserve, live), seen, windows=windows, now=lambda: self.now)
+        return QuotaGuard(BOGOTA, reserve, seen, windows=windows, live=live, now=lambda: self.now)
 
     def ask(self, guard: QuotaGuard, most: int = 100_000) -> int:
         """Requests until the guard says no, or `most`. A look is a request that is reported as well."""

@@ -15,14 +15,7 @@ from pydantic import SecretStr
 from wolkvox_assets.api import QuotaUsedUp, RequestRecord, RetryPolicy, WolkvoxClient
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover, load
-from wolkvox_assets.pipeline.quota import (
-    QuotaGuard,
-    ReserveReached,
-    quota_group,
-    quota_waits,
-    seen_by,
-    share_of,
-)
+from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, quota_group, quota_waits, seen_by
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import one
@@ -72,7 +65,7 @@ class Place:
             clocks = Clocks(lambda: self.now)
             with self.store.reading() as con:
                 seen = seen_by(con, operation, self.now)
-            guard = QuotaGuard(share_of(operation), seen, windows=1, now=clocks.here)
+            guard = QuotaGuard(operation.clock, operation.quota_reserve, seen, windows=1, now=clocks.here)
             Fetch(operation, clocks, Judge(), guard, handover).run(plan, open_client)
 
         with closing(load(self.store, "r", [fetch])) as commits:

@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wolkvox_assets.api import NotFound, Quota, QuotaUsedUp
-from wolkvox_assets.pipeline.quota import (
-    QuotaGuard,
-    ReserveReached,
-    Share,
-    next_renewal,
-    valid_reading,
-    waits_until,
-)
+from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, next_renewal, valid_reading, waits_until
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store.quota_readings import NOTHING_SEEN, OVERLAP, QuotaReading, QuotaSeen, Refusal
 
@@ -37,7 +30,7 @@ def plenty(at: datetime, used: int = 10) -> QuotaReading:
 
 
 def wait(seen: QuotaSeen, now: datetime = NOON, live: int = 0) -> datetime | None:
-    return waits_until(seen, Share(BOGOTA, 0.2, live), now)
+    return waits_until(seen, BOGOTA, 0.2, now, live)
 
 
 # One thing at a time
@@ -156,7 +149,7 @@ def test_nobody_waits_for_more_than_an_hour_whatever_was_seen(
     seen: QuotaSeen, now: datetime, reserve: float, live: int
 ) -> None:
     """Readings in any order, and clocks that were set back and ahead."""
-    until = waits_until(seen, Share(BOGOTA, reserve, live), now)
+    until = waits_until(seen, BOGOTA, reserve, now, live)
     assert until is None or now < until <= now + HOUR
     renewal = next_renewal(seen, BOGOTA, now)
     assert renewal > now
@@ -220,7 +213,7 @@ class Days:
 
     def tick(self, server: Server, now: datetime) -> None:
         """A run for one window, as `loading.py` does it."""
-        guard = QuotaGuard(Share(BOGOTA, 0.2), self.seen, windows=1, now=lambda: now)
+        guard = QuotaGuard(BOGOTA, 0.2, self.seen, windows=1, now=lambda: now)
         reading = None
         try:
             reading = guard.check(lambda: server.token_info(now))

@@ -15,9 +15,9 @@ from wolkvox_assets.sync import (
     Discard,
     Known,
     Proof,
+    Quarantine,
     Source,
     Step,
-    quarantine,
     reconcile,
 )
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
@@ -305,7 +305,7 @@ def test_an_unreadable_window_keeps_nothing_that_is_in_doubt() -> None:
         return reconcile(ranges, ask=ask, stored=store, settled_before=LATER, additivity=additivity, seed=1)
 
     def go() -> None:
-        for step in quarantine([r], server, Additivity.PROVED, make, bad=Unreadable):
+        for step in Quarantine(server, Additivity.PROVED, make, bad=Unreadable).reconcile([r]):
             store.apply(step)
 
     with pytest.raises(BadAnswers) as bad:

@@ -15,9 +15,9 @@ from wolkvox_assets.sync import (
     BadAnswers,
     Known,
     LeftOut,
+    Quarantine,
     Source,
     Step,
-    quarantine,
     reconcile,
 )
 
@@ -57,8 +57,7 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
     for unsure, given_up in (((), True), (Unreadable, False)):
         with pytest.raises(BadAnswers) as left_out:
             list(
-                quarantine(
-                    [windows],
+                Quarantine(
                     ask,
                     Additivity.FAILED,
                     lambda ranges, ask, additivity: reconcile(
@@ -72,7 +71,7 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
                     bad=Unreadable,
                     unsure=unsure,
                     give_up_after=3,
-                )
+                ).reconcile([windows])
             )
         assert left_out.value.given_up is given_up
 
@@ -107,7 +106,7 @@ def test_all_but_the_bad_windows_are_known_in_the_end(
     found: dict[datetime, Agents] = {}
 
     def run() -> None:
-        for step in quarantine([whole], ask, additivity, make, bad=Unreadable):
+        for step in Quarantine(ask, additivity, make, bad=Unreadable).reconcile([whole]):
             match step:
                 case Known(window=window, agents=agents):
                     found[window] = agents
@@ -135,7 +134,9 @@ def test_other_errors_pass_at_once() -> None:
             yield Known(r.start, ask(r), Source.ASKED)
 
     with pytest.raises(ConnectionError):
-        list(quarantine([Range(START, START + WINDOW)], ask, Additivity.PROVED, make, bad=Unreadable))
+        list(
+            Quarantine(ask, Additivity.PROVED, make, bad=Unreadable).reconcile([Range(START, START + WINDOW)])
+        )
 
 
 @pytest.mark.parametrize("additivity", Additivity)
@@ -159,7 +160,7 @@ def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_o
         )
 
     with pytest.raises(BadAnswers, match="it is not the windows"):
-        list(quarantine([whole], ask, additivity, make, bad=Unreadable, give_up_after=12))
+        list(Quarantine(ask, additivity, make, bad=Unreadable, give_up_after=12).reconcile([whole]))
     assert asked <= 120
 
 
@@ -183,7 +184,7 @@ def test_a_bad_hour_keeps_no_history_out(additivity: Additivity) -> None:
     found = set()
 
     def run() -> None:
-        for step in quarantine([whole], ask, additivity, make, bad=Unreadable, give_up_after=12):
+        for step in Quarantine(ask, additivity, make, bad=Unreadable, give_up_after=12).reconcile([whole]):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -209,7 +210,7 @@ def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
     found = set()
 
     def run() -> None:
-        for step in quarantine([whole], ask, Additivity.FAILED, make, bad=Unreadable):
+        for step in Quarantine(ask, Additivity.FAILED, make, bad=Unreadable).reconcile([whole]):
             if isinstance(step, Known):
                 found.add(step.window)
 
@@ -244,7 +245,7 @@ def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
         )
 
     found: dict[datetime, Agents] = {}
-    for step in quarantine([whole], ask, additivity, make, bad=Unreadable, slow=Slow):
+    for step in Quarantine(ask, additivity, make, bad=Unreadable, slow=Slow).reconcile([whole]):
         match step:
             case Known(window=window, agents=agents):
                 found[window] = agents
@@ -266,8 +267,8 @@ def test_a_short_range_that_is_not_answered_in_time_is_heard() -> None:
 
     with pytest.raises(Slow):
         list(
-            quarantine(
-                [Range(START, START + 9000 * WINDOW)], ask, Additivity.PROVED, make, bad=Unreadable, slow=Slow
+            Quarantine(ask, Additivity.PROVED, make, bad=Unreadable, slow=Slow).reconcile(
+                [Range(START, START + 9000 * WINDOW)]
             )
         )
 
@@ -306,9 +307,9 @@ class Troubled:
                 seed=1,
             )
 
-        for step in quarantine(
-            [whole], self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
-        ):
+        for step in Quarantine(
+            self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
+        ).reconcile([whole]):
             if isinstance(step, Known):
                 self.known.add(step.window)
             if isinstance(step, LeftOut):

@@ -18,10 +18,11 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import day_partitions, windows_key
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
+from wolkvox_assets.pipeline.commit import rebuild
 from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, rebuild_days, row_counts
+from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, row_counts
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: {about}, and in how many windows.
@@ -100,13 +101,15 @@ def _rebuild(
     store: Store, operation: Operation, days: Sequence[date], now: datetime
 ) -> tuple[dict[date, DayStatus], RowCounts]:
     """The totals of these days, those without a known window too, and how many rows the tables have then."""
-    expected = {day: len(operation.clock.windows_of_day(day)) for day in days}
     with store.transaction() as con:
         sources.check(con, operation.name, operation.source)
-        known = rebuild_days(con, operation.name, expected, now, report=operation.report)
+        known = rebuild(con, operation, days, now)
         counted = row_counts(con, operation.name, report=operation.report)
     nothing = operation.report.nothing
-    return {day: known.get(day) or DayStatus(0, 0, expected[day], False, nothing) for day in days}, counted
+    return {
+        day: known.get(day) or DayStatus(0, 0, len(operation.clock.windows_of_day(day)), False, nothing)
+        for day in days
+    }, counted
 
 
 def _warn_of_what_is_missing(
