@@ -142,7 +142,7 @@ def newest_windows(
 
     For a sensor: when no run stores anything any more, none is there to tell.
     """
-    with location.store.reading() as con:
+    with location.settings.store.reading() as con:
         if con is None:
             return []
         found = [

@@ -1,7 +1,4 @@
-"""What the assets, jobs, schedules and sensors of the code location share.
-
-What belongs here: that, and what follows from it for one operation. What doesn't: defining any of them.
-"""
+"""What the assets, jobs, schedules and sensors of the code location share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +11,6 @@ from wolkvox_assets.orchestration.resources import StoreResource, WolkvoxResourc
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.settings import Operation, Settings, read_token
-from wolkvox_assets.store import Store
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -26,11 +18,18 @@ class CodeLocation:
     """`now`: what time it is (aware); tests have another."""
 
     settings: Settings
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    @property
-    def store(self) -> Store:
-        return self.settings.store
+    def schedule(self, job: str, cron: str, description: str) -> dg.ScheduleDefinition:
+        """`<job>_schedule`: starts it at these times (UTC)."""
+        return dg.ScheduleDefinition(
+            name=f"{job}_schedule",
+            job_name=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=self.schedules_are,
+            description=description,
+        )
 
     @property
     def schedules_are(self) -> dg.DefaultScheduleStatus:

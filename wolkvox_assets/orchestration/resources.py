@@ -1,7 +1,4 @@
-"""The resources: each operation's authenticated client, the store, and the published file for readers.
-
-What belongs here: turning settings into things that assets use. What doesn't: what assets do with them.
-"""
+"""The resources: each operation's authenticated client, the store, and the published file for readers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

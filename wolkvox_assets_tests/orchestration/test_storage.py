@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -121,3 +122,41 @@ def test_migrations_are_read_once(instance: dg.DagsterInstance, monkeypatch: pyt
     monkeypatch.setattr(Script, "_from_path", read)
     with dg.DagsterInstance.from_ref(instance.get_ref()) as another:
         assert another.event_log_storage.alembic_version() == before
+
+
+def test_where_dagsters_private_names_are_gone_all_is_stored_and_read(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower, and old logs are kept."""
+    passed, failed, never = (dg.AssetCheckKey(KEY, name) for name in ("passed", "failed", "never"))
+
+    @dg.op
+    def work(context: dg.OpExecutionContext) -> None:
+        with monkeypatch.context() as gone:
+            for name in ("events.DagsterEventBatchMetadata", "events.AssetMaterializationPlannedData"):
+                gone.delattr(f"dagster._core.{name}")
+            gone.delattr("dagster._core.storage.event_log.SqlEventLogStorage")
+            dagster_internals.report_planned(context, KEY, "0")
+            marks = [dg.AssetMaterialization(KEY, partition=f"{n}") for n in range(3)]
+            dagster_internals.log_together(context, marks)
+            evaluations = [
+                dg.AssetCheckEvaluation(KEY, check.name, passed=check is passed, metadata={})
+                for check in (passed, failed)
+            ]
+            dagster_internals.report_evaluations(context.instance, context.run, evaluations)
+            assert dagster_internals.not_passed(context.instance, [passed, failed, never]) == {
+                failed: evaluations[1],
+                never: None,
+            }
+            tomorrow = datetime.now(UTC) + timedelta(days=1)
+            assert dagster_internals.delete_logs(context.instance, tomorrow, {}) == 0
+
+    @dg.job
+    def alone() -> None:
+        work()
+
+    run_id = alone.execute_in_process(instance=instance).run_id
+    assert instance.get_materialized_partitions(KEY) == {"0", "1", "2"}
+    assert instance.all_logs(run_id)
+    # With them, the same.
+    assert dagster_internals.not_passed(instance, [passed, failed, never]).keys() == {failed, never}

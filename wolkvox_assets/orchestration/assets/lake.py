@@ -59,13 +59,6 @@ def build_lake(location: CodeLocation) -> dg.Definitions:
         [wolkvox_lake],
         description="Makes files of what lies in the lake's catalog, and few files of many.",
     )
-    schedule = dg.ScheduleDefinition(
-        name=f"{MAINTAIN}_schedule",
-        job=job,
-        # A commit reads the rows in the catalog of the tables it changes.
-        cron_schedule="17 */3 * * *",
-        execution_timezone="UTC",
-        default_status=location.schedules_are,
-        description="Every three hours.",
-    )
+    # Not less often: a commit reads the rows in the catalog of the tables it changes.
+    schedule = location.schedule(MAINTAIN, "17 */3 * * *", "Every three hours.")
     return dg.Definitions(assets=[wolkvox_lake], jobs=[job], schedules=[schedule])

@@ -16,6 +16,8 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
 
+EXPORT = "export_parquet"
+
 _DESCRIPTION = """\
 The tables `{tables}` of the operation as Parquet files, each month one file of each, in
 `{folder}/<table>/operation={name}/month=<2026-11>/data.parquet`.
@@ -31,22 +33,15 @@ def build_parquet(location: CodeLocation) -> dg.Definitions:
         return dg.Definitions()
     assets = [_build(location, operation) for operation in settings.centres]
     job = dg.define_asset_job(
-        "export_parquet", assets, description="Writes the Parquet files of the months that are out of date."
+        EXPORT, assets, description="Writes the Parquet files of the months that are out of date."
     )
-    schedule = dg.ScheduleDefinition(
-        name="export_parquet_schedule",
-        job=job,
-        cron_schedule="47 * * * *",
-        execution_timezone="UTC",
-        default_status=location.schedules_are,
-        description="Each hour.",
-    )
+    schedule = location.schedule(EXPORT, "47 * * * *", "Each hour.")
     return dg.Definitions(assets=assets, jobs=[job], schedules=[schedule])
 
 
 def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
     description = _DESCRIPTION.format(
-        tables="`, `".join(exported()), folder=folder_of(location.store), name=operation.name
+        tables="`, `".join(exported()), folder=folder_of(location.settings.store), name=operation.name
     )
 
     @dg.asset(

@@ -48,7 +48,7 @@ def build_alerts(location: CodeLocation) -> dg.SensorDefinition:
         state = json.loads(context.cursor) if context.cursor else {}
         told, news_of_age = state.get("told", {}), list[dg.AssetCheckEvaluation]()
         try:
-            with location.store.reading():  # opened once for what is read of each operation
+            with location.settings.store.reading():  # opened once for what is read of each operation
                 wrong = what_is_wrong(context.instance, location, now)
                 news_of_age = newest_windows(context.instance, location, now)
         except StoreError as error:

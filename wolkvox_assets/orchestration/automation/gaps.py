@@ -70,7 +70,8 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
             if reason is not None:
                 return dg.SkipReason(reason)
             missing = to_do.history(store, operation, now)
-            if not missing and _marks_are_due(context.cursor, now):
+            looked = datetime.fromisoformat(context.cursor) if context.cursor else None
+            if not missing and (looked is None or not lately(looked, now, _MARKS_EVERY)):
                 missing = _unmarked(instance, store, operation, now)
                 if not missing:
                     context.update_cursor(now.isoformat())
@@ -137,10 +138,6 @@ def _has_just_done(last: dg.RunRecord, config: Mapping[str, object], now: dateti
         and last.dagster_run.run_config == config
         and lately(last.update_timestamp, now, SAME_AGAIN_AFTER)
     )
-
-
-def _marks_are_due(cursor: str | None, now: datetime) -> bool:
-    return cursor is None or not lately(datetime.fromisoformat(cursor), now, _MARKS_EVERY)
 
 
 def _unmarked(instance: dg.DagsterInstance, store: Store, operation: Operation, now: datetime) -> list[Range]:

@@ -185,7 +185,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
             tick.close()
         # When all else is done: windows never wait for a check or a page.
         if touched := {share.site.operation: share.touched for share in shares.values() if share.stored}:
-            log_checks(context, location.store, touched, location.now())
+            log_checks(context, location.settings.store, touched, location.now())
         for share in shares.values():
             share.reports.pages(until=until)
 

@@ -37,12 +37,4 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
     def prune_run_history() -> None:
         delete_old_logs()
 
-    schedule = dg.ScheduleDefinition(
-        name=f"{PRUNE}_schedule",
-        job=prune_run_history,
-        cron_schedule="23 3 * * *",
-        execution_timezone="UTC",
-        default_status=location.schedules_are,
-        description="Each night.",
-    )
-    return prune_run_history, schedule
+    return prune_run_history, location.schedule(PRUNE, "23 3 * * *", "Each night.")

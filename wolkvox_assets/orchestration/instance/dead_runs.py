@@ -1,7 +1,5 @@
 """Telling living runs from dead ones.
 
-What belongs here: that. What doesn't: what a run does.
-
 Dagster notices when a run that its daemon started is killed (`run_monitoring` in dagster.yaml). A run that was started
 on the command line and killed stays STARTED for ever, and holds its place in the pool. So each run holds a lock on a
 file of its own for as long as its process lives, which the operating system lets go whatever happens, and the sensors

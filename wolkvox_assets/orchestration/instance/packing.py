@@ -1,7 +1,5 @@
 """Events in Dagster's SQLite files, packed: a tenth of what they take as JSON.
 
-What belongs here: that. What doesn't: which file an event goes to (`storage.py`).
-
 An event has 0.5 to 3 KB, nearly all of it words that are the same in each event of its kind. They are left out with
 zlib and the events of `typical_events.txt`, which are part of the format: another text, and nothing that was packed
 with this one can be read. Events that an earlier release has stored as text are read as they are.

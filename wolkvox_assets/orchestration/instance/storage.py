@@ -11,10 +11,8 @@ partitions, for minutes where the range is long, and all that while it only reme
 """
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,10 +145,25 @@ class _EventLog(SqliteEventLogStorage):
             }
             for event, number in last.values():
                 self._store_asset_event(con, event, number)
-            with self._within(con):
-                for event, number in checks:
-                    self.store_asset_check_event(event, number)
+            if checks:
+                planned = [
+                    self._of_check(event, event.get_dagster_event().asset_check_planned_data, "PLANNED")
+                    | {"evaluation_event_storage_id": number}
+                    for event, number in checks
+                ]
+                con.execute(AssetCheckExecutionsTable.insert(), planned)
         self._hold_open(run_id)
+
+    def _of_check(self, event: dg.EventLogEntry, data: Any, status: str) -> dict[str, Any]:
+        """A row of Dagster's table of checks."""
+        return {
+            "asset_key": data.asset_key.to_string(),
+            "check_name": data.check_name,
+            "run_id": event.run_id,
+            "execution_status": status,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]  # Dagster's
+        }
 
     def _store_evaluations(self, events: Sequence[dg.EventLogEntry]) -> None:
         """What checks found. Those that passed stand in the table of checks alone, which is what Dagster reads, and not
@@ -159,20 +172,7 @@ class _EventLog(SqliteEventLogStorage):
         """
         found = [(event, event.get_dagster_event().asset_check_evaluation_data) for event in events]
         super().store_event_batch([event for event, data in found if not data.passed])
-        passed = [
-            {
-                "asset_key": data.asset_key.to_string(),
-                "check_name": data.check_name,
-                "run_id": event.run_id,
-                "execution_status": _PASSED,
-                "evaluation_event": serialize_value(event),
-                "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(
-                    tzinfo=None
-                ),
-            }
-            for event, data in found
-            if data.passed
-        ]
+        passed = [self._of_check(event, data, _PASSED) for event, data in found if data.passed]
         if not passed:
             return
         places = [{"asset": p["asset_key"], "check": p["check_name"], "run": p["run_id"]} for p in passed]
@@ -196,26 +196,10 @@ class _EventLog(SqliteEventLogStorage):
         connected: AbstractContextManager[Connection] = super().run_connection(run_id)
         return connected
 
-    def index_connection(self) -> AbstractContextManager[Connection]:
-        con: Connection | None = getattr(self._of_thread, "con", None)
-        if con is not None:
-            return nullcontext(con)
-        connected: AbstractContextManager[Connection] = super().index_connection()
-        return connected
-
     @cached_property
     def supports_asset_checks(self) -> bool:
         # Dagster looks whether the table is there before each evaluation, with a connection of its own: 6 ms.
         return bool(super().supports_asset_checks)
-
-    @contextmanager
-    def _within(self, con: Connection) -> Iterator[None]:
-        """What this thread stores meanwhile is part of this transaction."""
-        self._of_thread.con = con
-        try:
-            yield
-        finally:
-            self._of_thread.con = None
 
     def _make(self, file: Path) -> None:
         """Another process may be making it as well: then what there is stays as it is."""
@@ -271,7 +255,6 @@ class _EventLog(SqliteEventLogStorage):
         self._let_go()
         super().dispose()
 
-    _of_thread = threading.local()
     _held: tuple[str, list[sqlite3.Connection]] | None = None
 
 

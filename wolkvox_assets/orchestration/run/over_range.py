@@ -59,7 +59,6 @@ def run_over(
     reports = Reports(site.store, site.operation, site.now, context.log)
     marks = Marks(site.operation, reports, context.instance, context.run)
     task = Task(ended, work, clocks, direct=direct)
-    stopped: ReserveReached | QuotaUsedUp | None = None
     days: set[date] = set()
     try:
         with closing(load(site.store, site.run_id, [partial(reconcile, site, task)])) as commits:
@@ -69,7 +68,6 @@ def run_over(
                     progress.tell(batch)
                     days |= batch.touched()
     except (ReserveReached, QuotaUsedUp) as stop:
-        stopped = stop
         progress.stopped(site, stop)
     except Exception as error:  # whatever it is: pauses and alerts go by what is stored of it
         log_checks(context, site.store, {site.operation: days}, site.now())
@@ -77,7 +75,7 @@ def run_over(
     finish(context, site, progress)
     log_checks(context, site.store, {site.operation: days}, site.now())
     reports.pages()
-    if stopped is None:
+    if progress.left_to_do is None:
         pauses.remember_success(site.store, site.operation, work)
     elif BACKFILL in context.run.tags:
         raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
