@@ -63,7 +63,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         yield (
             False,
             "settings",
-            f"{name} is set and means nothing here: is it misspelt? docs/settings.md has all names.",
+            f"{name} is set but unknown: is it misspelt? docs/settings.md lists all names.",
         )
     for operation in settings.centres:
         yield (
