@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 class Trouble(NamedTuple):
     """A cause of failures that is not over. `since`: aware. `words`: what happened and what to do. `brief`: it can be
-    over within seconds, as a check is that looked at a day while it was being loaded; so it is told when seen twice."""
+    over within seconds, like a check that looked at a day while it was being loaded; so it is told only when seen
+    twice."""
 
     since: datetime
     words: str
@@ -31,14 +32,14 @@ def news(
         if not trouble.brief or cause in told or cause in seen
     }
     messages = [
-        f"wolkvox_assets: trouble since {_text(trouble.since)}. {trouble.words} ({cause}) No further message comes for "
-        "this cause until it is over."
+        f"wolkvox_assets: trouble since {_text(trouble.since)}. {trouble.words} ({cause}) No further message is "
+        "sent for this cause until it is over."
         for cause, trouble in now.items()
         if cause not in told
     ]
     messages += [
-        f"wolkvox_assets: over. {cause} (since {since}). Where the schedule and the sensor are on, they make up by "
-        "themselves for what was missed meanwhile."
+        f"wolkvox_assets: over. {cause} (since {since}). If the schedule and the sensor are on, they load what "
+        "was missed meanwhile by themselves."
         for cause, since in told.items()
         if cause not in now
     ]

@@ -45,12 +45,12 @@ def send(messages: Sequence[str], log: logging.Logger) -> list[str]:
             answer.close()
         except requests.RequestException as error:
             # Its text holds the address, which is a secret.
-            log.warning(f"the webhook failed ({type(error).__name__}): tried again at the next tick")
+            log.warning(f"the webhook failed ({type(error).__name__}): it is tried again at the next tick")
             return list(messages[place:][-_MOST_UNSENT:])
         if answer.status_code in _REFUSED_FOR_GOOD:
             # It would be refused again, and keep all others waiting.
             log.warning(f"the webhook answered {answer.status_code}: this message was not sent: {message}")
         elif not answer.ok:
-            log.warning(f"the webhook answered {answer.status_code}: tried again at the next tick")
+            log.warning(f"the webhook answered {answer.status_code}: it is tried again at the next tick")
             return list(messages[place:][-_MOST_UNSENT:])
     return []

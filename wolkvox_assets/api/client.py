@@ -186,15 +186,15 @@ class WolkvoxClient:
         """The report over the whole range, wall clock, both ends on the second [D].
 
         Raises `RangeRefused` (a `ValueError`, nothing sent) for an empty range or one over 31 days, and every other
-        error of `errors.py`. `requests`: so many that fail are enough (collisions aside), whatever the policy says.
-        Unknown columns are noted in the first answer only that has them.
+        error of `errors.py`. `requests`: give up after so many failed ones (collisions aside), whatever the policy
+        says. Unknown columns are noted only in the first answer that has them.
         """
         asked = Asked(
             self._operation, report.api, f"{range_.start:%Y%m%d%H%M%S}", f"{range_.last_second:%Y%m%d%H%M%S}"
         )
         refused = ""
         if range_.start.tzinfo or range_.end.tzinfo:
-            refused = "Its times have an offset; the API takes the wall clock's, which have none."
+            refused = "Its times have an offset; the API takes wall-clock times, which have none."
         elif range_.end <= range_.start:
             refused = "It is empty."
         elif range_.end - range_.start > MAX_RANGE:
@@ -211,9 +211,9 @@ class WolkvoxClient:
         return replace(answer, notes=self._not_noted_before(answer))
 
     def token_info(self) -> Quota:
-        """What is left of the day's requests; itself costs one [D+]. Raises the errors of `errors.py`.
+        """What is left of the day's requests; costs one itself [D+]. Raises the errors of `errors.py`.
 
-        Asked less often than a report, since a report can be had without it.
+        Tried less often than a report, which does not depend on it.
         """
         return self._ask(Asked(self._operation, "token_info"), read_token_info, self._policy.for_advice())
 
@@ -322,7 +322,7 @@ class WolkvoxClient:
                 reply.failure = self._connection_error(problem, reply.status)
             finally:
                 # What a server sends unasked after an answer must not be there when the next one is waited for: it
-                # would pass for it, since answers don't say which range they are of.
+                # would be taken for that, since answers don't say which range they are for.
                 self._session.close()
         if deadline.is_over:
             # Whatever it looks like: an answer without a length ends just so.
@@ -335,7 +335,7 @@ class WolkvoxClient:
         encoding = response.headers.get("Content-Encoding", "").strip().casefold()
         if encoding not in ENCODINGS:
             return ServerFault(
-                f"The answer is encoded as {quoted(self._redact(encoding))}, which was not asked for."
+                f"The answer is encoded as {quoted(self._redact(encoding))}, which was not requested."
             )
         # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
         while not deadline.is_over and (chunk := response.raw.read1(64 * 1024, decode_content=True)):
@@ -352,7 +352,7 @@ class WolkvoxClient:
         if isinstance(problem, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
             return CertificateRefused(f"({text})")
         if isinstance(problem, urllib3.exceptions.DecodeError):
-            return ServerFault(f"The answer can't be unpacked ({text}).")
+            return ServerFault(f"The answer can't be decompressed ({text}).")
         if status is not None:  # there was an answer, so the network lets us through
             return ServerFault(f"The answer was cut off ({text}).")
         if isinstance(problem, requests.exceptions.ReadTimeout):
@@ -395,7 +395,7 @@ def _check_token(operation: str, token: SecretStr) -> None:
     # requests would refuse blanks and line ends in a header too, and show the token in its message.
     if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
         raise SettingsRefused(
-            f"Operation {operation!r}: the token is empty, or holds blanks, line ends or letters outside ASCII."
+            f"Operation {operation!r}: the token is empty, or contains blanks, line ends or letters outside ASCII."
         )
 
 

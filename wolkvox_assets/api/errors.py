@@ -124,7 +124,7 @@ class UnknownReport(Permanent):
 
 
 class MissingParameters(Permanent):
-    happened = "The server misses parameters, or cannot read the dates."
+    happened = "The server says that parameters are missing, or cannot read the dates."
     remedy = "This program is at fault: report it, with this message."
 
 
@@ -152,7 +152,7 @@ class CertificateRefused(Permanent):
 
 
 class RedirectRefused(Permanent):
-    happened = "The server sends us elsewhere; not followed, since the token would go along."
+    happened = "The server redirects to another address; not followed, since the token would be sent along."
     remedy = "Check the server code and the address."
 
 
@@ -162,7 +162,7 @@ class AnswerTooLarge(Permanent):
 
 
 class AnswerUnreadable(Permanent):
-    happened = "The answer cannot be read; nothing of it was kept."
+    happened = "The answer cannot be read; none of it was kept."
     remedy = (
         "The report's format may have changed: look at the answer (column body of api_requests in the published "
         "file) and compare it with the vendor's documentation of this report."
@@ -170,7 +170,7 @@ class AnswerUnreadable(Permanent):
 
 
 class UnexpectedStatus(Permanent):
-    happened = "The server answers with something nobody has described."
+    happened = "The server's answer is not described anywhere."
     remedy = (
         "Look at the answer (column body of api_requests in the published file). Ask Wolkvox what it means."
     )
@@ -193,7 +193,7 @@ class Transient(WolkvoxError):
 
 
 class TooManyAtOnce(Transient):
-    happened = "Someone else uses this token at the same time."
+    happened = "Someone else is using this token at the same time."
     remedy = "Find the other program and give it a token of its own, or run it at another time."
 
 
@@ -206,7 +206,7 @@ class ConnectionFailed(Transient):
     happened = "No answer from the server."
     remedy = (
         "Check the network and the server code. Wolkvox lets in only the addresses on the operation's allow-list: "
-        "see that this machine's public IP address is on it."
+        "check that this machine's public IP address is on it."
     )
 
 
@@ -224,7 +224,7 @@ class TooSlow(ServerFault):
 
 
 class RowsMissing(ServerFault):
-    happened = "The answer lacks rows that it says it has; nothing of it was kept."
+    happened = "The answer has fewer rows than it says; none of it was kept."
     remedy = (
         "If it stays, compare the answer (column body of api_requests in the published file) with the same report "
         "in Wolkvox's own pages, and report it to Wolkvox with this message."

@@ -3,9 +3,9 @@
 What belongs here: where the file lies, and taking it. What doesn't: what is locked, and in which order
 (`token_lock.py`).
 
-The files lie in the machine's temporary directory (or, where that name is taken, in the user's home), not in the
-project's, so that two projects, DAGSTER_HOMEs or data directories that use one token share them. They do not reach
-over to another machine, container, user or TMPDIR: there the server's refusal (`TooManyAtOnce`) is all there is.
+The files are in the machine's temporary directory (or, if that name is taken, in the user's home), not in the
+project's, so that two projects, DAGSTER_HOMEs or data directories that use one token share them. Another machine,
+container, user or TMPDIR does not see them: there the server's refusal (`TooManyAtOnce`) is all there is.
 """
 
 import os
@@ -81,7 +81,7 @@ def _directory() -> Path:
     ) as error:  # KeyError: a user without an entry, as in some containers
         raise LockUnusable(
             f"{first} belongs to another user, who alone can remove it, and the folder in its place cannot be "
-            f"used either ({error}). Set TMPDIR to a folder of your own, for all that uses this token."
+            f"used either ({error}). Set TMPDIR to a folder of your own, for everything that uses this token."
         ) from None
 
 
@@ -96,11 +96,14 @@ def _checked(path: Path) -> Path:
     except OSError as error:
         raise LockUnusable(f"{path}: {error}.") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise LockUnusable(f"{path} is not a directory (a link does not count). Remove it: it is made anew.")
+        raise LockUnusable(
+            f"{path} is not a directory (a link does not count). Remove it; it will be created again."
+        )
     if found.st_uid != os.getuid():
         raise LockUnusable(f"{path} belongs to user {found.st_uid}, not to us ({os.getuid()}).")
     if found.st_mode & 0o022:
         raise LockUnusable(
-            f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):o}). Remove it: it is made anew."
+            f"{path} can be written to by others (mode {stat.S_IMODE(found.st_mode):o}). Remove it; it will be "
+            "created again."
         )
     return path

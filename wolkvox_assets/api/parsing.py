@@ -86,7 +86,7 @@ class Quota:
 
 
 class NotWhole(ValueError):
-    """The body is no JSON, or stops before its end: a web page, a cut-off answer."""
+    """The body is not JSON, or stops before its end: a web page, a cut-off answer."""
 
 
 class NotAsAgreed(ValueError):
@@ -137,7 +137,7 @@ class Envelope(BaseModel):
         """`data`, which an answer must have. It is the caller's from now on, and what is read of it can be let go."""
         rows = self._listed()
         if rows is None:
-            raise AnswerUnreadable(f"'data' is no list but {_shown(self.data)}.")
+            raise AnswerUnreadable(f"'data' is not a list but {_shown(self.data)}.")
         if len(rows) >= MAX_RECORDS:
             raise AnswerTooLarge(
                 f"It has {len(rows)} records, the limit is {MAX_RECORDS}: some may be missing."
@@ -171,9 +171,9 @@ def _claimed(msg: str | None) -> int | None:
 _NOT_FOR_SURE = {
     "recursion limit exceeded": "it is nested too deeply",
     "number out of range": "it holds a number of thousands of digits",
-    "Detected duplicate key": "it names one thing twice",
+    "Detected duplicate key": "it has the same key twice",
     "hex escape": "it holds half a character (a lone surrogate)",
-    "invalid unicode code point": "it is no UTF-8",
+    "invalid unicode code point": "it is not UTF-8",
 }
 
 
@@ -188,9 +188,9 @@ def open_envelope(body: bytes) -> Envelope:
         for words, meaning in _NOT_FOR_SURE.items():
             if words in said:
                 raise NotAsAgreed(f"{meaning} ({where})") from None
-        raise NotWhole(f"it is no JSON, or cut off ({where})") from None
+        raise NotWhole(f"it is not JSON, or cut off ({where})") from None
     if not isinstance(opened, dict):
-        raise NotAsAgreed(f"it is no JSON object but {_shown(opened)}")
+        raise NotAsAgreed(f"it is not a JSON object but {_shown(opened)}")
     return Envelope.model_validate(opened)
 
 
@@ -224,7 +224,7 @@ def seconds_of(value: object) -> int:
     # Over an hour's worth of minutes is taken in MM:SS, where they are the largest unit, and not in HH:MM:SS.
     parts = re.fullmatch(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])(?:\.0+)?", text)
     if not parts:
-        raise ValueError("is no duration (HH:MM:SS, MM:SS or seconds)")
+        raise ValueError("is not a duration (HH:MM:SS, MM:SS or seconds)")
     hours, minutes, only_minutes, seconds = parts.groups(default="0")
     return _fitting(_number(hours) * 3600 + (int(minutes) + _number(only_minutes)) * 60 + int(seconds))
 
@@ -233,7 +233,7 @@ def count_of(value: object) -> int:
     """A whole number, as a number or in ASCII digits. Raises `ValueError` for everything else, blank and null too."""
     text = _digits(value)
     if not re.fullmatch(r"[0-9]+", text):
-        raise ValueError("is no whole number")
+        raise ValueError("is not a whole number")
     return _fitting(_number(text))
 
 
@@ -338,7 +338,7 @@ def _row_error(
     number: int, item: object, where: tuple[int | str, ...], kind: str, context: dict[str, Any]
 ) -> AnswerUnreadable:
     if not isinstance(item, dict) or not where:
-        return AnswerUnreadable(f"Row {number} of 'data' is no JSON object but {_shown(item)}.")
+        return AnswerUnreadable(f"Row {number} of 'data' is not a JSON object but {_shown(item)}.")
     column = str(where[0])
     agent = _text(item.get("agent_name")) or ""
     wrong = "is missing" if kind == "missing" else f"{context.get('error', kind)}: {_shown(item.get(column))}"
@@ -365,7 +365,7 @@ def read_report(report: Report, envelope: Envelope) -> Answer:
     notes = _checked_against_msg(envelope.msg, [usage for _, usage in rows])
     notes += _differing_totals(report, rows)
     notes += [
-        Note("unknown_columns", f"There is a column nobody has described: {quoted(column)}.")
+        Note("unknown_columns", f"There is an unknown column: {quoted(column)}.")
         for column in sorted(columns)[:_COLUMNS_NOTED]
     ]
 
@@ -397,7 +397,7 @@ def _differing_totals(report: Report, rows: list[tuple[str, Usage]]) -> list[Not
     return [
         Note(
             f"{field}_differs",
-            f"{field} is not {words} in {len(odd)} of {len(rows)} rows ({examples}{more}); kept as it came.",
+            f"{field} is not {words} in {len(odd)} of {len(rows)} rows ({examples}{more}); kept as they came.",
         )
     ]
 
@@ -408,14 +408,10 @@ def _checked_against_msg(msg: str | None, found: list[Usage]) -> list[Note]:
     if claimed is None:
         return []
     if rows < claimed:
-        raise RowsMissing(f"It has {rows} of {claimed}.")
+        raise RowsMissing(f"It has {rows} of {claimed} rows.")
     if claimed == rows or (claimed == rows - 1 and _one_adds_up(found)):
         return []
-    return [
-        Note(
-            "more_records_than_said", f"There are {rows} rows, where msg speaks of {claimed}; all were kept."
-        )
-    ]
+    return [Note("more_records_than_said", f"There are {rows} rows, but msg says {claimed}; all were kept.")]
 
 
 def _one_adds_up(rows: list[Usage]) -> bool:
@@ -441,7 +437,7 @@ def _hours(value: object) -> float | None:
 def _limit(value: object) -> int:
     limit = count_of(value)
     if limit == 0:
-        raise ValueError("is no number of requests a day")
+        raise ValueError("is not a possible number of requests a day")
     return limit
 
 

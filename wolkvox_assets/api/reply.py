@@ -99,7 +99,7 @@ class Reply:
         if outcome is not None:
             raise outcome
         if self.envelope is not None and self.envelope.records:
-            raise AnswerUnreadable("It says that there is nothing in this range, and has rows beside that.")
+            raise AnswerUnreadable("It says that this range is empty, but has rows.")
         return Envelope(code=status, msg=msg, data=[])
 
     def _refuse_what_is_not_the_apis(self) -> None:
@@ -110,7 +110,7 @@ class Reply:
         if self.failure is not None:
             raise self.failure
         if self._beginning == "<":
-            page = "A web page came in place of an answer."
+            page = "A web page came instead of an answer."
             raise TooSlow(page) if status == 504 else ServerFault(page)
         if flaw is not None and status == 200:
             raise flaw

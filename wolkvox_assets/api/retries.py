@@ -67,7 +67,7 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """What is left of the policy while one question is asked again and again."""
+    """What is left of the policy while one question is repeated."""
 
     def __init__(self, policy: RetryPolicy, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self._policy = policy
@@ -134,7 +134,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
 
 
 def http_date(header: str | None) -> datetime | None:
-    """A date of a header, in UTC; `None` where there is none, or none that a clock can show."""
+    """A date from a header, in UTC; `None` where there is none, or an impossible one."""
     try:
         when = parsedate_to_datetime(header or "")
         when = when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)  # "-0000": UTC, from nowhere

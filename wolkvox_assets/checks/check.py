@@ -32,7 +32,7 @@ SHOWN = 10
 """So many cases are shown; the others are counted."""
 
 # Answers that are read again: those of a run, and otherwise the latest, which is half an office day of live windows. An
-# oddity that is over for longer is history.
+# oddity that ended earlier is history.
 _OF_A_RUN = 300
 _LATEST = 50
 
@@ -56,8 +56,8 @@ NONE = Cases(0)
 
 
 class Scope(NamedTuple):
-    """What is looked at: the days from `first` to `last` (wall clock, both included), and the answers that this run has
-    had; by default everything."""
+    """What is looked at: the days from `first` to `last` (wall clock, both included), and the answers that this run
+    got; by default everything."""
 
     first: date = date.min
     last: date = date.max
@@ -68,7 +68,7 @@ EVERYTHING = Scope()
 
 
 def touched_by(run_id: str, days: Collection[date]) -> Scope:
-    """What this run has had and touched: its answers, and all from the first to the last of these days, if any."""
+    """What this run got and touched: its answers, and everything from the first to the last of these days, if any."""
     return Scope(min(days), max(days), run_id) if days else Scope(date(9000, 1, 1), date.min, run_id)
 
 
@@ -147,7 +147,7 @@ class Result(NamedTuple):
 
 
 class Look:
-    """What checks of one operation's report read, at `now` (aware). `con`: the published file."""
+    """What the checks of one operation's report read, at `now` (aware). `con`: the published file."""
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, operation: Operation, now: datetime, scope: Scope = EVERYTHING
@@ -222,7 +222,7 @@ class Beside:
     """Looks of one moment, of several operations, at one file.
 
     A query takes a millisecond or two, nearly all of it planning, and ten operations have a hundred of them in each
-    tick, which find nothing. So each is asked once for all operations; then again for those where something is wrong.
+    tick, which find nothing. So each runs once for all operations, then again for those where something is wrong.
     """
 
     def __init__(self, looks: Sequence[Look]) -> None:

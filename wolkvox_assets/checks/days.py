@@ -24,7 +24,7 @@ READY_AFTER = timedelta(hours=3)
 ticks fail for a while."""
 
 _REBUILD = (
-    "If rows_match_the_window_log or another check of {windows} fails, too, mend the windows first, as it says: "
+    "If rows_match_the_window_log or another check of {windows} fails as well, repair the windows first, as it says: "
     "they may be what is wrong. Then materialise this asset for these days: it is rebuilt from the windows, without a "
     "request."
 )
@@ -184,9 +184,9 @@ AGENT_DAYS = (
         "{agent_days}",
         holds="Where the API was asked for a closed day as a whole, its answer is what is stored of each agent. Read "
         "from api_requests, without a request.",
-        wrong="The API's own answer for a day is another one",
-        remedy="Materialise {windows} for the day: it is compared anew, and repaired where it differs. Where the "
-        "API's answers don't add up (see answers_add_up) it is a warning, and stays.",
+        wrong="The API's own answer for a day is different",
+        remedy="Materialise {windows} for the day: it is compared again, and repaired where it differs. If the "
+        "API's answers don't add up (see answers_add_up), this is a warning, and stays.",
         find=_api_answers,
     ),
 )
@@ -195,8 +195,8 @@ OPERATION_DAYS = (
     Check(
         "equals_its_windows",
         "{operation_days}",
-        holds="The operation's day is the sum of its windows, and says of how many and when they were verified.",
-        wrong="Days of the operation are not the sum of their windows, or of other windows than they say",
+        holds="The operation's day is the sum of its windows, and says how many there are and when they were verified.",
+        wrong="Days of the operation are not the sum of their windows, or not of as many as they say",
         remedy=_REBUILD,
         find=_operation_and_windows,
     ),
@@ -211,11 +211,11 @@ OPERATION_DAYS = (
     Check(
         "closed_days_are_whole",
         "{operation_days}",
-        holds="Of each day that closed two hours ago or earlier every window is known and was verified since the day "
-        "closed. History that was not loaded yet is a warning.",
-        wrong="Closed days are not known as a whole, or were not verified since they closed",
-        remedy="Ticks and the sensor of history do it by themselves: see their last runs, and {days_not_complete}. By "
-        "hand: materialise {windows} for these days.",
+        holds="Every window of each day that closed two hours ago or earlier is known, and was verified since the day "
+        "closed. History that is still to be loaded is a warning.",
+        wrong="Closed days are not completely known, or were not verified since they closed",
+        remedy="Ticks and the history sensor load and verify them by themselves: see their last runs, and "
+        "{days_not_complete}. By hand: materialise {windows} for these days.",
         find=_closed_days,
     ),
 )

@@ -215,7 +215,7 @@ WINDOWS = (
         "one_row_per_window_and_agent",
         _ASSET,
         holds="A window has one row for an agent, and one in the log.",
-        wrong="Rows stand there more than once, and are counted more than once",
+        wrong="Rows are there more than once, and are counted more than once",
         remedy=_REPEAT,
         find=_duplicates,
     ),
@@ -223,7 +223,7 @@ WINDOWS = (
         "rows_match_the_window_log",
         _ASSET,
         holds="Each row belongs to a known window, and each known window has as many agents as its log says.",
-        wrong="Windows have other rows than the log of known windows says",
+        wrong="Windows have different rows than the log of known windows says",
         remedy=_REPEAT,
         find=_log_and_rows,
     ),
@@ -247,10 +247,10 @@ WINDOWS = (
     Check(
         "nothing_of_the_future",
         _ASSET,
-        holds="No window is known that is not over yet, and nothing was fetched or verified at a moment still to come.",
-        wrong="Windows are known that are still to come, or were fetched or verified at a moment still to come",
+        holds="No window is known that is not over yet, and nothing was fetched or verified at a time in the future.",
+        wrong="Windows are known that are not over yet, or were fetched or verified at a time in the future",
         remedy="A clock was wrong, or is wrong now: see `wolkvox-assets doctor`. Such windows count as not known and "
-        "are asked again by themselves.",
+        "are requested again by themselves.",
         find=_future,
     ),
     TOTAL,
@@ -260,34 +260,34 @@ WINDOWS = (
         # Something left running, or a mistake: what counts is counted as a whole in one window, however long.
         holds="No agent has a {first} of more than {most} in five minutes, nor more than {longest} seconds for each of "
         "them. Each counts as a whole, so that a window can have more than 300 seconds.",
-        wrong="An agent has a larger {first}, or more seconds, than can be believed",
-        remedy="Compare with Wolkvox: something that was left running, or a wrong number. It is kept as it came.",
+        wrong="An agent has a larger {first}, or more seconds, than is plausible",
+        remedy="Compare with Wolkvox: something was left running, or a number is wrong. It is kept as it came.",
         find=_implausible,
     ),
     warning(
         "answers_as_described",
         _ASSET,
         holds="The latest answers have the columns that are known, and no others.",
-        wrong="Answers lack columns, or have some that nobody has described",
-        remedy="The report may have changed: compare `body` in api_requests with it. What lacks a column is not "
-        "stored.",
+        wrong="Answers lack columns, or have unknown ones",
+        remedy="The report may have changed: compare `body` in api_requests with it. An answer that lacks a column is "
+        "not stored.",
         find=_columns,
     ),
     warning(
         "no_merged_names",
         _ASSET,
-        holds="No two rows of an answer have one name.",
+        holds="No two rows of an answer have the same name.",
         wrong="Rows of one answer have the same name and were added up",
-        remedy="Two agents may bear it: the API has nothing else to tell them apart. Rename one of them in Wolkvox.",
+        remedy="Two agents may have that name: the API has nothing else to tell them apart. Rename one in Wolkvox.",
         find=_merged,
     ),
     warning(
         "answers_add_up",
         _ASSET,
-        holds="The answer for a range is the sum of the answers for its parts, as far as was tried.",
+        holds="The answer for a range is the sum of the answers for its parts, as far as this was tried.",
         wrong="The answer for a range was not the sum of its parts",
-        remedy="Nothing has to be done: windows are asked one by one, which costs more requests, and it is tried "
-        "again after seven days. See {additivity_proofs}.",
+        remedy="Nothing to do: windows are requested one by one, which costs more requests, and it is tried again "
+        "after seven days. See {additivity_proofs}.",
         find=_additivity,
     ),
     warning(
@@ -295,8 +295,8 @@ WINDOWS = (
         _ASSET,
         holds="The reserve of the day's requests is untouched.",
         wrong="The reserve of the day's requests is being used",
-        remedy="Other integrations of the operation use more than they were left. More licences, fewer requests "
-        "elsewhere, or another WOLKVOX_QUOTA_RESERVE. Nothing is asked until the quota is renewed.",
+        remedy="Other integrations of the operation use more than is left for them. Get more licences, make fewer "
+        "requests elsewhere, or change WOLKVOX_QUOTA_RESERVE. Nothing is requested until the quota is renewed.",
         find=_quota,
     ),
     NEWEST,

@@ -22,7 +22,7 @@ def run(to: str) -> int:
     lake = read_lake()
     if lake is None:
         raise ConfigurationProblem(
-            "WOLKVOX_STORE and WOLKVOX_STORE_DATA are not set: they say which lake, also to copy from it to files."
+            "WOLKVOX_STORE and WOLKVOX_STORE_DATA are not set: they name the lake, to copy to it or from it."
         )
     folder = load_settings().data_dir
     files, in_lake = open_store(folder, None), open_store(folder, lake)

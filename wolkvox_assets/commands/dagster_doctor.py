@@ -1,6 +1,6 @@
-"""What `doctor` finds in Dagster's settings and records: what an instance lacks that is not set up by our
-`dagster.yaml`, schedules and sensors that are off, silent, or wait for a moment in the future, places in a pool that
-are held by runs that have ended, and checks that failed and block.
+"""What `doctor` finds in Dagster's settings and records: what an instance lacks that was not set up with our
+`dagster.yaml`; schedules and sensors that are off, silent, or wait for a time in the future; pool slots held by runs
+that have ended; and blocking checks that failed.
 
 What belongs here: reading Dagster's instance. What doesn't: changing anything in it.
 """
@@ -53,16 +53,16 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
 
 
 def _lacks(instance: dg.DagsterInstance, settings: Settings, home: Path) -> Iterator[tuple[bool, str]]:
-    """What our `dagster.yaml` sets and this instance does not, and what that means. Fine is what only costs room or
-    time.
+    """What our `dagster.yaml` sets and this instance does not, and what that means. What only costs room or time is
+    fine.
     """
     found = [*_missing_limits(instance, settings), *_missing_care(instance)]
     for fine, said in found:
         yield fine, f"{home / 'dagster.yaml'}: {said}"
     if not all(fine for fine, _ in found):
         said = (
-            "what is stored is right all the same. Where no other code location is in this instance, copy the "
-            "dagster.yaml of this release over the other one; else set what is missing. Then restart Dagster."
+            "what is stored is still right. If this instance has no other code location, replace its dagster.yaml with "
+            "the one of this release; otherwise set what is missing. Then restart Dagster."
         )
         yield True, said
 
@@ -72,15 +72,15 @@ def _missing_limits(instance: dg.DagsterInstance, settings: Settings) -> Iterato
     if unlimited := _pools_without_a_limit(instance, settings):
         said = (
             f"no limit of one for {', '.join(unlimited)} (concurrency, pools, default_limit: 1; or in the UI, "
-            "Deployment, Concurrency). Runs with one token run side by side and take turns request by request: never "
-            "are two made at once"
+            "Deployment, Concurrency). Runs with one token run side by side and take turns request by request: two "
+            "requests are never made at once"
         )
         yield False, said
     granularity = concurrency.pool_config.pool_granularity
     if granularity is None or granularity.value != "run":
         said = (
-            "no `granularity: run` (concurrency, pools), as in one of an earlier release. Each run that waits for its "
-            "token waits in a process of its own"
+            "no `granularity: run` (concurrency, pools), as in that of an earlier release. Each run that waits for its "
+            "token does so in a process of its own"
         )
         yield False, said
     queue = concurrency.run_queue_config
@@ -101,22 +101,22 @@ def _missing_limits(instance: dg.DagsterInstance, settings: Settings) -> Iterato
 def _missing_care(instance: dg.DagsterInstance) -> Iterator[tuple[bool, str]]:
     if not instance.run_monitoring_enabled:
         said = (
-            "run_monitoring is not enabled. Dagster does not notice that a run was killed, nor starts it again. Our "
-            "sensors end dead runs of their own machine; one of another machine stays STARTED, and keeps its place in "
-            "the pool, until somebody ends it"
+            "run_monitoring is not enabled. Dagster does not notice that a run was killed, and does not start it "
+            "again. Our sensors end dead runs of their own machine; one of another machine stays STARTED, and keeps "
+            "its place in the pool, until somebody ends it"
         )
         yield False, said
     if unset := {"schedule", "sensor"} - instance.get_settings("retention").keys():
         said = (
-            f"no retention for ticks of a {' or a '.join(sorted(unset))}. Of each operation's sensor 1,440 a day are "
-            "kept for a week, and those of schedules for ever: Dagster's storage grows, and its UI slows down"
+            f"no retention for ticks of a {' or a '.join(sorted(unset))}. Each operation's sensor adds 1,440 a day, "
+            "kept for a week; those of schedules are kept for ever. Dagster's storage grows, and its UI slows down"
         )
         yield True, said
     if type(instance.event_log_storage).__name__ == "SqliteEventLogStorage":
         said = (
-            "Dagster's own SQLite storage. A tick's log takes 147 KB in place of 10, and marking a window 16 ms in "
-            "place of 0.3: a month of history takes minutes longer to load. Better are Postgres, or the storage of our "
-            "dagster.yaml where every process of the instance can import wolkvox_assets"
+            "Dagster's own SQLite storage. A tick's log takes 147 KB instead of 10, and marking a window 16 ms instead "
+            "of 0.3: a month of history takes minutes longer to load. Better: Postgres, or the storage of our "
+            "dagster.yaml if every process of the instance can import wolkvox_assets"
         )
         yield True, said
 
@@ -142,7 +142,7 @@ def _ticks(instance: dg.DagsterInstance, settings: Settings) -> Iterator[tuple[b
         if state.repository_origin_id not in places:
             continue
         if not state.is_running:
-            yield True, f"{state.name} is off: what it does is not done until it is switched on in the UI"
+            yield True, f"{state.name} is off: its work is not done until it is switched on in the UI"
             continue
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
         last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
@@ -158,7 +158,7 @@ def _ticks(instance: dg.DagsterInstance, settings: Settings) -> Iterator[tuple[b
             yield False, said
         elif last < now - _SILENT_AFTER:
             said = (
-                f"{state.name} was last heard of at {last:%Y-%m-%d %H:%M:%S} UTC: Dagster's daemon is not running, or "
+                f"{state.name} last ticked at {last:%Y-%m-%d %H:%M:%S} UTC: Dagster's daemon is not running, or "
                 "cannot load the code location. Start it (make dev), and look at its log."
             )
             yield False, said
@@ -172,5 +172,5 @@ def _stale_slots(instance: dg.DagsterInstance) -> Iterator[str]:
             if run is None or run.is_finished:
                 yield (
                     f"the place in pool {pool} is held by run {run_id}, which has ended. Dagster's daemon frees it "
-                    "after a while; else free it in the UI (Deployment, Concurrency)."
+                    "after a while; if not, free it in the UI (Deployment, Concurrency)."
                 )

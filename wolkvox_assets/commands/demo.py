@@ -1,4 +1,4 @@
-"""`make demo`: a finished day from the simulator, through Dagster, to SQL, held against the truth.
+"""`make demo`: a finished day from the simulator, through Dagster, to SQL, compared with the truth.
 
 What belongs here: the show. It runs the same commands a person would type, in a folder of its own
 (`data/demo`), so that it touches neither this project's settings nor its data.
@@ -108,7 +108,7 @@ def _materialize(arguments: list[str], environment: dict[str, str], folder: Path
             if "windows stored and published" in line:
                 print("    " + line.rsplit(" - ", 1)[-1].strip(), flush=True)
     if process.returncode:
-        print(f"that failed; {log} has all of it, and this is its end:\n{log.read_text('utf-8')[-3000:]}")
+        print(f"that failed; {log} has the whole output, which ends with:\n{log.read_text('utf-8')[-3000:]}")
     return process.returncode == 0
 
 

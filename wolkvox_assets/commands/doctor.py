@@ -64,7 +64,7 @@ def _findings() -> Iterator[tuple[bool, str, str]]:
         yield (
             False,
             "settings",
-            f"{name} is set and means nothing here: is it misspelt? docs/settings.md has all names.",
+            f"{name} is set but unknown: is it misspelt? docs/settings.md lists all names.",
         )
     no_lock = _lake_out_of_reach(settings)
     for operation in settings.centres:

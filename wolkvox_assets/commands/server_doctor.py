@@ -21,9 +21,9 @@ def finding(address: str) -> tuple[bool, str]:
     if parts.scheme != "https":
         if _is_this_machine(host):
             return True, f"{address} is not encrypted, which is fine on this machine"
-        return False, f"{address} is not encrypted: whoever is on the way reads the token. Use https://"
+        return False, f"{address} is not encrypted: anyone on the way can read the token. Use https://"
     if select_proxy(address, get_environ_proxies(address)):
-        return True, f"{address} is reached by the proxy that the environment names; not looked at"
+        return True, f"{address} is reached through the proxy that the environment names; not checked"
     # The roots that requests go by.
     context = ssl.create_default_context(
         cafile=os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
@@ -36,17 +36,17 @@ def finding(address: str) -> tuple[bool, str]:
             until = (secured.getpeercert() or {}).get("notAfter")
             return (
                 True,
-                f"{address} shows a certificate for its name ({secured.version()}), good until {until}",
+                f"{address} shows a certificate for its name ({secured.version()}), valid until {until}",
             )
     except ssl.SSLCertVerificationError as error:
         return False, (
-            f"{address}: {error.verify_message}. Either this is not the server, or something on the way reads along, "
-            "or this machine lacks a root certificate: name it in REQUESTS_CA_BUNDLE. No token was sent"
+            f"{address}: {error.verify_message}. Either this is not the server, or something on the way reads the "
+            "traffic, or this machine lacks a root certificate: name it in REQUESTS_CA_BUNDLE. No token was sent"
         )
     except socket.gaierror:
         return (
             False,
-            f"{address}: no server has this name. Check the server code, and this machine's name service",
+            f"{address}: no server has this name. Check the server code, and this machine's DNS",
         )
     except OSError as error:
         return False, f"{address} cannot be reached: {error.strerror or error}. Check the network"

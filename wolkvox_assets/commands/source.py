@@ -68,7 +68,7 @@ def _show(store: Store, operation: str, current: Operation | None) -> int:
         f"stored from   {f'{found[0]}, since {found[1]:%Y-%m-%d %H:%M} UTC' if found else 'not recorded yet'}"
     )
     print(
-        f"set now       {current.source if current else 'not set, or with a mistake: see wolkvox-assets doctor'}"
+        f"set now       {current.source if current else 'not set, or it has a mistake: see wolkvox-assets doctor'}"
     )
     print(f"windows       {range_ or 'none'}")
     for line in lines:
@@ -81,7 +81,7 @@ def _show(store: Store, operation: str, current: Operation | None) -> int:
 def _keep(store: Store, operation: str, current: Operation | None) -> None:
     if current is None:
         raise ConfigurationProblem(
-            f"operation {operation} is not set, or with a mistake (see wolkvox-assets doctor): there are no settings "
+            f"operation {operation} is not set, or has a mistake (see wolkvox-assets doctor): there are no settings "
             "to keep its data for. Nothing was changed."
         )
     with store.transaction() as con:
@@ -89,7 +89,7 @@ def _keep(store: Store, operation: str, current: Operation | None) -> None:
         range_ = _windows(con, operation)
     print(
         f"Kept what is stored of {operation} ({range_ or 'no windows'}). It counts as data from {current.source}. "
-        "Whether that server's answers add up, and its quota, are found out anew."
+        "Whether that server's answers add up, and its quota, are determined again."
     )
 
 
@@ -141,9 +141,9 @@ def _what_comes_next(operation: str, current: Operation | None) -> str:
     sensors = " or ".join(f"{label(operation, report)}_gaps" for report in REPORTS)
     assets = " and ".join(f"{operation}/{report.names.windows}" for report in REPORTS)
     return (
-        f"From now on {operation} is loaded from {current.source}. Its windows are not known any more, although "
+        f"From now on {operation} is loaded from {current.source}. Its windows are no longer known, although "
         f"Dagster still shows their partitions as materialised. The sensor {sensors} asks for them by itself, "
-        f"from {current.start} on; where it is off, materialise {assets}."
+        f"from {current.start} on; if it is off, materialise {assets}."
     )
 
 

@@ -65,28 +65,26 @@ WORDS: Mapping[str, Words] = {
     "reports": Words("Informes", "Reports"),
     "operation": Words("Operación", "Operation"),
     "compared_day": Words("Comparado con el {before}", "Compared with {before}"),
-    "compared_week": Words("Comparado con la semana anterior", "Compared with the week before"),
+    "compared_week": Words("Comparado con la semana anterior", "Compared with the previous week"),
     "compared_month": Words(
         "Comparado con los mismos días de la semana, cinco semanas antes",
-        "Compared with the same weekdays, five weeks before",
+        "Compared with the same weekdays, five weeks earlier",
     ),
     "compared_over": Words(
         "Solo cuentan las {windows} ventanas que se conocen en ambos.",
-        "Only the {windows} windows that are known of both count.",
+        "Only the {windows} windows that are known for both count.",
     ),
     "compared_none": Words(
-        "No hay datos anteriores con que comparar.", "Nothing is known to compare it with."
+        "No hay datos anteriores con que comparar.", "There is nothing earlier to compare it with."
     ),
     "now": Words("Ahora", "Now"),
     "then": Words("Antes", "Before"),
     "change": Words("Cambio", "Change"),
     "corrections": Words("Correcciones", "Corrections"),
-    "corrections_none": Words(
-        "Ningún número conocido cambió después.", "No number that was known has changed since."
-    ),
+    "corrections_none": Words("Ningún número conocido cambió después.", "No known number has changed since."),
     "corrections_some": Words(
         "{count} números conocidos resultaron ser otros.",
-        "{count} numbers that were known turned out to be others.",
+        "{count} known numbers turned out to be different.",
     ),
     "corrections_shown": Words("Se muestran los {shown} más recientes.", "The newest {shown} are shown."),
     "corrected_at": Words("Corregido", "Corrected"),
@@ -98,7 +96,7 @@ WORDS: Mapping[str, Words] = {
     "total_seconds": Words("Total", "Total"),
     "nobody": Words("Nadie usó espera ni silencio.", "Nobody used hold or mute."),
     "none_known": Words("Todavía no se conoce nada.", "Nothing is known yet."),
-    "sort_hint": Words("Pulse un título de columna para ordenar.", "Click a column's title to sort."),
+    "sort_hint": Words("Pulse un título de columna para ordenar.", "Click a column heading to sort."),
     "clock": Words(
         "Las horas son del reloj de la operación ({timezone}). Una ventana dura cinco minutos.",
         "Times are the operation's wall clock ({timezone}). A window is five minutes long.",

@@ -324,7 +324,7 @@ class Judge:
         so_far = self._evidence.so_far() if self._evidence else "none"
         return (
             "It is not certain yet whether this server adds a row with the total of all agents, and whether this "
-            f"answer has one (evidence so far: {so_far}). Nothing of it was kept. More answers will decide it; then "
+            f"answer has one (evidence so far: {so_far}). None of it was kept. More answers will decide it; then "
             "it is asked again."
         )
 
@@ -332,13 +332,13 @@ class Judge:
         name = self.verdict.name if self.verdict else None
         adding_up = [used[position][0] for position in _adding_up(used)]
         what = (
-            f"This server adds no total row, as was found out, but here {quoted(adding_up[0])} "
+            f"This server adds no total row, as was found, but here {quoted(adding_up[0])} "
             "is the sum of all others."
             if name is None
-            else f"This server adds the total row {quoted(name)}, as was found out, "
+            else f"This server adds the total row {quoted(name)}, as was found, "
             "but here none is the total of the others."
         )
-        return f"{what} Nothing of this answer was kept. More answers will decide it; then it is asked again."
+        return f"{what} None of this answer was kept. More answers will decide it; then it is asked again."
 
     @staticmethod
     def _added_up(rows: Iterable[Row]) -> Agents:

@@ -1,7 +1,7 @@
 """`WOLKVOX_STORE` and `WOLKVOX_STORE_DATA`: whether there is a lake in place of the files, and where.
 
-What belongs here: judging the two, and the keys of S3. What doesn't: where they are set (`environment.py`), and opening
-it (`store/lake/`).
+What belongs here: judging the two, and the keys for S3. What doesn't: where they are set (`environment.py`), and
+opening the lake (`store/lake/`).
 
 The value is never repeated in a problem: there may be a password in it.
 """
@@ -37,17 +37,17 @@ def judged_lake(store: str, data: str, variable: Callable[[str], str]) -> Lake |
     address = store.removeprefix(_PREFIX)
     if address == store or not address.strip():
         raise ValueError(
-            f"WOLKVOX_STORE: must begin with {_PREFIX} and go on with words or a URI that libpq takes, such as "
-            f"{_PREFIX}host=db.example.com dbname=wolkvox user=wolkvox (it can hold a password and is not shown here)"
+            f"WOLKVOX_STORE: must begin with {_PREFIX}, followed by a libpq connection string or URI, such as "
+            f"{_PREFIX}host=db.example.com dbname=wolkvox user=wolkvox (it may contain a password and is not shown)"
         )
     if not data:
         raise ValueError(
-            "WOLKVOX_STORE_DATA: is not set. The files of the lake need a place that all machines reach: "
+            "WOLKVOX_STORE_DATA: is not set. The lake's files need a place that all machines can reach: "
             "s3://bucket/folder, or a folder that they share"
         )
     if not (data.startswith("s3://") and data.removeprefix("s3://").strip("/")) and not _is_folder(data):
         raise ValueError(
-            "WOLKVOX_STORE_DATA: must be s3://bucket/folder, or a folder's whole path, such as /srv/wolkvox/lake"
+            "WOLKVOX_STORE_DATA: must be s3://bucket/folder, or a folder's absolute path, such as /srv/wolkvox/lake"
         )
     if any(find_spec(package) is None for package in _PACKAGES):
         raise ValueError(
@@ -55,9 +55,9 @@ def judged_lake(store: str, data: str, variable: Callable[[str], str]) -> Lake |
         )
     if not _libpq_takes(address):
         raise ValueError(
-            f"WOLKVOX_STORE: what follows {_PREFIX} is nothing that libpq takes: words such as host=db.example.com "
-            "dbname=wolkvox, or a URI such as postgresql://wolkvox@db.example.com/wolkvox (it can hold a password and "
-            "is not shown here)"
+            f"WOLKVOX_STORE: what follows {_PREFIX} is not a libpq connection string such as host=db.example.com "
+            "dbname=wolkvox, nor a URI such as postgresql://wolkvox@db.example.com/wolkvox (it may contain a password "
+            "and is not shown)"
         )
     s3 = _s3(variable) if data.startswith("s3://") else None
     return Lake(SecretStr(address), data.rstrip("/"), s3)
@@ -69,7 +69,7 @@ def _s3(variable: Callable[[str], str]) -> S3:
     if not key or not secret:
         raise ValueError(
             "WOLKVOX_STORE_DATA: for s3://… AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed "
-            "(AWS_ENDPOINT_URL, too, for another server than Amazon's)"
+            "(and AWS_ENDPOINT_URL for a server other than Amazon's)"
         )
     return S3(
         key,

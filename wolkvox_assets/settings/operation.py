@@ -53,7 +53,7 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):  # unknown; not a possible name; a folder such as "America"
-        raise ValueError("is no time zone; it must be an IANA name such as America/Bogota") from None
+        raise ValueError("is not a time zone; it must be an IANA name such as America/Bogota") from None
     return value
 
 

@@ -26,18 +26,18 @@ KEYS = {
 """The keys an operation may have, each with a line as it should look."""
 
 _NO_TOKEN_HERE = (
-    "the token itself must not stand in this file. Take it out, put it in the environment or in .env, "
+    "the token itself must not be in this file. Take it out, put it in the environment or in .env, "
     f"and name its variable here: {KEYS['token_env']}"
 )
 
 _NO_SUCH_KEY = f"there is a key that an operation does not have; it has: {', '.join(KEYS)}"
 
 _ONLY_OPERATIONS = (
-    "only tables [operations.NAME] can stand here, with letters, digits and _ for NAME; all else is left out"
+    "only tables [operations.NAME] can be here, with letters, digits and _ for NAME; all else is left out"
 )
 
 _NOT_TOML = (
-    "this is not TOML. Text stands in quotes, a day looks like 2026-11-01, and each table and key can be there "
+    "this is not TOML. Text needs quotes, a day looks like 2026-11-01, and each table and key can be there "
     "once. No operation of this file is loaded until it is corrected"
 )
 

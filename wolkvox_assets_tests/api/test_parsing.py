@@ -255,7 +255,7 @@ def test_other_ways_to_write_a_list_of_rows(data: object, msg: str, rows: list[o
     ],
 )
 def test_what_is_no_list_of_rows(data: object, msg: str | None) -> None:
-    with pytest.raises(AnswerUnreadable, match="'data' is no list"):
+    with pytest.raises(AnswerUnreadable, match="'data' is not a list"):
         Envelope(code=200, msg=msg, data=data).hand_over()
 
 
@@ -485,10 +485,10 @@ def test_deep_nesting_ends_in_a_named_error_at_any_depth(depth: int) -> None:
         (rb'{"code": 200, "msg": "x\ud800"}', "half a character"),
         (rb'{"code": 200, "msg": "\udc00x"}', "half a character"),
         (rb'{"code": 200, "msg": "\ud83d\u0041"}', "half a character"),
-        (b'{"code": 200, "msg": "\xed\xa0\x80"}', "no UTF-8"),
-        (b'{"code": 200, "code": 200}', "one thing twice"),
-        (b'{"code": 200, "data": [{"agent_name": "Ana", "count": "1",\n "count": "2"}]}', "one thing twice"),
-        (b'{"code": 200, "data": [], "d\\u0061ta": []}', "one thing twice"),
+        (b'{"code": 200, "msg": "\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"code": 200, "code": 200}', "same key twice"),
+        (b'{"code": 200, "data": [{"agent_name": "Ana", "count": "1",\n "count": "2"}]}', "same key twice"),
+        (b'{"code": 200, "data": [], "d\\u0061ta": []}', "same key twice"),
     ],
 )
 def test_what_can_be_read_in_more_than_one_way_is_not_read(body: bytes, words: str) -> None:
@@ -579,7 +579,9 @@ def test_hours_that_no_day_has_are_not_believed(came: object, kept: float | None
 
 @pytest.mark.parametrize("limit", ["0", 0, "000"])
 def test_a_limit_of_nothing_is_no_limit(limit: object) -> None:
-    with pytest.raises(AnswerUnreadable, match="column 'token_limit' is no number of requests a day"):
+    with pytest.raises(
+        AnswerUnreadable, match="column 'token_limit' is not a possible number of requests a day"
+    ):
         quota(QUOTA | {"token_limit": limit})
 
 

@@ -268,7 +268,7 @@ def test_files_in_any_state_are_told_of(
     [
         # As a clock that was ahead and is set back leaves it.
         (InstigatorStatus.RUNNING, 6, 1, "main_gaps starts nothing before {tick}"),
-        (InstigatorStatus.RUNNING, -1, 1, "main_gaps was last heard of at {tick}"),
+        (InstigatorStatus.RUNNING, -1, 1, "main_gaps last ticked at {tick}"),
         (InstigatorStatus.STOPPED, -1, 0, "main_gaps is off"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_certificate_that_is_trusted(port: int, certificate: Path, monkeypatch
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     fine, said = finding(f"https://localhost:{port}")
     assert fine
-    assert "good until" in said
+    assert "valid until" in said
 
 
 def test_one_that_is_not(port: int) -> None:
@@ -88,7 +88,7 @@ def test_one_for_another_name(port: int, certificate: Path, monkeypatch: pytest.
     [
         ("http://127.0.0.1:8807", True, "fine on this machine"),
         ("http://[::1]:8807", True, "fine on this machine"),
-        ("http://wv0013.example.com", False, "whoever is on the way reads the token"),
+        ("http://wv0013.example.com", False, "anyone on the way can read the token"),
         ("https://wv0013.invalid", False, "no server has this name"),
         ("https://127.0.0.1:9", False, "cannot be reached: Connection refused"),
     ],
@@ -103,5 +103,5 @@ def test_by_a_proxy_it_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert finding("https://wv0013.invalid") == (
         True,
-        "https://wv0013.invalid is reached by the proxy that the environment names; not looked at",
+        "https://wv0013.invalid is reached through the proxy that the environment names; not checked",
     )

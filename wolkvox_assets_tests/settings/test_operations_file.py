@@ -260,7 +260,7 @@ def test_the_default_name_is_free_if_the_environment_has_no_operation() -> None:
 
 # What is wrong with an operation
 
-ONLY = "only tables [operations.NAME] can stand here"
+ONLY = "only tables [operations.NAME] can be here"
 NO_KEY = "a key that an operation does not have; it has: server, token_env, timezone, start, base_url"
 
 WRONG = [
@@ -284,12 +284,12 @@ WRONG = [
     ("WOLKVOX_TOKEN_NORTH", "WOLKVOX_TOKEN_NONE", "no token. Set WOLKVOX_TOKEN_NONE"),
     ("WOLKVOX_TOKEN_NORTH", TOKEN, "must be the name of an environment variable"),
     ('"WOLKVOX_TOKEN_NORTH"', "7", "must be text in quotes like this: token_env"),
-    ("", f'token = "{TOKEN}"', "operation north: the token itself must not stand in this file"),
-    ("", f'wolkvox-token = "{TOKEN}"', "the token itself must not stand in this file"),
-    ("", f'WOLKVOX_TOKEN="{TOKEN}"', "the token itself must not stand in this file"),
-    ("", f'token.value = "{TOKEN}"', "the token itself must not stand in this file"),
+    ("", f'token = "{TOKEN}"', "operation north: the token itself must not be in this file"),
+    ("", f'wolkvox-token = "{TOKEN}"', "the token itself must not be in this file"),
+    ("", f'WOLKVOX_TOKEN="{TOKEN}"', "the token itself must not be in this file"),
+    ("", f'token.value = "{TOKEN}"', "the token itself must not be in this file"),
     # timezone
-    ("America/Bogota", "Nowhere/Town", "operation north: timezone is no time zone"),
+    ("America/Bogota", "Nowhere/Town", "operation north: timezone is not a time zone"),
     ('"America/Bogota"', "-5", "must be text in quotes like this: timezone"),
     # start
     ("start = 2026-01-01", "", "operation north: start is missing; add a line like start = 2026-11-01"),
