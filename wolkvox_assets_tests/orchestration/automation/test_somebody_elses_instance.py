@@ -170,7 +170,11 @@ def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.Monk
                 lambda: marked(instance, "north", start) == marked(instance, "near", start) == 288, 90, daemon
             )
             # Marks come before their run has ended, and before the checks of what it stored.
-            until(lambda: jobs(instance)["live", "ours"] and jobs(instance)["__ASSET_JOB", "ours"] >= 2, 90, daemon)
+            until(
+                lambda: jobs(instance)["live", "ours"] and jobs(instance)["__ASSET_JOB", "ours"] >= 2,
+                90,
+                daemon,
+            )
             until(lambda: len(wrong()) <= 3, 90, daemon)
             assert simulator.counters.most_in_flight == 1, simulator.counters.max_in_flight
             assert [run.job_name for run in instance.get_runs(FAILED)] == []
