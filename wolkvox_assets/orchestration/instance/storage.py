@@ -36,7 +36,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance.packing import pack_events
-from wolkvox_assets.orchestration.instance.partition_keys import keep_keys
+from wolkvox_assets.orchestration.instance.partition_keys import tell_quickly
 
 try:
     from dagster._utils.interrupts import check_captured_interrupt
@@ -47,7 +47,7 @@ except ImportError:  # a SIGTERM then waits until the run has begun
 
 
 pack_events()
-keep_keys()
+tell_quickly()
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECK_PLANNED = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
