@@ -209,6 +209,11 @@ def _around(body: bytes, said: str) -> str:
 
 # --- one row of a report ---
 
+# Compiled here: to look them up at each value took a quarter of the time that reading an answer takes.
+_WHOLE_NUMBER = re.compile(r"[0-9]+")
+# Over an hour's worth of minutes is taken in MM:SS, where they are the largest unit, and not in HH:MM:SS.
+_DURATION = re.compile(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])(?:\.0+)?")
+
 
 def seconds_of(value: object) -> int:
     """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]), `MM:SS`, plain seconds as text or number, all with a
@@ -219,10 +224,9 @@ def seconds_of(value: object) -> int:
     if is_nothing(value):
         return 0
     text = _digits(value)
-    if re.fullmatch(r"[0-9]+", text):
+    if _WHOLE_NUMBER.fullmatch(text):
         return _fitting(_number(text))
-    # Over an hour's worth of minutes is taken in MM:SS, where they are the largest unit, and not in HH:MM:SS.
-    parts = re.fullmatch(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])(?:\.0+)?", text)
+    parts = _DURATION.fullmatch(text)
     if not parts:
         raise ValueError("is not a duration (HH:MM:SS, MM:SS or seconds)")
     hours, minutes, only_minutes, seconds = parts.groups(default="0")
@@ -232,7 +236,7 @@ def seconds_of(value: object) -> int:
 def count_of(value: object) -> int:
     """A whole number, as a number or in ASCII digits. Raises `ValueError` for everything else, blank and null too."""
     text = _digits(value)
-    if not re.fullmatch(r"[0-9]+", text):
+    if not _WHOLE_NUMBER.fullmatch(text):
         raise ValueError("is not a whole number")
     return _fitting(_number(text))
 
