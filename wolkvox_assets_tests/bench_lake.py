@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import duckdb
 from pydantic import SecretStr
 
 from wolkvox_assets.report.clocks import moment
@@ -49,10 +50,13 @@ def commit_window(store: Store, operation: str, number: int) -> float:
     content = WindowContent(
         start, start.replace(tzinfo=UTC) + timedelta(hours=5), agents, "asked", datetime.now(UTC), moment()
     )
-    began = time.perf_counter()
-    with store.transaction() as con:
+
+    def store_it(con: duckdb.DuckDBPyConnection) -> None:
         replace_windows(agent_9(con, operation), [content], run_id=f"{number:032x}")
         rebuild_days(agent_9(con, operation), {start.date(): 288}, datetime.now(UTC))
+
+    began = time.perf_counter()
+    store.change(store_it)
     return time.perf_counter() - began
 
 

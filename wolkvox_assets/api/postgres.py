@@ -66,7 +66,8 @@ def connect(address: SecretStr) -> Connection:
 
 def trouble(error: psycopg2.Error, address: SecretStr) -> Trouble:
     """What such an error means."""
-    said = without_secrets(" ".join(str(error).split()) or type(error).__name__, address).rstrip(".")
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = without_secrets(first_line, address).rstrip(".")
     for sign, meaning, may_pass in _TROUBLES:
         if re.search(sign, said):
             return Trouble(f"{meaning} ({said})", may_pass)

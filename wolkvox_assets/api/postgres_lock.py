@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  (a class with a small initial)
@@ -33,6 +33,8 @@ from wolkvox_assets.api.postgres import Trouble, this_process, trouble, words
 from wolkvox_assets.report.clocks import Moment
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GIVE_UP_SECONDS = 60.0  # a restart of Postgres takes less
 RECONNECT_SECONDS = 0.5
@@ -84,6 +86,10 @@ _OTHERS_LEASE = """
 SELECT holder, greatest(0, least(extract(epoch FROM until - clock_timestamp()), seconds))::double precision
 FROM wolkvox_assets.token_leases WHERE lock = %(lock)s
 """
+_USER = """
+SELECT holder, (until - make_interval(secs => seconds)) AT TIME ZONE 'UTC'
+FROM wolkvox_assets.token_leases WHERE lock = %(lock)s
+"""
 # Not waited for until it is on the disk: a lease that comes back is over in time.
 _FORGET = "DELETE FROM wolkvox_assets.token_leases WHERE holder = ANY(%(over)s)"
 _RELEASE = f"""
@@ -116,8 +122,14 @@ class PostgresLock:
             return "the lock's Postgres can't be reached"
         if self._others is not None:
             rest = max(0.0, self._others.over_at - time.monotonic())
-            return f"a request of {self._others.holder} may be on its way for another {rest:.0f} s"
-        return "another process uses the token (lock in Postgres)"
+            who = self._others.holder.rpartition(" ")[0]
+            return f"a request of {who} may be on its way for another {rest:.0f} s"
+        return self._tried(self._user) or "another process uses the token (lock in Postgres)"
+
+    def _user(self, session: "_Session") -> str:
+        for holder, since in session.rows(_USER, {"lock": self._key}):
+            return f"{holder.rpartition(' ')[0]} uses the token, and asks since {since:%Y-%m-%d %H:%M:%S} UTC"
+        return ""
 
     def taken(self) -> bool:
         return self._tried(self._take)
@@ -154,7 +166,7 @@ class PostgresLock:
         if session is not None:
             self._database.release(session, self._key, lease)
 
-    def _tried(self, action: Callable[["_Session"], bool]) -> bool:
+    def _tried(self, action: Callable[["_Session"], T]) -> T | Literal[False]:
         """What `action` says; False while there is no connection, which is no error until it has lasted a minute."""
         try:
             with self._database.session() as session:
@@ -168,7 +180,7 @@ class PostgresLock:
                 logger.warning("The token's lock in Postgres cannot be had now (%s). Trying again.", said)
             lasted = time.monotonic() - self._failing_since
             if lasted >= GIVE_UP_SECONDS or not may_pass:
-                raise LockUnreachable(f"{said}.") from None
+                raise LockUnreachable(f"{said[0].upper()}{said[1:]}.") from None
             return False
         self._failing_since = None
         return done

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 # The gap between two requests of a busy holder is about a millisecond: who polls seldom never finds it.
 POLL_SECONDS = 0.01
-SAY_SO_AFTER_SECONDS = 30.0
+SAY_SO_AFTER_SECONDS = 10.0
+SAY_SO_AGAIN_SECONDS = 60.0
 
 # Not secret: it only keeps our digests from being those of anyone else's table.
 _SALT = b"wolkvox-assets token lock"
@@ -79,21 +80,23 @@ class TokenLock:
     @contextmanager
     def held(self, seconds: float) -> Iterator[Moment]:
         """Holds the lock for one request that is over after `seconds` at most; yields when that began. Waits as long as
-        it takes, and says so every 30 s. Raises `LockUnusable` where the lock cannot be used or trusted.
+        it takes, and says so now and then. Raises `LockUnusable` where the lock cannot be used or trusted.
         """
         lane, lock = self._lock("urgent"), self._lock("lock")
         with ExitStack() as at_the_end:
             at_the_end.callback(lane.release)
             at_the_end.callback(lock.release)
-            began = said = time.monotonic()
+            began = time.monotonic()
+            say_so_at = began + SAY_SO_AFTER_SECONDS
             while not (_its_turn(lane, lock, urgent=self._urgent) and lock.request_begins(seconds)):
                 lock.release()
-                if time.monotonic() - said >= SAY_SO_AFTER_SECONDS:
-                    said = time.monotonic()
-                    logger.info(
-                        "Operation %r has waited %.0f s for its turn: %s.",
+                if (now := time.monotonic()) >= say_so_at:
+                    say_so_at = now + SAY_SO_AGAIN_SECONDS
+                    # Below a warning, Dagster's runs show nothing of it.
+                    logger.warning(
+                        "Operation %r has waited %.0f s for its turn to ask: %s. It goes on by itself.",
                         self._waiting_for,
-                        said - began,
+                        now - began,
                         lock.busy,
                     )
                 self._sleep(POLL_SECONDS)

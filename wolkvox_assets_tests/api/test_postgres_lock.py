@@ -5,7 +5,9 @@ Two addresses that differ in a word of no consequence are two connections, as th
 
 import hashlib
 import logging
+import os
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -205,9 +207,22 @@ def test_the_wait_for_a_lost_process_is_said(
         key = number(ask("SELECT lock FROM wolkvox_assets.token_leases"))
     lease = f"({key}, 'host-a process 7 x', clock_timestamp() + interval '2 s', 2)"
     ask(f"INSERT INTO wolkvox_assets.token_leases VALUES {lease}")
-    with caplog.at_level(logging.INFO):
-        took(lock_of(2))
-    assert "its turn: a request of host-a process 7 x may be on its way for another" in caplog.text
+    took(lock_of(2))
+    assert "its turn to ask: a request of host-a process 7 may be on its way for another" in caplog.text
+
+
+def test_who_uses_the_token_is_said_to_who_waits(
+    lock_of: LockOf, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_lock, "SAY_SO_AFTER_SECONDS", 0.1)
+    with ExitStack() as others, lock_of(1).held(60):
+        others.enter_context(waiting(lock_of(2)))
+        until = time.monotonic() + 10
+        while "waited" not in caplog.text and time.monotonic() < until:
+            time.sleep(0.05)
+    us = f"{socket.gethostname()} process {os.getpid()} uses the token, and asks since 20"
+    assert f"for its turn to ask: {us}" in caplog.text
+    assert caplog.text.count("It goes on by itself") == 1
 
 
 def test_a_database_that_ends_idle_connections_does_not_end_these(
@@ -284,7 +299,8 @@ def test_without_postgres_nothing_is_sent_and_the_password_is_not_said(
     monkeypatch.setattr(postgres_lock, "GIVE_UP_SECONDS", 0.6)
     address = SecretStr("postgresql://wolkvox:sekret@127.0.0.1:1/sekret-db")
     with pytest.raises(
-        LockUnreachable, match=r"port 1 failed: Connection refused\. .*WOLKVOX_STORE"
+        LockUnreachable,
+        match=r"Nothing listens there: .*port 1 failed: Connection refused\)\. .*WOLKVOX_STORE",
     ) as raised:
         make_client(lock_postgres=address, sleep=time.sleep).token_info()
     assert server.seen == []

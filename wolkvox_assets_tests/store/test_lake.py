@@ -146,12 +146,18 @@ def test_a_change_that_is_given_up_leaves_nothing(store: LakeStore) -> None:
     assert proofs(store) == ["kept"]
 
 
-def test_somebody_who_keeps_the_turn_is_told_of(store: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "PATIENCE_SECONDS", 0.5)
+def test_somebody_who_keeps_the_turn_is_told_of(
+    store: LakeStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(turn, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(turn, "SAY_SO_AFTER_SECONDS", 0.5)
     with asking(store.lake) as con, con.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [turn._KEY])
         with pytest.raises(StoreBusy, match="Nothing of this change was stored"):
             prove(store, "in vain")
+    us = f"wolkvox-assets {socket.gethostname()} process {os.getpid()}"
+    assert f"s so far: {us} has had it since 20" in caplog.text
+    assert caplog.text.count("It goes on by itself") == 1
     prove(store, "in turn")
     assert proofs(store) == ["in turn"]
 

@@ -6,6 +6,7 @@ It is held by an open transaction of Postgres (`pg_advisory_xact_lock`): it ends
 the process or the machine, and a pooler between (PgBouncer) keeps it on one connection.
 """
 
+import logging
 import os
 import threading
 import time
@@ -19,8 +20,11 @@ from wolkvox_assets.api.postgres import connect
 from wolkvox_assets.store.errors import StoreBusy
 from wolkvox_assets.store.lake.place import Lake
 
+logger = logging.getLogger(__name__)
+
 # A commit takes a fraction of a second; minutes of waiting mean that something is wrong, and a person should hear.
 PATIENCE_SECONDS = 600.0
+SAY_SO_AFTER_SECONDS = 10.0
 
 # A signal's longest wait: psycopg2 tells of it only between two calls.
 _ASK_AGAIN_SECONDS = 1
@@ -33,6 +37,15 @@ _TOLD = (
     "SET LOCAL tcp_keepalives_idle = 20; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 4;"
     " SET LOCAL idle_in_transaction_session_timeout = 0"
 )
+
+# The holder's transaction is as old as its turn, but for the second in which it asks again.
+_HOLDER = """
+SELECT COALESCE(NULLIF(application_name, ''), 'somebody'), pid, xact_start AT TIME ZONE 'UTC'
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s AND objsubid = 1
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND xact_start IS NOT NULL
+"""
+_WAITS = "Waiting for the turn to store something in the lake, for %.0f s so far: %s. It goes on by itself."
 
 _one_thread = threading.Lock()
 # By process: a forked one must not use its parent's. (psycopg2 itself keeps it from closing that.)
@@ -49,14 +62,16 @@ def turn(lake: Lake) -> Iterator[Callable[[], None]]:
 
     Raises `StoreBusy` after a while, and `psycopg2.Error` where Postgres can't be reached.
     """
-    until = time.monotonic() + PATIENCE_SECONDS
+    began = time.monotonic()
     one_thread = _one_thread
-    if not one_thread.acquire(timeout=PATIENCE_SECONDS):
-        raise StoreBusy(_too_long())
+    if not one_thread.acquire(timeout=SAY_SO_AFTER_SECONDS):
+        logger.warning(_WAITS, SAY_SO_AFTER_SECONDS, "another thread of this process has it")
+        if not one_thread.acquire(timeout=max(0.0, PATIENCE_SECONDS - SAY_SO_AFTER_SECONDS)):
+            raise StoreBusy(_too_long())
     try:
         con = _connection(lake)
         try:
-            _lock(con, until)
+            _lock(con, began)
             yield lambda: _still_ours(con)
         finally:
             _let_go(lake, con)
@@ -95,18 +110,32 @@ def _told(con: connection) -> connection:
     return con
 
 
-def _lock(con: connection, until: float) -> None:
+def _lock(con: connection, began: float) -> None:
+    said = False
     while True:
         try:
             with con.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
         except psycopg2.errors.LockNotAvailable:
             con.rollback()
-            if time.monotonic() > until:
+            waited = time.monotonic() - began
+            if waited > PATIENCE_SECONDS:
                 raise StoreBusy(_too_long()) from None
             _told(con)
+            if waited > SAY_SO_AFTER_SECONDS and not said:
+                said = True
+                logger.warning(_WAITS, waited, _holder(con))
         else:
             return
+
+
+def _holder(con: connection) -> str:
+    with con.cursor() as cursor:
+        cursor.execute(_HOLDER, [_KEY])
+        found = cursor.fetchall()
+    for name, process, since in found:
+        return f"{name} has had it since {since:%Y-%m-%d %H:%M:%S} UTC (in Postgres: process {process})"
+    return "others have it in turns"
 
 
 def _still_ours(con: connection) -> None:
