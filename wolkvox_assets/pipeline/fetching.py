@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from wolkvox_assets.api import Answer, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
@@ -72,14 +73,8 @@ class Fetch:
         `TimeIsUp`; what was learned before is handed over all the same.
         """
         with open_client(self._record) as client:
-
-            def ask(asked: Range) -> Agents:
-                return self._ask(client, asked)
-
-            def briefly(asked: Range, requests: int) -> Agents:
-                return self._ask(client, asked, requests)
-
-            for step in plan(ask, briefly):
+            ask = partial(self._ask, client)
+            for step in plan(ask, ask):
                 self._take(step)
 
     def put(self, item: object) -> None:

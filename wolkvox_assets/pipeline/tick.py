@@ -23,7 +23,8 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
-from wolkvox_assets.store import StoreError
+from wolkvox_assets.settings import Operation
+from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.sync import BadAnswers
 
@@ -107,13 +108,13 @@ class Tick:
 
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
-            self._do(site, Work.LIVE, self._live, handover)
+            self._do(site, Work.LIVE, partial(to_do.live_windows, delay=self._delay), handover)
         # Only now: what has just been stored may complete an hour, and ends pauses.
         handover.settle()
         for site in group:
             self._remember_success(site, Work.LIVE)
         for site in group:
-            for due in (self._to_verify, self._gaps):
+            for due in (to_do.to_verify, to_do.recent_gaps):
                 self._do(site, Work.RECENT, due, handover)
             handover.settle()
             self._remember_success(site, Work.RECENT)
@@ -134,7 +135,7 @@ class Tick:
         self,
         site: Site,
         work: Work,
-        due: Callable[[Site, datetime], list[datetime]],
+        due: Callable[[Store, Operation, datetime], list[datetime]],
         handover: Handover,
     ) -> None:
         outcome, windows = self.outcomes[site.operation.label], list[datetime]()
@@ -146,7 +147,8 @@ class Tick:
                 outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
                 if outcome.waits is not None:
                     return
-                windows = due_work.ended(site.operation, due(site, clocks.now()), clocks.now())
+                due_now = due(site.store, site.operation, clocks.now())
+                windows = due_work.ended(site.operation, due_now, clocks.now())
             if windows:
                 reconcile(site, Task(windows, work, clocks, until=self._until), handover)
         except TimeIsUp:
@@ -157,16 +159,6 @@ class Tick:
             outcome.failed.append(Failed(work, error, windows))
         else:
             outcome.succeeded |= {work} if windows else set()
-
-    def _live(self, site: Site, now: datetime) -> list[datetime]:
-        return to_do.live_windows(site.store, site.operation, now, self._delay)
-
-    def _to_verify(self, site: Site, now: datetime) -> list[datetime]:
-        return to_do.to_verify(site.store, site.operation, now)
-
-    def _gaps(self, site: Site, now: datetime) -> list[datetime]:
-        found = to_do.recent_gaps(site.store, site.operation, now)
-        return [window for range_ in found for window in range_.windows()]
 
 
 def next_tick(now: datetime, delay: timedelta) -> datetime:

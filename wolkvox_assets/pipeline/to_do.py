@@ -42,9 +42,10 @@ def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetim
     return _but_resting(store, operation, windows, now)
 
 
-def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[Range]:
-    """Windows of the last days that are not known, newest first: a tick's worth of them."""
-    return _gaps(store, operation, now, since=_first_recent_day(operation, now), most=_MOST_OF_A_TICK)
+def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[datetime]:
+    """Windows of the last days that are not known: a tick's worth of them, the newest."""
+    found = _gaps(store, operation, now, since=_first_recent_day(operation, now), most=_MOST_OF_A_TICK)
+    return [window for range_ in found for window in range_.windows()]
 
 
 def history(store: Store, operation: Operation, now: datetime) -> list[Range]:

@@ -9,7 +9,8 @@ import filecmp
 import logging
 import os
 import shutil
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -113,17 +114,12 @@ def restore(own: Path, published: Path, fault: str) -> None:
 
     Raises `Damaged` where `published` can't be trusted: then nothing was touched.
     """
-    new = new_name(own)
-    try:
+    with _put_in_place(own) as new:
         _copy(published, new)
         same_access(new, own if own.exists() else published.resolve())
         new.chmod(0o600)
         _same_time(new, published)
         kept = _set_aside(own)
-        new.replace(own)
-        flush(own.parent)
-    finally:
-        new.unlink(missing_ok=True)
     logger.warning(
         "%s: %s was restored from %s. What was stored after that was published is asked again by itself. %s",
         fault,
@@ -135,39 +131,24 @@ def restore(own: Path, published: Path, fault: str) -> None:
 
 def create(own: Path) -> None:
     """Makes an empty store."""
-    new = new_name(own)
-    try:
+    with _put_in_place(own) as new:
         with_schema(_new_database(new), 0)
         inspect(new)
         same_access(new, own, mode=0o600)
         flush(new)
-        new.replace(own)
-        flush(own.parent)
-    finally:
-        _remove(new)
 
 
 def compact(own: Path) -> None:
     """Writes `own`, which must be closed, without a log and of this version, anew: without what changes leave in it."""
-    new = new_name(own)
-    try:
+    with _put_in_place(own) as new:
         _write_anew(own, new, VERSION)
-        new.replace(own)
-        flush(own.parent)
-    finally:
-        _remove(new)
 
 
 def upgrade(own: Path, old_version: int) -> None:
     """Writes `own`, which must be closed and without a log, anew as `VERSION`, and keeps the old one."""
-    new = new_name(own)
-    try:
+    with _put_in_place(own) as new:
         _write_anew(own, new, old_version)
         kept = _keep(own, f"v{old_version}-backup")
-        new.replace(own)
-        flush(own.parent)
-    finally:
-        _remove(new)
     logger.warning(
         "%s was upgraded from version %d to %d. The old one is kept as %s: delete it when you no longer want it.",
         own,
@@ -175,6 +156,18 @@ def upgrade(own: Path, old_version: int) -> None:
         VERSION,
         kept,
     )
+
+
+@contextmanager
+def _put_in_place(own: Path) -> Iterator[Path]:
+    """Where the next `own` is to be built, which takes its place when that is done."""
+    new = new_name(own)
+    try:
+        yield new
+        new.replace(own)
+        flush(own.parent)
+    finally:
+        _remove(new)
 
 
 def with_schema(con: duckdb.DuckDBPyConnection, old_version: int) -> None:

@@ -1,5 +1,5 @@
 -- For people and their tools, in the published file. Made anew with each version of the tables: whoever changes one
--- raises VERSION (integrity.py).
+-- raises VERSION (versions.py).
 
 CREATE OR REPLACE VIEW {by_hour} AS
 SELECT
