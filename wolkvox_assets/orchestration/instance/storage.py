@@ -1,6 +1,6 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
-are stored together, checks of a run without a row for each partition, small files, migrations that are read once, and runs
-that show that they live from their first moment.
+are stored together, checks of a run without a row for each partition, small files, migrations that are read once, and
+runs that show that they live from their first moment.
 
 What doesn't belong here: anything about what is stored. Dagster has no public name for its SQLite storage, whose files
 these are; but its own class can't read the events in them, which are packed (`packing.py`).
