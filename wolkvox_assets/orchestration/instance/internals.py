@@ -1,7 +1,7 @@
 """What Dagster has no public name for.
 
 What belongs here: imports from `dagster._core`, each with what is lost where it is gone. What doesn't: our storage
-class (`storage.py`), which is Dagster's own with seven changes.
+class (`storage.py`), and what it changes of Dagster's own.
 """
 
 import logging

@@ -1,9 +1,9 @@
 """Dagster's SQLite storage with what its own lacks: a lock while it makes its files, an ear for SIGTERM, events that
-are stored together, small files, migrations that are read once, and runs that show that they live from their first
-moment.
+are stored together, checks of a run without a row for each partition, small files, migrations that are read once, and
+runs that show that they live from their first moment.
 
-What belongs here: these six. What doesn't: anything about what is stored. Dagster has no public name for its SQLite
-storage, whose files these are; but its own class can't read the events in them, which are packed (`packing.py`).
+What doesn't belong here: anything about what is stored. Dagster has no public name for its SQLite storage, whose files
+these are; but its own class can't read the events in them, which are packed (`packing.py`).
 
 Two commands that are started at one time on an unused DAGSTER_HOME both find no tables and both make them; one
 of them ends in a traceback ("table runs already exists"). And before a run begins, Dagster notes each of its
