@@ -1,7 +1,4 @@
-"""What is news: the difference between what is wrong now and what was told.
-
-What belongs here: that, as pure functions. What doesn't: finding out what is wrong, sending.
-"""
+"""What is news: the difference between what is wrong now and what was told, as pure functions."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,4 @@
-"""What is wrong now: settings, and work that failed and has not succeeded since.
-
-What belongs here: reading it from where it is recorded, and the words. What doesn't: what of it was told before.
-"""
+"""What is wrong now: settings, and work that failed and has not succeeded since."""
 
 from datetime import datetime, timedelta
 

@@ -1,7 +1,4 @@
-"""Sending messages to the webhook, where one is set.
-
-What belongs here: that. What doesn't: what the messages say.
-"""
+"""Sending messages to the webhook, if one is set."""
 
 import logging
 import time

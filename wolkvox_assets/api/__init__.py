@@ -4,7 +4,7 @@ What belongs here: everything that knows how the API speaks. What doesn't: Dagst
 environment. Start with `client.py`; `errors.py` opens with the tree of what can go wrong.
 """
 
-from wolkvox_assets.api.client import LONG_RANGE, MAX_RANGE, RequestRecord, WolkvoxClient
+from wolkvox_assets.api.client import LONG_RANGE, RequestRecord, WolkvoxClient
 from wolkvox_assets.api.errors import (
     QUOTA_USED_UP,
     AnswerTooLarge,
@@ -15,7 +15,6 @@ from wolkvox_assets.api.errors import (
     LockUnusable,
     MissingParameters,
     NotFound,
-    Permanent,
     QuotaUsedUp,
     RangeRefused,
     RedirectRefused,
@@ -23,7 +22,6 @@ from wolkvox_assets.api.errors import (
     ServerFault,
     SettingsRefused,
     TimedOut,
-    TokenMissing,
     TokenRefused,
     TooManyAtOnce,
     TooSlow,
@@ -38,7 +36,6 @@ from wolkvox_assets.api.retries import RetryPolicy
 
 __all__ = [
     "LONG_RANGE",
-    "MAX_RANGE",
     "QUOTA_USED_UP",
     "Answer",
     "AnswerTooLarge",
@@ -50,7 +47,6 @@ __all__ = [
     "MissingParameters",
     "NotFound",
     "Note",
-    "Permanent",
     "Quota",
     "QuotaUsedUp",
     "RangeRefused",
@@ -61,7 +57,6 @@ __all__ = [
     "ServerFault",
     "SettingsRefused",
     "TimedOut",
-    "TokenMissing",
     "TokenRefused",
     "TooManyAtOnce",
     "TooSlow",

@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError, create_model, 
 from wolkvox_assets.api.body import weigh
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
 from wolkvox_assets.report.definition import Report, Unit
-from wolkvox_assets.report.measures import Usage, add_up
+from wolkvox_assets.report.measures import Usage, by_name
 from wolkvox_assets.report.plain_text import quoted, visible
 
 MAX_RECORDS = 60_000
@@ -64,7 +64,7 @@ class Answer:
     @property
     def agents(self) -> dict[str, Usage]:
         """The rows added up by name, a total row like any other."""
-        return add_up({name: usage} for name, usage in self.rows)
+        return by_name(self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
-"""Takes the token out of all that comes from a server: bodies, and the texts of errors.
-
-What belongs here: finding the token, however it was escaped on its way. What doesn't: deciding what passes
-through here (`client.py`: everything does).
+"""Takes the token, however it was escaped on its way, out of everything that comes from a server: bodies, and the texts
+of errors.
 """
 
 import html

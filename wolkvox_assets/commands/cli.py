@@ -1,8 +1,4 @@
-"""The command line: `wolkvox-assets demo | simulate | status | doctor | source | copy`.
-
-What belongs here: arguments and exit codes. What doesn't: what the commands do (`demo.py`, `status.py`, `doctor.py`,
-`source.py`, `copy.py`, `simulator/`).
-"""
+"""The command line, `wolkvox-assets demo | simulate | status | doctor | source | copy`: arguments and exit codes."""
 
 import argparse
 import sys

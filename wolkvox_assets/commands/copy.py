@@ -1,6 +1,5 @@
-"""`wolkvox-assets copy --to lake`, or `--to files`: all that is stored, copied from one kind of store to the other.
-
-What belongs here: which stores, and telling how far it is. What doesn't: copying and comparing (`store/transfer.py`).
+"""`wolkvox-assets copy --to lake`, or `--to files`: copies all that is stored from one kind of store to the other
+(`store/transfer.py`), and says how far it is.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""What `doctor` finds of an operation's server before it asks anything of it: its name, and the certificate it shows.
-
-What belongs here: reaching the server. What doesn't: what it answers (`doctor.py`).
-"""
+"""What `doctor` finds out about an operation's server before it sends a request: its name and its certificate."""
 
 import ipaddress
 import os
@@ -11,7 +8,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 
 
 def finding(address: str) -> tuple[bool, str]:
@@ -24,13 +21,13 @@ def finding(address: str) -> tuple[bool, str]:
         return False, f"{address} is not encrypted: anyone on the way can read the token. Use https://"
     if select_proxy(address, get_environ_proxies(address)):
         return True, f"{address} is reached through the proxy that the environment names; not checked"
-    # The roots that requests go by.
+    # The root certificates that requests uses.
     context = ssl.create_default_context(
         cafile=os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
     )
     try:
         with (
-            socket.create_connection((host, parts.port or 443), _PATIENCE_SECONDS) as plain,
+            socket.create_connection((host, parts.port or 443), _TIMEOUT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             until = (secured.getpeercert() or {}).get("notAfter")

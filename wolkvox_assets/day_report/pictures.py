@@ -1,7 +1,5 @@
 """A day in a picture, as Markdown: for the metadata of the daily totals in Dagster's UI.
 
-What belongs here: the picture, and the few lines below it. What doesn't: when one is drawn.
-
 The picture is an SVG within the Markdown, which Dagster's UI shows. It has a background of its own, since the UI's
 theme need not be that of the browser.
 """

@@ -1,7 +1,4 @@
-"""The days, weeks and months that a report can be of.
-
-What belongs here: their names and ends. What doesn't: what is known of them (`figures.py`).
-"""
+"""The days, weeks and months that a report can be about: their names and ends."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

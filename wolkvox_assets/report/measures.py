@@ -1,9 +1,4 @@
-"""An agent's numbers in a report, and sums of them.
-
-What belongs here: a row's numbers, and adding and subtracting them agent by agent. What doesn't: which numbers a
-report has (`definition.py`), reading them from an answer (`api/`), deciding what to ask (`sync/`), storing them
-(`store/`).
-"""
+"""An agent's numbers in a report, and sums and differences of them, agent by agent."""
 
 from collections.abc import Iterable, Mapping
 from operator import add, sub
@@ -56,6 +51,11 @@ def add_up(answers: Iterable[Agents]) -> dict[str, Usage]:
             before = total.get(name)
             total[name] = usage if before is None else before.plus(usage)
     return total
+
+
+def by_name(rows: Iterable[tuple[str, Usage]]) -> dict[str, Usage]:
+    """The rows of an answer, in which a name can come twice, added up by name."""
+    return add_up({name: usage} for name, usage in rows)
 
 
 def in_all(agents: Agents) -> Usage | None:

@@ -1,7 +1,4 @@
-"""Text of strangers (agents' names, a server's words) shown as text, whatever stands in it.
-
-What belongs here: escaping for log lines and messages, for Markdown cells and for chats. What doesn't: the words.
-"""
+"""Text from strangers (agents' names, a server's words) escaped for log lines, messages, Markdown and chats."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Whether an operation's server adds a row with the total of all agents, decided over many answers.
+"""Whether an operation's server adds a row with the total of all agents, decided from many answers.
 
 What belongs here: the evidence in answers, the verdict, and an answer's agents under it. What doesn't: reading
 answers (`api/`), keeping the verdict (`store/`), what is done about an answer in doubt (`sync/quarantine.py`).
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from wolkvox_assets.report.measures import Agents, Usage, add_up
+from wolkvox_assets.report.measures import Agents, Usage, by_name
 from wolkvox_assets.report.plain_text import quoted
 
 Row = tuple[str, Usage]
@@ -267,11 +267,11 @@ class Judge:
         if self.verdict is None:
             if used:
                 raise AnswerInDoubt(self._undecided())
-            return self._added_up(row for row in rows if not is_usual(row[0])), []
+            return by_name(row for row in rows if not is_usual(row[0])), []
         if self._contradicts(used) and not self._is_chance(used):
             raise AnswerInDoubt(self._contradiction(used))
         if self.verdict.name is None:
-            return self._added_up(rows), []
+            return by_name(rows), []
         return self._without_total(self.verdict.name, rows, used)
 
     def _look_again(self, asked: str, used: Sequence[Row]) -> None:
@@ -284,9 +284,9 @@ class Judge:
                 if self.verdict is None and (found := self._evidence.verdict(again=False)):
                     self._decide(found)
                     break
-            if self._evidence is None and not self._contradicts(used):
-                return
-            if self._evidence is None:
+            if self._evidence is None:  # it was decided on the way
+                if not self._contradicts(used):
+                    return
                 self._evidence = _Evidence()
         self._evidence.hear(asked, used)
         found = self._evidence.verdict(again=self.verdict is not None)
@@ -340,17 +340,13 @@ class Judge:
         )
         return f"{what} None of this answer was kept. More answers will decide it; then it is asked again."
 
-    @staticmethod
-    def _added_up(rows: Iterable[Row]) -> Agents:
-        return add_up({name: usage} for name, usage in rows)
-
     def _without_total(
         self, name: str, rows: Sequence[Row], used: Sequence[Row]
     ) -> tuple[Agents, list[Remark]]:
         position = _total_of(name, used) if len(used) > 1 else None
         if position is None:
             # The only agent, or nobody: what bears the total's name here has no use.
-            return self._added_up(row for row in rows if any(row[1]) or not same_row(row[0], name)), []
+            return by_name(row for row in rows if any(row[1]) or not same_row(row[0], name)), []
         left_out = used[position]
         remark = Remark(
             "total_row_left_out", f"The row {quoted(left_out[0])} is the total of all others: left out."
@@ -362,7 +358,7 @@ class Judge:
                 "cut down to what the server can hold: left out.",
             )
         kept = [row for row in rows if row is not left_out]
-        return self._added_up(kept), [remark]
+        return by_name(kept), [remark]
 
 
 def _agree(verdict: TotalRow, other: TotalRow) -> bool:

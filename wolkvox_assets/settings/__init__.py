@@ -1,7 +1,4 @@
-"""What the person who runs this has set, read and validated: the environment, `.env`, `operations.toml`.
-
-What belongs here: settings. What doesn't: what is done with them.
-"""
+"""What the person who runs this has set, read and validated: the environment, `.env`, `operations.toml`."""
 
 from wolkvox_assets.settings.environment import (
     NOTHING_SET,

@@ -147,7 +147,6 @@ class Operation(BaseModel):
 
     @property
     def report(self) -> Report:
-        """The report."""
         return self._report
 
     @property
@@ -163,7 +162,6 @@ class Operation(BaseModel):
 
     @property
     def clock(self) -> WallClock:
-        """Its wall clock."""
         return WallClock(self.timezone)
 
     @property

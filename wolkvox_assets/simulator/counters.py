@@ -1,7 +1,6 @@
 """What the simulator saw: how many requests, how many at once, and the token in wrong places.
 
-What belongs here: counting and the log. What doesn't: deciding what to answer. Requests to `/_simulator/…`
-are not counted: whoever looks at the counters must not move them.
+Requests to `/_simulator/…` are not counted: looking at the counters must not change them.
 """
 
 from collections import Counter

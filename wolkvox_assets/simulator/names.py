@@ -1,7 +1,6 @@
 """The names of the made-up agents.
 
-What belongs here: Spanish names, with the accents and the `ñ` that break careless code. What doesn't: what
-the agents do (`centre.py`) and how a server garbles their names (`answers.py`).
+They have the accents and the `ñ` that break careless code. How a server garbles them is in `answers.py`.
 """
 
 import random

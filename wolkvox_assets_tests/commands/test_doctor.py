@@ -88,7 +88,7 @@ def test_all_is_well(
     [
         ({"WOLKVOX_TOKEN": "not-the-token"}, "Set the operation's current token"),
         ({"WOLKVOX_START": "2026-13-01"}, "WOLKVOX_START: must be a day such as 2026-11-01"),
-        ({"WOLKVOX_TIMZONE": "America/Lima"}, "WOLKVOX_TIMZONE is set and means nothing here"),
+        ({"WOLKVOX_TIMZONE": "America/Lima"}, "WOLKVOX_TIMZONE is set but unknown"),
         ({"WOLKVOX_DATA_DIR": "/proc/nowhere"}, "or set WOLKVOX_DATA_DIR"),
     ],
 )

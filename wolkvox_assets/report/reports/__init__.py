@@ -1,7 +1,4 @@
-"""The reports that are kept of each operation: a module for each, and the list of them.
-
-What belongs here: what is particular to one report. What doesn't: what is done with reports.
-"""
+"""The reports that are kept of each operation: a module with what is particular to each, and the list of them."""
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports.agent_9 import AGENT_9
