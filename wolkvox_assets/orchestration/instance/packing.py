@@ -14,11 +14,13 @@ from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 _TYPICAL = resources.files(__package__).joinpath("typical_events.txt").read_bytes()
+# Copied for each event: to read the typical ones anew took two thirds of the time of packing one.
+_PACKING = zlib.compressobj(zdict=_TYPICAL)
 
 
 @lru_cache(maxsize=512)  # each of the 300 events of a batch goes to two files
 def pack(event: str) -> bytes:
-    packing = zlib.compressobj(zdict=_TYPICAL)
+    packing = _PACKING.copy()
     return packing.compress(event.encode()) + packing.flush()
 
 
