@@ -20,20 +20,20 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="screenshots-", dir="/tmp") as folder,
         opened(
-            width=1720, height=840
+            width=1800, height=840
         ) as page,  # narrower, Dagster lays two words of a status over each other
         Simulator(Centre(12)) as simulator,
         running(Path(folder), simulator, _last_office_day()) as started,
     ):
         look = pictures_in(FOLDER, page)
         Walk(started, page, look).whole()
-        for scheme in ("light", "dark"):
+        page.set_viewport_size({"width": 1240, "height": 860})
+        for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)
             for language in ("es", "en"):
                 page.goto(_report(started).as_uri())
                 page.locator(f"[data-language={language}]").click()
-                look(f"report_{language}_{scheme}")
-        page.emulate_media(color_scheme="light")
+                look(f"report_{language}_dark" if scheme == "dark" else f"report_{language}")
         page.pdf(path=FOLDER / "report.pdf", prefer_css_page_size=True)
         page.close()
     print(f"{len(list(FOLDER.iterdir()))} pictures in {FOLDER}")
