@@ -245,7 +245,7 @@ def test_rows_beside_the_word_for_nothing_are_not_passed_over(
 ) -> None:
     body = {"code": "404", "msg": "Validate dates entered", "data": [row()]}
     server.script = [Reply(status, json.dumps(body).encode())]
-    with pytest.raises(AnswerUnreadable, match="nothing in this range, and has rows beside"):
+    with pytest.raises(AnswerUnreadable, match="this range is empty, but has rows"):
         make_client(retry=RetryPolicy(attempts=1)).report(AGENT_9, WINDOW)
 
 

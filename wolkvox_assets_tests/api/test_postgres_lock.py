@@ -314,7 +314,7 @@ def test_who_may_not_make_the_table_is_told_so_at_once(
     ask(f"CREATE ROLE {role} LOGIN")
     try:
         address = SecretStr(f"{postgres_address} user={role}")
-        with pytest.raises(LockUnreachable, match="permission denied for database"):
+        with pytest.raises(LockUnreachable, match="Permission denied for database"):
             took(TokenLock(SecretStr(TOKEN), "north", postgres=address))
     finally:
         ask(f"DROP ROLE {role}")
