@@ -63,7 +63,11 @@ def report_evaluations(
     """Report what checks found in this run, handed to the storage together, and without all that an event says of a
     step: half as large. There are 17 of them for each operation, every five minutes.
     """
-    for evaluation, batch in zip(evaluations, _batch(len(evaluations)), strict=True):
+    # SQLite has a file for each run. Postgres refuses these events in a batch, with a traceback each time.
+    batches = (
+        _batch(len(evaluations)) if instance.event_log_storage.is_run_sharded else [None] * len(evaluations)
+    )
+    for evaluation, batch in zip(evaluations, batches, strict=True):
         said = "passed" if evaluation.passed else f"did not pass. {evaluation.description}"
         event = dg.DagsterEvent(
             dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,

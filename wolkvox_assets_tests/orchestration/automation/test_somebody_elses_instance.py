@@ -178,6 +178,7 @@ def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.Monk
             until(lambda: len(wrong()) <= 3, 90, daemon)
             assert simulator.counters.most_in_flight == 1, simulator.counters.max_in_flight
             assert [run.job_name for run in instance.get_runs(FAILED)] == []
+        assert "storing event batch" not in daemon.log
         for name in ("north", "near"):
             known.assert_true(name)
         assert [words.partition("dagster.yaml: ")[2][:22] for words in wrong()] == [
