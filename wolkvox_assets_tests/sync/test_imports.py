@@ -11,6 +11,9 @@ ALLOWED = {
 }
 
 
+LARGE = 150  # lines
+
+
 def test_nothing_but_python_and_the_words_everything_is_spoken_in() -> None:
     files = sorted(Path(wolkvox_assets.sync.__file__).parent.glob("**/*.py"))
     assert files
@@ -32,9 +35,11 @@ def test_nothing_but_python_and_the_words_everything_is_spoken_in() -> None:
                 assert fine, f"{file.name} imports {name}"
 
 
-def test_every_module_says_what_belongs_in_it() -> None:
+def test_the_folder_and_each_large_module_says_what_belongs_in_it() -> None:
     for file in Path(wolkvox_assets.sync.__file__).parent.glob("**/*.py"):
-        words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        words = " ".join(words.split())
+        source = file.read_text(encoding="utf-8")
+        if file.name != "__init__.py" and source.count("\n") < LARGE:
+            continue
+        words = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
         assert "What belongs here" in words, file.name
         assert "What doesn't" in words, file.name
