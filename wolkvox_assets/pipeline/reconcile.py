@@ -21,6 +21,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.quota_readings import QuotaSeen
 from wolkvox_assets.store.sources import claim_before_asking
 from wolkvox_assets.sync import Additivity, Note
 
@@ -57,7 +58,8 @@ class Site:
 @dataclass(frozen=True)
 class Task:
     """Windows to be made true, and why. `direct`: each by a request of its own. `until` (monotonic seconds): no request
-    after it. `clocks`: what was heard of the server's a moment ago.
+    after it. `clocks`: what was heard of the server's a moment ago. `quota`: what was seen of the day's, where that has
+    just been read.
     """
 
     windows: list[datetime]
@@ -65,6 +67,7 @@ class Task:
     clocks: Clocks
     direct: bool = False
     until: float = float("inf")
+    quota: QuotaSeen | None = None
 
 
 def reconcile(site: Site, task: Task, handover: Handover) -> None:
@@ -76,18 +79,20 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     operation, store, policy = site.operation, site.store, POLICIES[task.work]
     remark = claim_before_asking(store, operation.name, operation.source)
     now = task.clocks.now()
-    with store.reading() as con:
+    with store.reading() as con:  # opened once for all that is read
         verdict = latest_verdict(con, operation.name, report=operation.report) if con else None
+        judge = read_judge(operation, store)
+        guard = _guard(site, task, task.quota or seen_by(con, operation, site.now()))
     plan = WindowsPlan(
         operation,
         store,
         additivity=due_work.additivity_at((verdict.proved_at, verdict.holds) if verdict else None, now),
-        judge=read_judge(operation, store),
+        judge=judge,
         seed=int(site.run_id[:8], 16),
         direct=task.direct,
         give_up_after=policy.give_up_after,
     )
-    fetch = Fetch(operation, task.clocks, plan.judge, _guard(site, task), handover, task.until)
+    fetch = Fetch(operation, task.clocks, judge, guard, handover, task.until)
     if remark is not None:
         fetch.put(Note(remark))
     if verdict is not None and plan.additivity is Additivity.FAILED:
@@ -106,9 +111,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     )
 
 
-def _guard(site: Site, task: Task) -> QuotaGuard:
-    with site.store.reading() as con:
-        seen = seen_by(con, site.operation, site.now())
+def _guard(site: Site, task: Task, seen: QuotaSeen) -> QuotaGuard:
     return QuotaGuard(
         site.operation.clock,
         site.operation.quota_reserve,

@@ -8,7 +8,7 @@ committed together, whosever it is. What a tick does not get done the next one f
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,10 +19,11 @@ from wolkvox_assets.pipeline import due_work, to_do
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.fetching import TimeIsUp
 from wolkvox_assets.pipeline.loading import Handover, load
-from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
+from wolkvox_assets.pipeline.pauses import Standing, reason_to_wait, remember_success, standings
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.sync import BadAnswers
@@ -77,7 +78,9 @@ class Tick:
         self._clocks = {site.operation.label: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
         self._store = first.store
-        self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
+        self._standings: dict[str, Standing] = {}
+        self._live: dict[str, list[datetime]] = {}
+        self._commits = self._load(groups)
         self._error: Exception | None = None
 
     def commits(self, operation: str) -> Iterator[dict[str, Batch]]:
@@ -105,16 +108,31 @@ class Tick:
         if all_done and time.monotonic() < self._until - _TIDYING_SECONDS:
             self._store.tidy()
 
+    def _load(self, groups: Sequence[Sequence[Site]]) -> Generator[dict[str, Batch], None, None]:
+        first = groups[0][0]
+        try:
+            self._look([site.operation for group in groups for site in group], first.now())
+        except Exception as error:  # noqa: BLE001  # each operation's op is to fail with it
+            for outcome in self.outcomes.values():
+                outcome.failed.append(Failed(Work.LIVE, error, []))
+        yield from load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
+
+    def _look(self, operations: Sequence[Operation], now: datetime) -> None:
+        """What is to be done first, and what may keep it from being done: for all operations at once, since in a lake a
+        query takes 5 to 10 ms, however little it reads."""
+        with self._store.reading():
+            self._standings = standings(self._store, operations, now)
+            self._live = to_do.live_windows(self._store, operations, now, self._delay)
+
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
-            self._do(site, Work.LIVE, self._live, handover)
+            self._do(site, Work.LIVE, self._live_windows, handover)
         # Only now: what has just been stored may complete an hour, and ends pauses.
         handover.settle()
         for site in group:
             self._remember_success(site, Work.LIVE)
         for site in group:
-            for due in (self._to_verify, self._gaps):
-                self._do(site, Work.RECENT, due, handover)
+            self._do(site, Work.RECENT, self._recent, handover)
             handover.settle()
             self._remember_success(site, Work.RECENT)
             # All of it has been taken over by now. Whoever waits for this operation is woken to see that it is done.
@@ -122,11 +140,14 @@ class Tick:
             handover.settle()
 
     def _remember_success(self, site: Site, work: Work) -> None:
-        outcome = self.outcomes[site.operation.label]
+        outcome, label = self.outcomes[site.operation.label], site.operation.label
         if work not in outcome.succeeded or any(failed.work is work for failed in outcome.failed):
+            return
+        if not self._standings[label].to_forget:
             return
         try:
             remember_success(site.store, site.operation, work)
+            self._standings |= standings(site.store, [site.operation], site.now())
         except StoreError as error:
             outcome.failed.append(Failed(work, error, []))
 
@@ -134,21 +155,34 @@ class Tick:
         self,
         site: Site,
         work: Work,
-        due: Callable[[Site, datetime], list[datetime]],
+        due: Callable[[Site, datetime], list[list[datetime]]],
         handover: Handover,
     ) -> None:
-        outcome, windows = self.outcomes[site.operation.label], list[datetime]()
-        clocks = self._clocks[site.operation.label]
+        """What is due of this work, one after the other."""
+        outcome = self.outcomes[site.operation.label]
         if not outcome.goes_on:
             return
+        now = self._clocks[site.operation.label].now()
         try:
-            with site.store.reading():  # opened once for all that is read
-                outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
-                if outcome.waits is not None:
-                    return
-                windows = due_work.ended(site.operation, due(site, clocks.now()), clocks.now())
-            if windows:
-                reconcile(site, Task(windows, work, clocks, until=self._until), handover)
+            outcome.waits = reason_to_wait(
+                self._standings[site.operation.label], site.operation, work, now, site.live
+            )
+            found = [] if outcome.waits is not None else due(site, now)
+        except Exception as error:  # noqa: BLE001  # one operation's: it keeps nothing from the others
+            outcome.failed.append(Failed(work, error, []))
+            return
+        for windows in found:
+            if over := due_work.ended(site.operation, windows, now):
+                self._reconcile(site, work, over, handover)
+
+    def _reconcile(self, site: Site, work: Work, windows: list[datetime], handover: Handover) -> None:
+        outcome, clocks = self.outcomes[site.operation.label], self._clocks[site.operation.label]
+        if not outcome.goes_on:
+            return
+        # Later, much more may have been asked by those who share the quota.
+        seen = self._standings[site.operation.label].quota if work is Work.LIVE else None
+        try:
+            reconcile(site, Task(windows, work, clocks, until=self._until, quota=seen), handover)
         except TimeIsUp:
             return
         except (ReserveReached, QuotaUsedUp) as stop:
@@ -156,17 +190,16 @@ class Tick:
         except Exception as error:  # noqa: BLE001  # one operation's: it keeps nothing from the others
             outcome.failed.append(Failed(work, error, windows))
         else:
-            outcome.succeeded |= {work} if windows else set()
+            outcome.succeeded.add(work)
 
-    def _live(self, site: Site, now: datetime) -> list[datetime]:
-        return to_do.live_windows(site.store, site.operation, now, self._delay)
+    def _live_windows(self, site: Site, _now: datetime) -> list[list[datetime]]:
+        return [self._live[site.operation.label]]
 
-    def _to_verify(self, site: Site, now: datetime) -> list[datetime]:
-        return to_do.to_verify(site.store, site.operation, now)
-
-    def _gaps(self, site: Site, now: datetime) -> list[datetime]:
-        found = to_do.recent_gaps(site.store, site.operation, now)
-        return [window for range_ in found for window in range_.windows()]
+    def _recent(self, site: Site, now: datetime) -> list[list[datetime]]:
+        with site.store.reading():  # opened once for all that is read
+            verify = to_do.to_verify(site.store, site.operation, now)
+            gaps = to_do.recent_gaps(site.store, site.operation, now)
+        return [verify, [window for range_ in gaps for window in range_.windows()]]
 
 
 def next_tick(now: datetime, delay: timedelta) -> datetime:

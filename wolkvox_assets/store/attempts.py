@@ -4,6 +4,8 @@ What belongs here: the words of that table, writing and reading it. What doesn't
 (`pipeline/attempts.py`).
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -74,21 +76,23 @@ def record_attempt(
 
 
 def failed_attempts(
-    con: duckdb.DuckDBPyConnection, operation: str, *, report: Report = AGENT_9
-) -> list[FailedAttempt]:
-    """Those since each kind of work last succeeded, in the order in which they were stored: clocks are set back."""
+    con: duckdb.DuckDBPyConnection, *, report: Report = AGENT_9
+) -> Mapping[str, list[FailedAttempt]]:
+    """By operation, those since each kind of work last succeeded, in the order in which they were stored: clocks are
+    set back."""
     rows = con.execute(
         filled(
-            "SELECT work, ended_at, scope, error, message, access, run_id FROM {failed_attempts} WHERE operation = ?"
+            "SELECT operation, work, ended_at, scope, error, message, access, run_id FROM {failed_attempts}"
             " ORDER BY rowid",
             report,
-        ),
-        [operation],
+        )
     ).fetchall()
-    return [
-        FailedAttempt(Work(work), ended_at.replace(tzinfo=UTC), FailureScope(scope), *rest)
-        for work, ended_at, scope, *rest in rows
-    ]
+    found: dict[str, list[FailedAttempt]] = defaultdict(list)
+    for operation, work, ended_at, scope, *rest in rows:
+        found[operation].append(
+            FailedAttempt(Work(work), ended_at.replace(tzinfo=UTC), FailureScope(scope), *rest)
+        )
+    return found
 
 
 def forget_attempts(

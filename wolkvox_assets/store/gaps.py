@@ -4,7 +4,8 @@ What belongs here: finding it, in milliseconds for a year. What doesn't: what is
 (`pipeline/to_do.py`, `orchestration/automation/`).
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -60,6 +61,23 @@ def holes(
         },
     ).fetchall()
     return [Range(known + WINDOW, following) for known, following in rows]
+
+
+def known_since(
+    con: duckdb.DuckDBPyConnection, start: datetime, now: datetime, *, report: Report = AGENT_9
+) -> Mapping[str, set[datetime]]:
+    """By operation, the known windows from `start` on (wall clock). One fetched after `now` (aware) is not known."""
+    rows = con.execute(
+        filled(
+            "SELECT operation, window_start FROM {window_log} WHERE window_start >= $start AND fetched_at <= $credible",
+            report,
+        ),
+        {"start": start, "credible": credible_until(now)},
+    ).fetchall()
+    found: dict[str, set[datetime]] = defaultdict(set)
+    for operation, window in rows:
+        found[operation].add(window)
+    return found
 
 
 def verified(

@@ -60,22 +60,29 @@ class OtherSource(StoreError):
 
 def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationSource, datetime] | None:
     """Where the operation's data came from, and since when that is recorded (aware); None where it is not."""
-    if _SOURCES not in _tables(con):
+    try:
+        row = con.execute(
+            f"SELECT address, server, timezone, recorded_at FROM {_SOURCES} WHERE operation = ?",  # noqa: S608  # a fixed name
+            [operation],
+        ).fetchone()
+    except duckdb.CatalogException:
         return None  # the published file of an older version
-    row = con.execute(
-        f"SELECT address, server, timezone, recorded_at FROM {_SOURCES} WHERE operation = ?",  # noqa: S608  # a fixed name
-        [operation],
-    ).fetchone()
     return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
 
 
-def sharing_quota(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> list[str]:
-    """The operations whose stored requests were made from the same quota as those of this one, itself included."""
+def sharing_quotas(
+    con: duckdb.DuckDBPyConnection, sources: Mapping[str, OperationSource]
+) -> dict[tuple[str, str], list[str]]:
+    """The operations whose stored requests were made from the same quota, for the quota of each of these (by name),
+    themselves included."""
     rows = con.execute(f"SELECT operation, address, server FROM {_SOURCES}").fetchall()  # noqa: S608  # a fixed name
-    names = {name for name, *quota in rows if tuple(quota) == source.quota}
-    if all(name != operation for name, *_ in rows):
-        names.add(operation)  # of an older version: taken to be from there
-    return sorted(names)
+    stored = {name: (address, server) for name, address, server in rows}
+    # One that is not recorded, of an older version, is taken to be from there.
+    by_name = {name: source.quota for name, source in sources.items()} | stored
+    return {
+        source.quota: sorted(name for name, quota in by_name.items() if quota == source.quota)
+        for source in sources.values()
+    }
 
 
 def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> str | None:

@@ -108,7 +108,7 @@ def test_another_server_is_refused_before_it_is_asked(
             assert words in why(result)
     assert real.counters.requests == 0
     with project.store.transaction() as con:
-        met = [(failed.work, failed.error, failed.scope) for failed in failed_attempts(con, "main")]
+        met = [(failed.work, failed.error, failed.scope) for failed in failed_attempts(con)["main"]]
         con.execute("DELETE FROM failed_attempts")
     assert met == [(Work.RANGE, "OtherSource", FailureScope.OPERATION)] * 2
     assert everything(project) == before

@@ -132,7 +132,7 @@ class Place:
 
     def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
         with self.store.reading() as con:
-            return failed_attempts(con, operation) if con else []
+            return failed_attempts(con).get(operation, []) if con else []
 
     def asked(self, token: str = "token-a") -> list[Range]:
         """The ranges that the server was asked for, in order."""

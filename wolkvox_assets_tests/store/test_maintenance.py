@@ -85,8 +85,8 @@ def test_each_table_has_statistics_before_it_has_a_row(nothing_yet: LakeStore) -
     assert without_statistics(nothing_yet) == []
     with asking(nothing_yet.lake) as con:  # as an older release left it
         con.cursor().execute(
-            "DELETE FROM ducklake_table_stats USING ducklake_table AS t WHERE t.table_id = ducklake_table_stats.table_id"
-            " AND table_name IN ('quota_readings', 'agent_9_windows');"
+            "DELETE FROM ducklake_table_stats WHERE table_id IN (SELECT table_id FROM ducklake_table"
+            " WHERE table_name IN ('quota_readings', 'agent_9_windows'));"
             "DELETE FROM ducklake_table_column_stats WHERE table_id NOT IN (SELECT table_id FROM ducklake_table_stats)"
         )
         con.commit()

@@ -11,7 +11,7 @@ from wolkvox_assets.store.quota_readings import (
     QuotaReading,
     QuotaSeen,
     Refusal,
-    quota_seen,
+    quotas_seen,
     record_quota,
 )
 from wolkvox_assets.store.requests import record_requests
@@ -56,7 +56,7 @@ def seen(
     for_each(store, "main", *stored)
     with store.reading() as con:
         assert con is not None
-        return quota_seen(con, operations, now)
+        return quotas_seen(con, {"theirs": operations}, now)["theirs"]
 
 
 def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading) -> None:
@@ -113,10 +113,10 @@ def test_who_shares_it(store: Store) -> None:
         sources.record(con, "stand_in", HERE._replace(address="http://127.0.0.1:8807"))
     with store.reading() as con:
         assert con is not None
-        assert sources.sharing_quota(con, "main", HERE) == ["madrid", "main"]
-        assert sources.sharing_quota(con, "new", HERE) == ["madrid", "main", "new"]  # nothing recorded yet
-        # What is stored under this name came from elsewhere.
-        assert sources.sharing_quota(con, "far", HERE) == ["madrid", "main"]
+        assert sources.sharing_quotas(con, {"main": HERE})[HERE.quota] == ["madrid", "main"]
+        # Nothing is recorded yet of one, and what is stored under the other's name came from elsewhere.
+        both = sources.sharing_quotas(con, {"new": HERE, "far": HERE})
+        assert both == {HERE.quota: ["madrid", "main", "new"]}
 
 
 @pytest.mark.parametrize(
@@ -226,5 +226,5 @@ def test_nothing_of_it_is_kept_for_another_server(store: Store) -> None:
         sources.keep(con, "main", elsewhere)
     with store.reading() as con:
         assert con is not None
-        assert quota_seen(con, ["main"], NOW) == NOTHING_SEEN
+        assert quotas_seen(con, {"theirs": ["main"]}, NOW) == {"theirs": NOTHING_SEEN}
         assert sources.rows_of(con, "main") == {"operation_sources": 1, "api_requests": 1}

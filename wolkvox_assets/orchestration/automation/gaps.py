@@ -113,9 +113,8 @@ def _reason_to_wait(
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
         if windows_key(operation) in (run.asset_selection or ()):
             return f"run {run.run_id} has not ended yet"
-    reason = pauses.reason_to_wait(
-        location.store, operation, Work.HISTORY, now, location.live_first(operation)
-    )
+    standing = pauses.standings(location.store, [operation], now)[operation.label]
+    reason = pauses.reason_to_wait(standing, operation, Work.HISTORY, now, location.live_first(operation))
     if reason is not None:
         return reason
     last = _last_run(instance, operation)

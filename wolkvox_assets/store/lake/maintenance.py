@@ -187,7 +187,7 @@ def begin_statistics(con: duckdb.DuckDBPyConnection, table: str) -> int:
     """
     catalog = f"__ducklake_metadata_{duck.NAME}.public"
     kept = con.execute(
-        f"FROM {catalog}.ducklake_table JOIN {catalog}.ducklake_table_stats USING (table_id)"  # noqa: S608  # ours
+        f"FROM {catalog}.ducklake_table JOIN {catalog}.ducklake_table_stats USING (table_id)"  # ours
         " WHERE table_name = ? AND end_snapshot IS NULL",
         [table],
     ).fetchall()

@@ -146,7 +146,7 @@ class Location:
 
     def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
         with self.project.store.reading() as con:
-            return failed_attempts(con, operation) if con else []
+            return failed_attempts(con).get(operation, []) if con else []
 
     # As if something were known
 
