@@ -104,6 +104,20 @@ def test_only_of_those_who_share_it(store: Store) -> None:
     )
 
 
+def test_several_quotas_at_once_are_what_each_is_by_itself(store: Store) -> None:
+    reading = QuotaReading(NOW - HOUR, 1000, 10)
+    for_each(store, "main", reading, request(2 * HOUR), refused(MINUTE * 30))
+    for_each(store, "madrid", request(MINUTE), request(MINUTE * 10))
+    for_each(store, "far", reading._replace(used=700), refused(MINUTE * 20), request(MINUTE * 5))
+    quotas = {"ours": ["main", "madrid"], "theirs": ["far"], "nobody's": ["new"], "none": []}
+    with store.reading() as con:
+        assert con is not None
+        together = quotas_seen(con, quotas, NOW)
+        assert together == {name: quotas_seen(con, {name: of}, NOW)[name] for name, of in quotas.items()}
+    assert [together[name].since for name in quotas] == [3, 2, 0, 0]
+    assert [len(together[name].refusals) for name in quotas] == [1, 1, 0, 0]
+
+
 def test_who_shares_it(store: Store) -> None:
     """The server's address and code, whatever the token and the time zone."""
     with store.transaction() as con:
