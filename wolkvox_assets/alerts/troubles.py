@@ -16,11 +16,11 @@ def troubles(settings: Settings, now: datetime) -> dict[str, Trouble]:
     """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
     store = settings.store
     found = {f"settings: {problem}": Trouble(now, f"{problem}") for problem in settings.problems}
-    for operation in settings.operations:
-        for attempt in open_failures(store, operation):
+    for label, failed in open_failures(store, settings.operations).items():
+        for attempt in failed:
             if _is_news(attempt, now):
                 words = f"{visible(attempt.message)[:TEXT_LENGTH]} (run {attempt.run_id}, {attempt.work})"
-                found.setdefault(f"{operation.label}: {attempt.error}", Trouble(attempt.ended_at, words))
+                found.setdefault(f"{label}: {attempt.error}", Trouble(attempt.ended_at, words))
     return found
 
 

@@ -17,7 +17,7 @@ from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.commands import dagster_doctor, server_doctor
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import to_do
-from wolkvox_assets.pipeline.pauses import reason_to_wait
+from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
 from wolkvox_assets.pipeline.quota import UNREADABLE, Share, quota_group, reserve_not_kept, seen_by
 from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.report.clocks import Clocks, told
@@ -224,7 +224,8 @@ def _newest(store: Store, operation: Operation, last: datetime, now: datetime) -
     said = f"the newest window ended {told(age)} ago"
     if age <= _FRESH:
         return True, what, said
-    waits = reason_to_wait(store, operation, Work.LIVE, now, 0)
+    standing = standings(store, [operation], now)[operation.label]
+    waits = reason_to_wait(standing, operation, Work.LIVE, now, 0)
     if waits is not None:
         return False, what, f"{said}: {visible(waits)}"
     return True, what, f"{said}; newer ones are asked for while Dagster runs (make dev)"

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from wolkvox_assets.pipeline import to_do
-from wolkvox_assets.pipeline.pauses import reason_to_wait
+from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
@@ -71,8 +71,9 @@ def _lake(settings: Settings) -> "Holdings | None":
 def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
     store = settings.store
     live_first = len(quota_group(operation, settings.operations)) if settings.automation else 0
+    standing = standings(store, [operation], now)[operation.label]
     reasons = {
-        str(work): reason_to_wait(store, operation, work, now, live_first)
+        str(work): reason_to_wait(standing, operation, work, now, live_first)
         for work in (Work.LIVE, Work.RECENT, Work.HISTORY)
     }
     with store.reading() as con:
@@ -84,7 +85,7 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
         stored=stored,
         missing=sum(map(len, missing)),
         missing_in=[f"{range_}" for range_ in missing],
-        due=len(to_do.live_windows(store, operation, now, settings.live_delay)),
+        due=len(to_do.live_windows(store, [operation], now, settings.live_delay)[operation.label]),
         due_to_verify=len(to_do.to_verify(store, operation, now)),
         waits={work: visible(reason) for work, reason in reasons.items() if reason},
     )

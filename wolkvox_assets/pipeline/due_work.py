@@ -4,7 +4,7 @@ What belongs here: deciding what is due, from the clock and from what is stored.
 (`tick.py`, `reconcile.py`), reading what is stored (`to_do.py`), starting runs (`orchestration/`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 from wolkvox_assets.report.clocks import FUTURE_AFTER
@@ -54,18 +54,11 @@ def ended(operation: Operation, windows: Iterable[datetime], now: datetime) -> l
 
 
 def live_windows(
-    operation: Operation, known: Callable[[Range], Mapping[datetime, object]], now: datetime, delay: timedelta
+    operation: Operation, known: Container[datetime], now: datetime, delay: timedelta
 ) -> list[datetime]:
-    """Windows that ended lately, at least `delay` before `now` (aware), and are not known.
-
-    `known`: the known windows of a range.
-    """
+    """Windows that ended lately, at least `delay` before `now` (aware), and are not known."""
     candidates = ended(operation, operation.clock.passes(_floor(now - LIVE_FOR), now), now - delay)
-    candidates = [window for window in candidates if window.date() >= operation.start]
-    if not candidates:
-        return []
-    there = known(Range(candidates[0], candidates[-1] + WINDOW))
-    return [window for window in candidates if window not in there]
+    return [window for window in candidates if window.date() >= operation.start and window not in known]
 
 
 def to_verify(

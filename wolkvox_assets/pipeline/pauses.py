@@ -1,13 +1,15 @@
 """Whether work on an operation has to wait, and why: after failures, and for the day's quota."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import duckdb
 
 from wolkvox_assets.pipeline.attempts import scope_of, waits_until
-from wolkvox_assets.pipeline.quota import quota_waits
+from wolkvox_assets.pipeline.quota import Share, seen_by_all
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 from wolkvox_assets.store import Store, sources
@@ -19,20 +21,45 @@ from wolkvox_assets.store.attempts import (
     forget_attempts,
     record_attempt,
 )
-from wolkvox_assets.store.tables import Tables, reading
+from wolkvox_assets.store.quota_readings import QuotaSeen
+from wolkvox_assets.store.tables import Tables
 
 
-def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime, live: int) -> str | None:
+class Standing(NamedTuple):
+    """What an operation's work may have to wait for. `failed`: see `open_failures`. `to_forget`: whether anything is
+    stored that a success ends.
+    """
+
+    failed: list[FailedAttempt]
+    to_forget: bool
+    quota: QuotaSeen
+
+
+def standings(store: Store, operations: Sequence[Operation], now: datetime) -> dict[str, Standing]:
+    """By `Operation.label`, at `now` (aware)."""
+    with store.reading() as con:
+        failed = _failures(con, operations)
+        quotas = seen_by_all(con, operations, now)
+        return {
+            operation.label: Standing(_still(con, operation, its), bool(its), quotas[operation.source.quota])
+            for operation, its in failed
+        }
+
+
+def reason_to_wait(
+    standing: Standing, operation: Operation, work: Work, now: datetime, live: int
+) -> str | None:
     """Why this work should not be tried at `now` (aware), or None where it may be. `live`: how many operations' live
     windows come first where the quota gets scarce.
     """
-    until = quota_waits(store, operation, now, 0 if work is Work.LIVE else live)
+    share = Share(operation.clock, operation.quota_reserve, 0 if work is Work.LIVE else live)
+    until = share.waits_until(standing.quota, now)
     if until is not None:
         return (
             f"the day's quota of {operation.name} is used up{'' if work is Work.LIVE else ' but for live windows'}; it "
             f"is looked at again after {until:%Y-%m-%d %H:%M:%S} UTC"
         )
-    failed = open_failures(store, operation)
+    failed = standing.failed
     until = waits_until(failed, work, now)
     if until is None:
         return None
@@ -44,15 +71,29 @@ def reason_to_wait(store: Store, operation: Operation, work: Work, now: datetime
     )
 
 
-def open_failures(store: Store, operation: Operation) -> list[FailedAttempt]:
-    """What failed and has not succeeded since; nothing of what token or source were to blame for, once they are
-    others.
+def open_failures(store: Store, operations: Sequence[Operation]) -> dict[str, list[FailedAttempt]]:
+    """By `Operation.label`, what failed and has not succeeded since; nothing of what token or source were to blame for,
+    once they are others.
     """
-    with reading(store, operation.name, operation.report) as tables:
-        failed = failed_attempts(tables) if tables else []
-        if all(attempt.scope is not FailureScope.OPERATION for attempt in failed):
-            return failed
-        now = _access(tables.con if tables else None, operation)
+    with store.reading() as con:
+        return {operation.label: _still(con, operation, its) for operation, its in _failures(con, operations)}
+
+
+def _failures(
+    con: duckdb.DuckDBPyConnection | None, operations: Sequence[Operation]
+) -> list[tuple[Operation, list[FailedAttempt]]]:
+    """What failed of each, with one query for a report."""
+    reports = {operation.report for operation in operations}
+    found = {report: failed_attempts(con, report) if con else {} for report in reports}
+    return [(operation, found[operation.report].get(operation.name, [])) for operation in operations]
+
+
+def _still(
+    con: duckdb.DuckDBPyConnection | None, operation: Operation, failed: list[FailedAttempt]
+) -> list[FailedAttempt]:
+    if all(attempt.scope is not FailureScope.OPERATION for attempt in failed):
+        return failed
+    now = _access(con, operation)
     return [a for a in failed if a.scope is not FailureScope.OPERATION or a.access == now]
 
 
@@ -82,8 +123,8 @@ def remember_failure(site: Site, work: Work, error: Exception) -> bool:
 
 def remember_success(store: Store, operation: Operation, work: Work) -> None:
     """This work has succeeded: nothing waits for it any more."""
-    with reading(store, operation.name, operation.report) as tables:
-        failed = failed_attempts(tables) if tables else []
+    with store.reading() as con:
+        failed = failed_attempts(con, operation.report).get(operation.name, []) if con else []
     if any(attempt.work is work or attempt.scope is FailureScope.OPERATION for attempt in failed):
         store.change(lambda con: forget_attempts(Tables(con, operation.name, operation.report), work))
 

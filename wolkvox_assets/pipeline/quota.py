@@ -10,7 +10,7 @@ Which time zone's day the server counts is not known [?], nor how late it begins
 up is looked at once an hour, and once more just after the moment at which it was seen to be renewed before.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -37,9 +37,9 @@ from wolkvox_assets.store.quota_readings import (
     QuotaReading,
     QuotaSeen,
     Refusal,
-    quota_seen,
+    quotas_seen,
 )
-from wolkvox_assets.store.sources import sharing_quota
+from wolkvox_assets.store.sources import sharing_quotas
 
 LOOK_EVERY = timedelta(hours=1)
 """How often a used-up quota is looked at."""
@@ -181,9 +181,17 @@ def quota_waits(store: Store, operation: Operation, now: datetime, live: int = 0
 
 def seen_by(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> QuotaSeen:
     """What is stored of the operation's quota, by all who share it."""
+    return seen_by_all(con, [operation], now)[operation.source.quota]
+
+
+def seen_by_all(
+    con: duckdb.DuckDBPyConnection | None, operations: Sequence[Operation], now: datetime
+) -> dict[tuple[str, str], QuotaSeen]:
+    """What is stored of the quotas of these operations (`OperationSource.quota`)."""
+    sources = {operation.name: operation.source for operation in operations}
     if con is None:
-        return NOTHING_SEEN
-    return quota_seen(con, sharing_quota(con, operation.name, operation.source), now)
+        return {source.quota: NOTHING_SEEN for source in sources.values()}
+    return quotas_seen(con, sharing_quotas(con, sources), now)
 
 
 def quota_group(operation: Operation, operations: Iterable[Operation]) -> list[Operation]:

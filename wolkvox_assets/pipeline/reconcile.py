@@ -17,6 +17,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.attempts import Work
+from wolkvox_assets.store.quota_readings import QuotaSeen
 from wolkvox_assets.store.sources import claim_before_asking
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.sync import Additivity, Note
@@ -54,7 +55,8 @@ class Site:
 @dataclass(frozen=True)
 class Task:
     """Windows to be made true, and why. `direct`: each by a request of its own. `until` (monotonic seconds): no request
-    after it. `clocks`: what was heard of the server's a moment ago.
+    after it. `clocks`: what was heard of the server's a moment ago. `quota`: what was seen of the day's, where that has
+    just been read.
     """
 
     windows: list[datetime]
@@ -62,6 +64,7 @@ class Task:
     clocks: Clocks
     direct: bool = False
     until: float = float("inf")
+    quota: QuotaSeen | None = None
 
 
 def reconcile(site: Site, task: Task, handover: Handover) -> None:
@@ -73,18 +76,22 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     operation, store, policy = site.operation, site.store, POLICIES[task.work]
     remark = claim_before_asking(store, operation.name, operation.source)
     now = task.clocks.now()
-    with reading(store, operation.name, operation.report) as tables:
+    with reading(store, operation.name, operation.report) as tables:  # opened once for all that is read
         verdict = latest_verdict(tables) if tables else None
+        judge = read_judge(operation, store)
+        seen = task.quota or seen_by(tables.con if tables else None, operation, site.now())
     plan = WindowsPlan(
         operation,
         store,
         additivity=due_work.additivity_at(verdict, now),
-        judge=read_judge(operation, store),
+        judge=judge,
         seed=int(site.run_id[:8], 16),
         direct=task.direct,
         give_up_after=policy.give_up_after,
     )
-    fetch = Fetch(operation, task.clocks, plan.judge, _guard(site, task), handover, task.until)
+    share = Share(operation.clock, operation.quota_reserve, 0 if task.work is Work.LIVE else site.live)
+    guard = QuotaGuard(share, seen, windows=len(task.windows), now=site.now)
+    fetch = Fetch(operation, task.clocks, judge, guard, handover, task.until)
     if remark is not None:
         fetch.put(Note(remark))
     if verdict is not None and plan.additivity is Additivity.FAILED:
@@ -101,11 +108,3 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
             Client(on_request, handover.wait, policy.client, policy.urgent, site.now)
         ),
     )
-
-
-def _guard(site: Site, task: Task) -> QuotaGuard:
-    operation = site.operation
-    with site.store.reading() as con:
-        seen = seen_by(con, operation, site.now())
-    share = Share(operation.clock, operation.quota_reserve, 0 if task.work is Work.LIVE else site.live)
-    return QuotaGuard(share, seen, windows=len(task.windows), now=site.now)

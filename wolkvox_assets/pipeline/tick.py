@@ -8,7 +8,7 @@ committed together, whosever it is. What a tick does not get done the next one f
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from wolkvox_assets.pipeline import due_work, to_do
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.fetching import TimeIsUp
 from wolkvox_assets.pipeline.loading import Handover, load
-from wolkvox_assets.pipeline.pauses import reason_to_wait, remember_success
+from wolkvox_assets.pipeline.pauses import Standing, reason_to_wait, remember_success, standings
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
@@ -78,7 +78,9 @@ class Tick:
         self._clocks = {site.operation.label: Clocks(site.now) for group in groups for site in group}
         first = groups[0][0]
         self._store = first.store
-        self._commits = load(first.store, first.run_id, [partial(self._serve, group) for group in groups])
+        self._standings: dict[str, Standing] = {}
+        self._live: dict[str, list[datetime]] = {}
+        self._commits = self._load(groups)
         self._error: Exception | None = None
 
     def commits(self, operation: str) -> Iterator[dict[str, Batch]]:
@@ -106,9 +108,21 @@ class Tick:
         if all_done and time.monotonic() < self._until - _TIDYING_SECONDS:
             self._store.tidy()
 
+    def _load(self, groups: Sequence[Sequence[Site]]) -> Generator[dict[str, Batch], None, None]:
+        first, operations = groups[0][0], [site.operation for group in groups for site in group]
+        try:
+            # For all operations at once: in a lake a query takes 5 to 10 ms, however little it reads.
+            with self._store.reading():
+                self._standings = standings(self._store, operations, first.now())
+                self._live = to_do.live_windows(self._store, operations, first.now(), self._delay)
+        except Exception as error:  # noqa: BLE001  # each operation's op is to fail with it
+            for outcome in self.outcomes.values():
+                outcome.failed.append(Failed(Work.LIVE, error, []))
+        yield from load(self._store, first.run_id, [partial(self._serve, group) for group in groups])
+
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
-            self._do(site, Work.LIVE, partial(to_do.live_windows, delay=self._delay), handover)
+            self._do(site, Work.LIVE, lambda _store, operation, _now: self._live[operation.label], handover)
         # Only now: what has just been stored may complete an hour, and ends pauses.
         handover.settle()
         for site in group:
@@ -126,8 +140,11 @@ class Tick:
         outcome = self.outcomes[site.operation.label]
         if work not in outcome.succeeded or any(failed.work is work for failed in outcome.failed):
             return
+        if not self._standings[site.operation.label].to_forget:
+            return
         try:
             remember_success(site.store, site.operation, work)
+            self._standings |= standings(site.store, [site.operation], site.now())
         except StoreError as error:
             outcome.failed.append(Failed(work, error, []))
 
@@ -143,14 +160,16 @@ class Tick:
         if not outcome.goes_on:
             return
         try:
-            with site.store.reading():  # opened once for all that is read
-                outcome.waits = reason_to_wait(site.store, site.operation, work, clocks.now(), site.live)
-                if outcome.waits is not None:
-                    return
-                due_now = due(site.store, site.operation, clocks.now())
-                windows = due_work.ended(site.operation, due_now, clocks.now())
+            standing = self._standings[site.operation.label]
+            outcome.waits = reason_to_wait(standing, site.operation, work, clocks.now(), site.live)
+            if outcome.waits is not None:
+                return
+            due_now = due(site.store, site.operation, clocks.now())
+            windows = due_work.ended(site.operation, due_now, clocks.now())
             if windows:
-                reconcile(site, Task(windows, work, clocks, until=self._until), handover)
+                # Later, those who share the quota may have used much more of it.
+                seen = standing.quota if work is Work.LIVE else None
+                reconcile(site, Task(windows, work, clocks, until=self._until, quota=seen), handover)
         except TimeIsUp:
             return
         except (ReserveReached, QuotaUsedUp) as stop:

@@ -5,7 +5,7 @@ rules, and doing it. A window that cannot be had rests: nothing else waits for i
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from wolkvox_assets.pipeline import due_work
@@ -14,8 +14,10 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.evidence import resting
-from wolkvox_assets.store.gaps import days_known, holes, verified
+from wolkvox_assets.store.gaps import days_known, holes, known_since, verified
 from wolkvox_assets.store.tables import reading
+
+_HOUR = timedelta(hours=1)
 
 RECENT_DAYS = 3
 """Gaps of so many days are the tick's, and come before all other history."""
@@ -26,20 +28,31 @@ _MOST_OF_A_TICK = (RECENT_DAYS + 1) * 288
 _MOST_OF_A_RUN = 31 * 288
 
 
-def live_windows(store: Store, operation: Operation, now: datetime, delay: timedelta) -> list[datetime]:
-    """Those that have closed lately. `delay`: how long after its end a window is first asked."""
-    windows = due_work.live_windows(operation, _known(store, operation, now), now, delay)
-    return _but_resting(store, operation, windows, now)
+def live_windows(
+    store: Store, operations: Sequence[Operation], now: datetime, delay: timedelta
+) -> dict[str, list[datetime]]:
+    """By `Operation.label`, those that have closed lately. `delay`: how long after its end a window is first asked."""
+    with store.reading() as con:
+        reports = {operation.report for operation in operations}
+        # An hour more than they can be old, where clocks have just gone forward.
+        since = min(operation.clock.now(now) for operation in operations) - due_work.LIVE_FOR - _HOUR
+        known = {report: known_since(con, report, since, now) if con else {} for report in reports}
+        found = {}
+        for operation in operations:
+            there = known[operation.report].get(operation.name, set())
+            windows = due_work.live_windows(operation, there, now, delay)
+            found[operation.label] = _but_resting(store, operation, windows, now)
+    return found
 
 
 def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetime]:
     """Known windows that are to be asked about again."""
-    with reading(store, operation.name, operation.report) as tables:
+    with reading(store, operation.name, operation.report) as tables:  # opened once for all that is read
         verdict = latest_verdict(tables) if tables else None
         days = days_known(tables, operation.start, now) if tables else {}
-    additivity = due_work.additivity_at(verdict, now)
-    windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
-    return _but_resting(store, operation, windows, now)
+        additivity = due_work.additivity_at(verdict, now)
+        windows = due_work.to_verify(operation, _known(store, operation, now), days, additivity, now)
+        return _but_resting(store, operation, windows, now)
 
 
 def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[datetime]:

@@ -1,9 +1,15 @@
 """Work that failed, kept until work of its kind succeeds: what pauses and alerts go by."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+import duckdb
+
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
@@ -61,16 +67,22 @@ def record_attempt(tables: Tables, failed: FailedAttempt) -> None:
     )
 
 
-def failed_attempts(tables: Tables) -> list[FailedAttempt]:
-    """Those since each kind of work last succeeded, in the order in which they were stored: clocks are set back."""
-    rows = tables.execute(
-        "SELECT work, ended_at, scope, error, message, access, run_id FROM {failed_attempts}"
-        " WHERE operation = $operation ORDER BY rowid"
+def failed_attempts(con: duckdb.DuckDBPyConnection, report: Report) -> Mapping[str, list[FailedAttempt]]:
+    """By operation, those since each kind of work last succeeded, in the order in which they were stored: clocks are
+    set back."""
+    rows = con.execute(
+        filled(
+            "SELECT operation, work, ended_at, scope, error, message, access, run_id FROM {failed_attempts}"
+            " ORDER BY rowid",
+            report,
+        )
     ).fetchall()
-    return [
-        FailedAttempt(Work(work), ended_at.replace(tzinfo=UTC), FailureScope(scope), *rest)
-        for work, ended_at, scope, *rest in rows
-    ]
+    found: dict[str, list[FailedAttempt]] = defaultdict(list)
+    for operation, work, ended_at, scope, *rest in rows:
+        found[operation].append(
+            FailedAttempt(Work(work), ended_at.replace(tzinfo=UTC), FailureScope(scope), *rest)
+        )
+    return found
 
 
 def forget_attempts(tables: Tables, work: Work) -> None:

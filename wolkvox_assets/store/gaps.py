@@ -1,10 +1,15 @@
 """What is not as it should be, read from the tables: windows that are not known, or may have changed since."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
+import duckdb
+
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import credible_until
 
@@ -37,6 +42,23 @@ def holes(tables: Tables, within: Range, now: datetime, but: Collection[datetime
         but=[window for window in but if within.start <= window < within.end],
     ).fetchall()
     return [Range(known + WINDOW, following) for known, following in rows]
+
+
+def known_since(
+    con: duckdb.DuckDBPyConnection, report: Report, start: datetime, now: datetime
+) -> Mapping[str, set[datetime]]:
+    """By operation, the known windows from `start` on (wall clock). One fetched after `now` (aware) is not known."""
+    rows = con.execute(
+        filled(
+            "SELECT operation, window_start FROM {window_log} WHERE window_start >= $start AND fetched_at <= $credible",
+            report,
+        ),
+        {"start": start, "credible": credible_until(now)},
+    ).fetchall()
+    found: dict[str, set[datetime]] = defaultdict(set)
+    for operation, window in rows:
+        found[operation].add(window)
+    return found
 
 
 def verified(tables: Tables, within: Range, now: datetime) -> dict[datetime, datetime]:

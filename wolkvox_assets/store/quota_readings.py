@@ -4,9 +4,10 @@ What belongs here: writing `quota_readings` and `quota_restarts`, and reading th
 doesn't: what follows from it (`quota.py`), and who shares a quota (`sources.py`).
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import duckdb
 
@@ -15,6 +16,8 @@ from wolkvox_assets.store.windows import credible_until, naive_utc
 
 REMEMBERED = timedelta(days=8)
 """How far back it is looked: long enough to see at which time of the day a quota is renewed."""
+
+Q = TypeVar("Q")
 
 OVERLAP = timedelta(minutes=2)
 """Two requests closer than this may have been on their way at once, with two tokens: which of them the server counted
@@ -77,6 +80,11 @@ def record_quota(
         )
 
 
+# Which operation uses which quota, by its number.
+_SHARED = (
+    "shared AS (SELECT unnest($operations::VARCHAR[]) AS operation, unnest($quotas::INTEGER[]) AS quota)"
+)
+
 # Not `body`: it is most of the file, and in `msg` is what the server said wherever it said it.
 _WORDS = r"\s+".join(QUOTA_USED_UP.split())
 _REFUSED = (
@@ -88,58 +96,77 @@ _REFUSED = (
 _UNREADABLE = "(code IN ('200', '400', '404') OR code IS NULL AND http_status IN (400, 404))"
 
 
-def quota_seen(con: duckdb.DuckDBPyConnection, operations: Sequence[str], now: datetime) -> QuotaSeen:
-    """What was seen of the quota that these operations share, by `now` (aware).
+def quotas_seen(
+    con: duckdb.DuckDBPyConnection, quotas: Mapping[Q, Sequence[str]], now: datetime
+) -> dict[Q, QuotaSeen]:
+    """What was seen of these quotas by `now` (aware). Each has the operations that share it, and none has another's.
 
     Nothing with a moment in the future is believed: a clock was ahead then, or is behind now.
     """
+    shared = [(number, operation) for number, names in enumerate(quotas.values()) for operation in names]
     asked = {
-        "operations": list(operations),
+        "quotas": [number for number, _ in shared],
+        "operations": [operation for _, operation in shared],
         "since": naive_utc(now - REMEMBERED),
         "now": credible_until(now),
     }
     con.execute(
         # The last one stored is the last one, not that of the latest moment: clocks are set back and ahead.
-        "SELECT read_at, daily_limit, used_today, restarts_at"
-        " FROM quota_readings LEFT JOIN quota_restarts USING (operation, read_at)"
-        " WHERE operation IN (SELECT unnest($operations)) AND read_at BETWEEN $since AND $now"
-        " WINDOW stored AS (ORDER BY quota_readings.rowid)"
+        f"WITH {_SHARED} SELECT quota, read_at, daily_limit, used_today, restarts_at"  # noqa: S608  # fixed words
+        " FROM quota_readings JOIN shared USING (operation) LEFT JOIN quota_restarts USING (operation, read_at)"
+        " WHERE read_at BETWEEN $since AND $now"
+        " WINDOW stored AS (PARTITION BY quota ORDER BY quota_readings.rowid)"
         " QUALIFY used_today < LAG(used_today) OVER stored"
         "  OR COALESCE(LEAD(used_today) OVER stored < used_today, TRUE)"
         " ORDER BY quota_readings.rowid",
         asked,
     )
-    readings = tuple(
-        QuotaReading(_aware(at), limit, used, _aware(restarts))
-        for at, limit, used, restarts in con.fetchall()
-    )
-    last = {**asked, "read_at": naive_utc(readings[-1].read_at) if readings else asked["since"]}
-    since, in_vain_at, unreadable_at = con.execute(
-        "SELECT COUNT(*), MAX(requested_at) FILTER (api = 'token_info'),"  # noqa: S608  # fixed words
+    readings: dict[int, list[QuotaReading]] = defaultdict(list)
+    for number, at, limit, used, restarts in con.fetchall():
+        readings[number].append(QuotaReading(_aware(at), limit, used, _aware(restarts)))
+    read_at = [
+        naive_utc(readings[number][-1].read_at) if readings[number] else asked["since"]
+        for number in range(len(quotas))
+    ]
+    found = con.execute(
+        f"WITH {_SHARED}, last AS ("  # noqa: S608  # fixed words
+        "  SELECT generate_subscripts($read_at, 1) - 1 AS quota, unnest($read_at::TIMESTAMP[]) AS read_at)"
+        " SELECT quota, COUNT(*), MAX(requested_at) FILTER (api = 'token_info'),"
         f" MAX(requested_at) FILTER (api = 'token_info' AND {_UNREADABLE} AND NOT {_REFUSED})"
-        " FROM api_requests WHERE operation IN (SELECT unnest($operations))"
-        " AND requested_at > $read_at AND requested_at BETWEEN $since AND $now",
-        last,
-    ).fetchall()[0]
-    return QuotaSeen(
-        readings, since if readings else 0, _refusals(con, asked), _aware(in_vain_at), _aware(unreadable_at)
-    )
+        " FROM api_requests JOIN shared USING (operation) JOIN last USING (quota)"
+        " WHERE requested_at > read_at AND requested_at BETWEEN $since AND $now GROUP BY quota",
+        {**asked, "read_at": read_at},
+    ).fetchall()
+    after = {number: (since, _aware(vain), _aware(unreadable)) for number, since, vain, unreadable in found}
+    refusals = _refusals(con, asked)
+    seen = {}
+    for number, quota in enumerate(quotas):
+        since, in_vain_at, unreadable_at = after.get(number, (0, None, None))
+        of_it = tuple(readings[number])
+        seen[quota] = QuotaSeen(
+            of_it, since if of_it else 0, tuple(refusals[number]), in_vain_at, unreadable_at
+        )
+    return seen
 
 
-def _refusals(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> tuple[Refusal, ...]:
+def _refusals(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> dict[int, list[Refusal]]:
     con.execute(
-        "WITH requests AS MATERIALIZED ("  # noqa: S608  # fixed words
-        f" SELECT requested_at, {_REFUSED} AS refused, http_status IN (200, 404) AND code IN ('200', '404') AS answered"
-        " FROM api_requests WHERE operation IN (SELECT unnest($operations))"
-        " AND requested_at BETWEEN $since AND $now),"
-        " refusals AS (SELECT requested_at AS refused_at, requested_at + $overlap AS over_at"
+        f"WITH {_SHARED}, requests AS MATERIALIZED ("  # noqa: S608  # fixed words
+        f" SELECT quota, requested_at, {_REFUSED} AS refused,"
+        "  http_status IN (200, 404) AND code IN ('200', '404') AS answered"
+        " FROM api_requests JOIN shared USING (operation) WHERE requested_at BETWEEN $since AND $now),"
+        " refusals AS (SELECT quota, requested_at AS refused_at, requested_at + $overlap AS over_at"
         " FROM requests WHERE refused),"
-        " answers AS (SELECT requested_at AS answered_at FROM requests WHERE answered AND NOT refused)"
-        " SELECT MAX(refused_at), answered_at FROM refusals ASOF LEFT JOIN answers ON over_at < answered_at"
-        " GROUP BY answered_at ORDER BY ALL",
+        " answers AS (SELECT quota, requested_at AS answered_at FROM requests WHERE answered AND NOT refused)"
+        " SELECT refusals.quota, MAX(refused_at), answered_at"
+        " FROM refusals ASOF LEFT JOIN answers ON refusals.quota = answers.quota AND over_at < answered_at"
+        " GROUP BY refusals.quota, answered_at ORDER BY ALL",
         {**asked, "overlap": OVERLAP},
     )
-    return tuple(Refusal(_aware(refused), _aware(answered)) for refused, answered in con.fetchall())
+    found: dict[int, list[Refusal]] = defaultdict(list)
+    for number, refused, answered in con.fetchall():
+        found[number].append(Refusal(_aware(refused), _aware(answered)))
+    return found
 
 
 def forget_quota(con: duckdb.DuckDBPyConnection, operation: str) -> None:

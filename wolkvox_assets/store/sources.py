@@ -65,13 +65,19 @@ def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationS
     return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
 
 
-def sharing_quota(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> list[str]:
-    """The operations whose stored requests were made from the same quota as those of this one, itself included."""
+def sharing_quotas(
+    con: duckdb.DuckDBPyConnection, sources: Mapping[str, OperationSource]
+) -> dict[tuple[str, str], list[str]]:
+    """For the quota of each of these operations (by name): the operations whose stored requests were made from it,
+    themselves included."""
     rows = con.execute("SELECT operation, address, server FROM operation_sources").fetchall()
-    names = {name for name, *quota in rows if tuple(quota) == source.quota}
-    if all(name != operation for name, *_ in rows):
-        names.add(operation)  # of an older version: taken to be from there
-    return sorted(names)
+    stored = {name: (address, server) for name, address, server in rows}
+    # One that is not recorded, of an older version, is taken to be from there.
+    by_name = {name: source.quota for name, source in sources.items()} | stored
+    return {
+        source.quota: sorted(name for name, quota in by_name.items() if quota == source.quota)
+        for source in sources.values()
+    }
 
 
 def objection(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource) -> str | None:

@@ -11,12 +11,12 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets.commands.cli import main
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store import sources
 from wolkvox_assets.store.attempts import FailureScope, Work, failed_attempts
 from wolkvox_assets_tests.project import Command, Project
-from wolkvox_assets_tests.store.tables import agent_9
 
 DAY = date(2026, 11, 18)
 MORNING = (f"{DAY}T09:00", f"{DAY}T09:55")
@@ -109,7 +109,7 @@ def test_another_server_is_refused_before_it_is_asked(
             assert words in why(result)
     assert real.counters.requests == 0
     with project.store.transaction() as con:
-        met = [(failed.work, failed.error, failed.scope) for failed in failed_attempts(agent_9(con))]
+        met = [(failed.work, failed.error, failed.scope) for failed in failed_attempts(con, AGENT_9)["main"]]
         con.execute("DELETE FROM failed_attempts")
     assert met == [(Work.RANGE, "OtherSource", FailureScope.OPERATION)] * 2
     assert everything(project) == before

@@ -10,6 +10,7 @@ import pytest
 from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
 from wolkvox_assets.pipeline.reconcile import Client, Site
 from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, read_token
 from wolkvox_assets.simulator import Centre, Simulator
@@ -19,7 +20,7 @@ from wolkvox_assets.store.attempts import FailedAttempt, failed_attempts
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests.project import had_use_before
-from wolkvox_assets_tests.store.tables import agent_9, query
+from wolkvox_assets_tests.store.tables import query
 
 NOON = datetime(2026, 11, 18, 17, 1, tzinfo=UTC)
 """12:01 on a Wednesday in Bogota."""
@@ -132,7 +133,7 @@ class Place:
 
     def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
         with self.store.reading() as con:
-            return failed_attempts(agent_9(con, operation)) if con else []
+            return failed_attempts(con, AGENT_9).get(operation, []) if con else []
 
     def asked(self, token: str = "token-a") -> list[Range]:
         """The ranges that the server was asked for, in order."""

@@ -73,7 +73,7 @@ def day_of(day: date, of: Operation = BOGOTA) -> list[datetime]:
 
 
 def live(known: Known, now: datetime, of: Operation = BOGOTA, delay: timedelta = MINUTE) -> list[datetime]:
-    return due_work.live_windows(of, known, now, delay)
+    return due_work.live_windows(of, known.at, now, delay)
 
 
 def test_a_window_is_live_once_its_delay_is_over_and_until_it_is_known() -> None:

@@ -52,7 +52,7 @@ def lived(folder: Path, store: LakeStore | None, monkeypatch: pytest.MonkeyPatch
             *(query(place.store, sql) for sql in TOLD_BY),
             [(result.check.name, result.cases.number) for result in results],
             stored._replace(verified_at=None, quota_read_at=None),
-            to_do.live_windows(place.store, operation, place.now + HOUR, MINUTE),
+            to_do.live_windows(place.store, [operation], place.now + HOUR, MINUTE),
             to_do.to_verify(place.store, operation, place.now + 30 * HOUR),
             to_do.missing(place.store, operation, place.now + 30 * HOUR),
         ]

@@ -59,7 +59,7 @@ class Live:
     requests: dict[date, int] = field(default_factory=dict)
 
     def tick(self, now: datetime) -> None:
-        self._run(due_work.live_windows(BOGOTA, self._known, now, DELAY), now)
+        self._run(due_work.live_windows(BOGOTA, self.verified, now, DELAY), now)
         additivity = due_work.additivity_at(self.verdict, now)
         self._run(due_work.to_verify(BOGOTA, self._known, self._days(), additivity, now), now)
 

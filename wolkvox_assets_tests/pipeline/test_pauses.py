@@ -10,7 +10,9 @@ from wolkvox_assets.pipeline.pauses import (
     reason_to_wait,
     remember_failure,
     remember_success,
+    standings,
 )
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work
 from wolkvox_assets.store.files import PUBLISHED
@@ -23,12 +25,17 @@ DOWN = ConnectionFailed("Nobody there.")
 
 
 def waits(place: Place, work: Work = Work.LIVE, operation: str = "main") -> str | None:
-    return reason_to_wait(place.store, place.operation(operation), work, place.now, 1)
+    return reason_of(place, place.operation(operation), work)
+
+
+def reason_of(place: Place, operation: Operation, work: Work = Work.LIVE) -> str | None:
+    standing = standings(place.store, [operation], place.now)[operation.label]
+    return reason_to_wait(standing, operation, work, place.now, 1)
 
 
 def test_nothing_stored_is_no_reason_to_wait(place: Place) -> None:
     assert waits(place) is None
-    assert open_failures(place.store, place.operation()) == []
+    assert open_failures(place.store, [place.operation()])["main"] == []
 
 
 def test_what_waits_says_why_how_long_and_what_ends_it(place: Place) -> None:
@@ -41,7 +48,7 @@ def test_what_waits_says_why_how_long_and_what_ends_it(place: Place) -> None:
         "after 2026-11-18 17:03:00 UTC, or at once when its token or its source is changed, live windows can be had "
         "again, or a run by hand succeeds."
     )
-    [first, last] = open_failures(place.store, place.operation())
+    [first, last] = open_failures(place.store, [place.operation()])["main"]
     assert (first.ended_at, last.ended_at) == (place.now - MINUTE, place.now)
     assert (last.work, last.scope, last.message) == (Work.LIVE, FailureScope.TEMPORARY, str(DOWN))
 
@@ -68,10 +75,10 @@ def test_another_token_ends_what_the_token_was_to_blame_for_and_nothing_else(pla
 def test_another_address_and_no_token_at_all_end_it_too(place: Place) -> None:
     remember_failure(place.site(), Work.LIVE, REFUSED)
     moved = place.operation(base_url="http://127.0.0.1:9")
-    assert reason_to_wait(place.store, moved, Work.LIVE, place.now, 1) is None
+    assert reason_of(place, moved) is None
     operation = place.operation()
     place.monkeypatch.delenv("WOLKVOX_MAIN_TOKEN")
-    assert reason_to_wait(place.store, operation, Work.LIVE, place.now, 1) is None
+    assert reason_of(place, operation) is None
 
 
 def test_stored_data_of_another_source_that_is_out_of_the_way_ends_it(place: Place) -> None:

@@ -1,11 +1,12 @@
 """A tick with a real store and a real server: what is asked, in which order, and that nothing keeps anything back."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Self
 
+import duckdb
 import pytest
 
 from wolkvox_assets.api import ConnectionFailed, QuotaUsedUp, TokenRefused
@@ -18,6 +19,7 @@ from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work
+from wolkvox_assets.store.quota_readings import quotas_seen
 from wolkvox_assets.store.sources import OperationSource, record
 from wolkvox_assets.sync import BadAnswers
 from wolkvox_assets_tests.pipeline.conftest import LIVE_FROM, NOON, START, TODAY, TOKENS, Place
@@ -93,6 +95,28 @@ def assert_true(place: Place, range_: Range, operation: str = "main") -> None:
 
 
 # What is done, and in which order
+
+
+def test_what_all_wait_for_is_read_once(lived: Place) -> None:
+    """In a lake each query costs, however little it reads."""
+    read: list[int] = []
+
+    def counted(
+        con: duckdb.DuckDBPyConnection, quotas: Mapping[object, Sequence[str]], now: datetime
+    ) -> object:
+        read.append(len(quotas))
+        return quotas_seen(con, quotas, now)
+
+    for name in ("near", "south"):
+        lived.fill(FIRST, TODAY + 12 * HOUR, name)
+    lived.fill(LIVE_FROM, TODAY + 12 * HOUR)
+    lived.fill(GAP.start, GAP.end)
+    lived.monkeypatch.setattr("wolkvox_assets.pipeline.quota.quotas_seen", counted)
+    with lived.monkeypatch.context() as nothing_due:
+        nothing_due.setattr("wolkvox_assets.pipeline.to_do.to_verify", lambda *_: [])
+        outcomes = Done(lived, ["main", "near"], ["south"]).outcomes
+    assert all(outcome.done and not outcome.failed for outcome in outcomes.values())
+    assert (read, lived.asked()) == ([1], [])  # they share one
 
 
 def test_new_windows_first_then_what_is_due_to_be_verified_then_recent_gaps(lived: Place) -> None:

@@ -11,7 +11,7 @@ from wolkvox_assets.store.quota_readings import (
     QuotaReading,
     QuotaSeen,
     Refusal,
-    quota_seen,
+    quotas_seen,
     record_quota,
 )
 from wolkvox_assets.store.requests import record_requests
@@ -56,7 +56,7 @@ def seen(
     for_each(store, "main", *stored)
     with store.reading() as con:
         assert con is not None
-        return quota_seen(con, operations, now)
+        return quotas_seen(con, {"theirs": operations}, now)["theirs"]
 
 
 def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading) -> None:
@@ -104,6 +104,20 @@ def test_only_of_those_who_share_it(store: Store) -> None:
     )
 
 
+def test_several_quotas_at_once_are_what_each_is_by_itself(store: Store) -> None:
+    reading = QuotaReading(NOW - HOUR, 1000, 10)
+    for_each(store, "main", reading, request(2 * HOUR), refused(MINUTE * 30))
+    for_each(store, "madrid", request(MINUTE), request(MINUTE * 10))
+    for_each(store, "far", reading._replace(used=700), refused(MINUTE * 20), request(MINUTE * 5))
+    quotas = {"ours": ["main", "madrid"], "theirs": ["far"], "nobody's": ["new"], "none": []}
+    with store.reading() as con:
+        assert con is not None
+        together = quotas_seen(con, quotas, NOW)
+        assert together == {name: quotas_seen(con, {name: of}, NOW)[name] for name, of in quotas.items()}
+    assert [together[name].since for name in quotas] == [3, 2, 0, 0]
+    assert [len(together[name].refusals) for name in quotas] == [1, 1, 0, 0]
+
+
 def test_who_shares_it(store: Store) -> None:
     """The server's address and code, whatever the token and the time zone."""
     with store.transaction() as con:
@@ -113,10 +127,10 @@ def test_who_shares_it(store: Store) -> None:
         sources.record(con, "stand_in", HERE._replace(address="http://127.0.0.1:8807"))
     with store.reading() as con:
         assert con is not None
-        assert sources.sharing_quota(con, "main", HERE) == ["madrid", "main"]
-        assert sources.sharing_quota(con, "new", HERE) == ["madrid", "main", "new"]  # nothing recorded yet
-        # What is stored under this name came from elsewhere.
-        assert sources.sharing_quota(con, "far", HERE) == ["madrid", "main"]
+        assert sources.sharing_quotas(con, {"main": HERE})[HERE.quota] == ["madrid", "main"]
+        # Nothing is recorded yet of one, and what is stored under the other's name came from elsewhere.
+        both = sources.sharing_quotas(con, {"new": HERE, "far": HERE})
+        assert both == {HERE.quota: ["madrid", "main", "new"]}
 
 
 @pytest.mark.parametrize(
@@ -226,5 +240,5 @@ def test_nothing_of_it_is_kept_for_another_server(store: Store) -> None:
         sources.keep(con, "main", elsewhere)
     with store.reading() as con:
         assert con is not None
-        assert quota_seen(con, ["main"], NOW) == NOTHING_SEEN
+        assert quotas_seen(con, {"theirs": ["main"]}, NOW) == {"theirs": NOTHING_SEEN}
         assert sources.rows_of(con, "main") == {"operation_sources": 1, "api_requests": 1}

@@ -62,9 +62,11 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
         last = next(iter(instance.get_run_records(filters=filters, limit=1)), None)
         with store.reading():  # opened once for the dozen readings within
-            reason = _under_way(instance, asset) or pauses.reason_to_wait(
-                store, operation, Work.HISTORY, now, location.live_first(operation)
-            )
+            reason = _under_way(instance, asset)
+            if reason is None:
+                standing = pauses.standings(store, [operation], now)[operation.label]
+                live = location.live_first(operation)
+                reason = pauses.reason_to_wait(standing, operation, Work.HISTORY, now, live)
             if reason is None and last is not None:
                 reason = _rest_after(instance, last, now)
             if reason is not None:

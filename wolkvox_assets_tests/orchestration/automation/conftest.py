@@ -17,13 +17,13 @@ from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.pipeline.attempts import scope_of
 from wolkvox_assets.pipeline.pauses import remember_failure
 from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, Work, failed_attempts
 from wolkvox_assets_tests.alerts.conftest import Webhook, webhook
 from wolkvox_assets_tests.project import Project, had_use_before, instance_in
-from wolkvox_assets_tests.store.tables import agent_9
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -147,7 +147,7 @@ class Location:
 
     def open_failures(self, operation: str = "main") -> list[FailedAttempt]:
         with self.project.store.reading() as con:
-            return failed_attempts(agent_9(con, operation)) if con else []
+            return failed_attempts(con, AGENT_9).get(operation, []) if con else []
 
     # As if something were known
 
