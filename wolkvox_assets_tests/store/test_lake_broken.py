@@ -1,6 +1,7 @@
 """A lake whose Postgres goes away in the middle: a change is made once it is back, and counts once; reading is an
 error, and no more."""
 
+import os
 import random
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import cast
 
 import duckdb
 import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
 from pydantic import SecretStr
 
 from wolkvox_assets.store.errors import StoreError
@@ -21,6 +23,7 @@ from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.lake.turn import asking
 from wolkvox_assets_tests.postgres import Cluster
+from wolkvox_assets_tests.store.late_commits import LateCommits
 
 COUNT = "SELECT COUNT(*) FROM agent_9_windows"
 BREAK_ALL = """
@@ -155,3 +158,49 @@ def test_a_commit_that_was_not_answered_is_looked_up(
     with lake.reading() as con:
         assert con is not None
         assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("seconds", [0.4, 2.0, 5.0])
+def test_a_commit_that_postgres_carries_out_later_counts_once(
+    seconds: float, postgres_address: str, tmp_path: Path
+) -> None:
+    of_postgres = parse_dsn(postgres_address)
+    late = LateCommits(of_postgres["host"], of_postgres.get("port", "5432"), seconds)
+    through = {"host": "127.0.0.1", "port": late.port, "sslmode": "disable", "gssencmode": "disable"}
+    store = LakeStore(
+        tmp_path, Lake(SecretStr(make_dsn(**{**of_postgres, **through})), str(tmp_path / "lake"))
+    )
+    try:
+        store.change(partial(_store_one_more, 0))
+        late.armed = True
+        assert store.change(partial(_store_one_more, 1)) == 1
+        assert late.done.wait(30)
+        time.sleep(0.5)
+        with store.reading() as con:
+            assert con is not None
+            assert con.execute("SELECT seconds FROM api_requests ORDER BY ALL").fetchall() == [(0,), (1,)]
+    finally:
+        late.close()
+
+
+def test_what_postgres_does_not_allow_is_said_and_not_tried_again(
+    postgres_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = Lake(SecretStr(postgres_address), str(tmp_path / "lake"))
+    LakeStore(tmp_path, lake).change(partial(_store_one_more, 0))
+    role = f"writer_{os.getpid()}"
+    other = LakeStore(tmp_path, lake._replace(postgres=SecretStr(make_dsn(postgres_address, user=role))))
+    with asking(lake) as postgres, postgres.cursor() as cursor:
+        cursor.execute(
+            f"CREATE ROLE {role} LOGIN;"
+            f"GRANT ALL ON SCHEMA public TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};"
+            f"REVOKE INSERT ON public.ducklake_snapshot FROM {role}; COMMIT"
+        )
+        try:
+            with pytest.raises(StoreError, match="permission denied for table ducklake_snapshot") as caught:
+                other.change(partial(_store_one_more, 1))
+            assert "INSERT" not in f"{caught.value}"
+            assert ".." not in f"{caught.value}"
+        finally:
+            cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert "tried again" not in caplog.text

@@ -91,7 +91,7 @@ def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: da
             seen.add(kind)
             if run.status is dg.DagsterRunStatus.FAILURE and (words := unreported(instance, run.run_id)):
                 told = f"{words[:TEXT_LENGTH]} (run {run.run_id})"
-                found[f"{kind}: run failed without a report"] = Trouble(record.update_timestamp, told)
+                found[f"{kind}: run failed without a report"] = Trouble(dead_runs.ended_at(record), told)
     return found
 
 

@@ -58,15 +58,15 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         now, instance = location.now(), context.instance
         dead_runs.end_dead_runs(instance, now)
         _make_pool_known(instance, location.pool(operation))
-        # The last that this sensor has started.
-        filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
-        last = next(iter(instance.get_run_records(filters=filters, limit=1)), None)
         with store.reading():  # opened once for the dozen readings within
             reason = _under_way(instance, asset)
             if reason is None:
                 standing = pauses.standings(store, [operation], now)[operation.label]
                 live = location.live_first(operation)
                 reason = pauses.reason_to_wait(standing, operation, Work.HISTORY, now, live)
+            # The last that this sensor has started; after the look for runs under way, so that it ended before now.
+            filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
+            last = next(iter(instance.get_run_records(filters=filters, limit=1)), None)
             if reason is None and last is not None:
                 reason = _rest_after(instance, last, now)
             if reason is not None:
@@ -115,7 +115,7 @@ def _under_way(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str | None:
 
 def _rest_after(instance: dg.DagsterInstance, last: dg.RunRecord, now: datetime) -> str | None:
     """Why this run, which has ended, is not to be followed by another one yet."""
-    run, ended = last.dagster_run, last.update_timestamp
+    run, ended = last.dagster_run, dead_runs.ended_at(last)
     if run.status is dg.DagsterRunStatus.CANCELED and lately(ended, now, PAUSE_WHEN_STOPPED):
         return (
             f"run {run.run_id} was stopped by somebody: this sensor starts it again after "
@@ -138,7 +138,7 @@ def _has_just_done(last: dg.RunRecord, config: Mapping[str, object], now: dateti
     return (
         last.dagster_run.status is dg.DagsterRunStatus.SUCCESS
         and last.dagster_run.run_config == config
-        and lately(last.update_timestamp, now, SAME_AGAIN_AFTER)
+        and lately(dead_runs.ended_at(last), now, SAME_AGAIN_AFTER)
     )
 
 

@@ -9,7 +9,7 @@ look at the others'. A run that died before it could show anything stays STARTIN
 import socket
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -63,6 +63,11 @@ def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
         except Timeout:
             continue
     return ended
+
+
+def ended_at(record: dg.RunRecord) -> datetime:
+    """When this run, which has ended, ended (aware). Its last update may be a tag that came later."""
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
 
 
 def _never_began(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool:

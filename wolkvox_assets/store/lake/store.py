@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS, _FIRST_WAIT_SECONDS = 9, 0.25
 
 _OTHER_DATA = "does not match existing data path"  # DuckLake's words
+_NOT_ALLOWED = "permission denied"  # Postgres's
 
 _FENCE = "UPDATE schema_version SET version = version WHERE version = ?"
 
@@ -105,7 +106,8 @@ class LakeStore:
             case duckdb.Error():
                 # A connection that broke is no kind of error of its own; what never passes only takes a minute longer.
                 of_the_data = isinstance(error, duckdb.IntegrityError | duckdb.DataError)
-                return not of_the_data and not disk_full(error) and _OTHER_DATA not in str(error)
+                said = str(error)
+                return not (of_the_data or disk_full(error) or _OTHER_DATA in said or _NOT_ALLOWED in said)
             case _:
                 return isinstance(error, TurnLost)
 
@@ -287,23 +289,25 @@ class _Change(Generic[T]):
         work: Callable[[duckdb.DuckDBPyConnection], T],
     ) -> None:
         self._lake, self._writing, self._work = lake, writing, work
-        self._sent: _Sent[T] | None = None
+        self._sent: list[_Sent[T]] = []
 
     def made(self) -> T:
-        with turn(self._lake) as still_ours:
-            if self._sent is not None and self._sent.counts(self._lake):
-                return self._sent.result
-            with self._writing() as con:
-                result = self._work(con)
-                ((before,),) = con.execute(f"FROM ducklake_current_snapshot('{duck.NAME}')").fetchall()
-                mark = secrets.token_hex(16)
-                con.execute(
-                    f"CALL ducklake_set_commit_message('{duck.NAME}', 'wolkvox-assets', '', extra_info => '{mark}')"
-                )
-                still_ours()
-                self._sent = _Sent(result, before, mark)
-                con.execute("COMMIT")
-                return result
+        with turn(self._lake) as still_ours, self._writing() as con:
+            # Postgres may carry out a COMMIT long after its connection broke. Asked only now that this transaction has
+            # begun: one that comes later still is a conflict with it.
+            for sent in self._sent:
+                if sent.counts(self._lake):
+                    return sent.result
+            result = self._work(con)
+            ((before,),) = con.execute(f"FROM ducklake_current_snapshot('{duck.NAME}')").fetchall()
+            mark = secrets.token_hex(16)
+            con.execute(
+                f"CALL ducklake_set_commit_message('{duck.NAME}', 'wolkvox-assets', '', extra_info => '{mark}')"
+            )
+            still_ours()
+            self._sent.append(_Sent(result, before, mark))
+            con.execute("COMMIT")
+            return result
 
 
 class _Sent(NamedTuple, Generic[T]):
@@ -406,8 +410,13 @@ def _why(error: BaseException, lake: Lake) -> str:
 
 
 def _without_sql(said: str) -> str:
-    """DuckDB's first line, up to the SQL in it that is DuckLake's."""
-    return re.split(r' "(?=[A-Z]+ )', said.partition("\n")[0])[0]
+    """DuckDB's first line, up to the SQL in it that is DuckLake's, and the reason: what Postgres said, which stands
+    after the SQL, or else the last line."""
+    first, *sql = re.split(r' "(?=[A-Z]+ )', said.partition("\n")[0], maxsplit=1)
+    postgres = re.search(r"ERROR:\s+([^\n]+)", said)
+    reason = postgres[1] if postgres else "" if sql else said.rpartition("\n")[2]
+    parts = [part.strip().rstrip(".") for part in (first, "" if reason in first else reason)]
+    return ": ".join(filter(None, parts))
 
 
 def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from wolkvox_assets.api import TokenRefused
 from wolkvox_assets.commands.cli import main
+from wolkvox_assets.orchestration.automation import gaps
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.pipeline import quota
 from wolkvox_assets.report.windows import WINDOW, Range
@@ -195,6 +197,29 @@ def test_a_run_that_somebody_stopped_rests_for_an_hour(location: Location) -> No
     assert "stopped by somebody" in location.sensor().skipped
     location.now += 2 * MINUTE
     assert location.sensor().runs
+
+
+def test_what_is_noted_of_a_run_later_does_not_make_it_rest_longer(location: Location) -> None:
+    real = location.now
+    location.now -= 70 * MINUTE
+    run = location.record(CANCELED, tags=OURS)
+    location.now = real
+    location.instance.add_run_tags(run.run_id, {"seen_by": "ana"})
+    assert location.sensor().runs
+
+
+def test_a_run_that_is_stopped_while_the_sensor_looks_is_not_started_at_once(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, under_way = location.record(STARTED, tags=OURS), gaps._under_way
+
+    def stopped(*arguments: Any) -> str | None:
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_CANCELED.value, "job")
+        location.instance.run_storage.handle_run_event(run.run_id, event, location.now)
+        return under_way(*arguments)
+
+    monkeypatch.setattr(gaps, "_under_way", stopped)
+    assert "stopped by somebody" in location.sensor().skipped
 
 
 def test_a_run_that_died_rests_for_ten_minutes(location: Location) -> None:
