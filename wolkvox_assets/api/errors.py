@@ -135,7 +135,7 @@ class TokenMissing(Permanent):
 
 class TokenRefused(Permanent):
     happened = "The server refuses the token: it is wrong, expired or deleted, or belongs to another server."
-    remedy = "Set the operation's current token and its server code, and start again."
+    remedy = "Set the operation's current token and its server code, and repeat the run."
 
 
 class NotFound(Permanent):

@@ -139,7 +139,10 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
         return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
-    return True, what, f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
+    said = f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
+    if quota.used_today_all_tokens >= quota.limit * (1 - operation.quota_reserve):
+        said += f": only the reserve of {operation.quota_reserve:.0%} is left, so nothing more is asked today"
+    return True, what, said
 
 
 def _secrets() -> Iterator[tuple[bool, str, str]]:

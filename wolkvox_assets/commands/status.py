@@ -136,8 +136,15 @@ def _row(status: Status) -> tuple[str, ...]:
         f"{status.due}",
         f"{status.due_to_verify}",
         f"{stored.days_complete} of {days}",
-        f"{stored.quota_used} of {stored.quota_limit}" if stored.quota_read_at else "never read",
+        _quota(stored),
     )
+
+
+def _quota(stored: Overview) -> str:
+    """As it was last read: most requests are made between two readings."""
+    if stored.quota_read_at is None:
+        return "never read"
+    return f"{stored.quota_used} of {stored.quota_limit} at {stored.quota_read_at:%m-%d %H:%M} UTC"
 
 
 def _details(status: Status) -> Iterator[str]:

@@ -70,11 +70,18 @@ def findings(store: "LakeStore") -> Iterator[Finding]:
             address = f"{con.info.dbname} on {con.info.host}"
             there = has_catalog(con)
             held = holdings(con) if there else None
+            may_write = _may_write(con, there)
     except psycopg2.Error as error:
         said = trouble(error, store.lake.postgres).said
         yield False, "lake", f"its Postgres can't be used: {said}. Put that right, or correct WOLKVOX_STORE"
         return
     yield True, "lake", f"its catalog is in {address} (Postgres {postgres})"
+    if not may_write:
+        said = (
+            "its role may not write in the schema public, where the lake's tables are: let it own the database, or "
+            "GRANT CREATE ON SCHEMA public TO it before the first run, or GRANT ALL ON ALL TABLES IN SCHEMA public"
+        )
+        yield False, "lake", said
     yield from _data(store.lake)
     if held is None:
         yield True, "lake", "nothing was stored so far"
@@ -106,6 +113,18 @@ def has_catalog(con: connection) -> bool:
     """Whether there is a lake in this Postgres."""
     with con.cursor() as cursor:
         cursor.execute("SELECT to_regclass('public.ducklake_table') IS NOT NULL")
+        return bool(cursor.fetchall()[0][0])
+
+
+def _may_write(con: connection, there: bool) -> bool:
+    """Since Postgres 15, who does not own a database may make no table in its schema public."""
+    asked = (
+        "has_table_privilege('public.ducklake_snapshot', 'INSERT')"
+        if there
+        else "has_schema_privilege('public', 'CREATE')"
+    )
+    with con.cursor() as cursor:
+        cursor.execute(f"SELECT {asked}")
         return bool(cursor.fetchall()[0][0])
 
 
