@@ -141,7 +141,7 @@ def test_an_empty_month_is_one_request(
     # As the sensor does it: without a partition, Dagster need not note 8,928 of them before.
     config = {"ranges": [["2026-10-01T00:00", "2026-11-01T00:00"]]}
     # Marking them would take as long; what is asked and stored does not depend on it.
-    monkeypatch.setattr("wolkvox_assets.orchestration.run.over_range.Marks.set", lambda *_: None)
+    monkeypatch.setattr("wolkvox_assets.orchestration.run.over_range.Marks.of", lambda *_: [])
     run_config = {"ops": {"main__agent_9_windows": {"config": config}}}
     assert project.materialize("agent_9_windows", monkeypatch, run_config=run_config).success
     assert simulator.counters.requests == 1
