@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from wolkvox_assets.commands import doctor
+from wolkvox_assets.report.measures import by_name
 from wolkvox_assets.simulator import Centre, Simulator, Use
 from wolkvox_assets_tests.project import Project
 
@@ -92,7 +93,7 @@ def test_what_was_stored_with_a_total_row_as_an_agent_is_asked_again(
     with monkeypatch.context() as old:  # an installation from before there were verdicts
         old.setattr(
             "wolkvox_assets.report.total_row.Judge.agents_of",
-            lambda self, asked, rows: (self._added_up(rows), []),
+            lambda self, asked, rows: (by_name(rows), []),
         )
         assert load(project, old, DAY).success
     assert project.query("SELECT COUNT(*) FROM agent_9_windows WHERE agent_name = 'techcon'") != [(0,)]
