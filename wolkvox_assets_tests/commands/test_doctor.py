@@ -106,6 +106,24 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert words in wrong
 
 
+@pytest.mark.parametrize(("used", "reached"), [(798, False), (799, True)])
+def test_a_reserve_that_is_all_that_is_left_is_told(
+    used: int,
+    reached: bool,
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of 1,000 requests 800 are ours. This one counts as well."""
+    simulator.api.operations[0].daily_limit = 1000
+    simulator.api.operations[0].spend(used, datetime.now(UTC))
+    code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert code == 0
+    assert any(f"{used + 1} of 1000 requests used today" in line for line in lines)
+    assert any("only the reserve of 20% is left" in line for line in lines) is reached
+
+
 @pytest.mark.parametrize("limit", ["0", "many"])
 def test_a_quota_that_cannot_be_read(
     limit: str,

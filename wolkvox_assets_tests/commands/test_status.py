@@ -81,6 +81,8 @@ def test_a_day_is_stored_and_the_token_is_refused(
     assert project.simulator.counters.requests == 0
     _, output = said(capsys)
     assert "288" in output.splitlines()[1]
+    read_at = datetime.fromisoformat(stored["quota_read_at"])
+    assert f"{stored['quota_used']} of 12000 at {read_at:%m-%d %H:%M} UTC" in output.splitlines()[1]
     assert "main: waits (live): operation main: 1 attempts in a row failed" in output
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import duckdb
+import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 from pydantic import SecretStr
@@ -197,6 +198,7 @@ def test_what_postgres_does_not_allow_is_said_and_not_tried_again(
             f"REVOKE INSERT ON public.ducklake_snapshot FROM {role}; COMMIT"
         )
         try:
+            assert any("may not write" in said for fine, _, said in other.findings() if not fine)
             with pytest.raises(StoreError, match="permission denied for table ducklake_snapshot") as caught:
                 other.change(partial(_store_one_more, 1))
             assert "INSERT" not in f"{caught.value}"
@@ -204,3 +206,26 @@ def test_what_postgres_does_not_allow_is_said_and_not_tried_again(
         finally:
             cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert "tried again" not in caplog.text
+
+
+def test_a_role_that_may_make_no_table_is_told_before_the_first_run(
+    postgres_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Postgres has it from 15 on, for a role that does not own the database."""
+    role = f"newcomer_{os.getpid()}"
+    lake = Lake(SecretStr(make_dsn(postgres_address, user=role)), str(tmp_path / "lake"))
+    with psycopg2.connect(postgres_address) as postgres, postgres.cursor() as cursor:
+        cursor.execute(f"REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE {role} LOGIN; COMMIT")
+        try:
+            assert any(
+                "may not write" in said for fine, _, said in LakeStore(tmp_path, lake).findings() if not fine
+            )
+            with pytest.raises(StoreError, match="permission denied for schema public"):
+                LakeStore(tmp_path, lake).change(partial(_store_one_more, 0))
+            assert "tried again" not in caplog.text
+            cursor.execute(f"GRANT CREATE ON SCHEMA public TO {role}; COMMIT")
+            assert all(fine for fine, _, _ in LakeStore(tmp_path, lake).findings())
+            LakeStore(tmp_path, lake).change(partial(_store_one_more, 0))
+        finally:
+            cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    postgres.close()

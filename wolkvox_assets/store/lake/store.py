@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS, _FIRST_WAIT_SECONDS = 9, 0.25
 
 _OTHER_DATA = "does not match existing data path"  # DuckLake's words
-_NOT_ALLOWED = "permission denied"  # Postgres's
+_NOT_ALLOWED = "permission denied"  # Postgres's; with a capital, the system's
 
 _FENCE = "UPDATE schema_version SET version = version WHERE version = ?"
 
@@ -107,7 +107,8 @@ class LakeStore:
                 # A connection that broke is no kind of error of its own; what never passes only takes a minute longer.
                 of_the_data = isinstance(error, duckdb.IntegrityError | duckdb.DataError)
                 said = str(error)
-                return not (of_the_data or disk_full(error) or _OTHER_DATA in said or _NOT_ALLOWED in said)
+                never = _OTHER_DATA in said or _NOT_ALLOWED in said.lower()
+                return not (of_the_data or disk_full(error) or never)
             case _:
                 return isinstance(error, TurnLost)
 
