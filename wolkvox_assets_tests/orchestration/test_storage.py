@@ -1,6 +1,8 @@
 """What Dagster's SQLite files hold, and that Dagster reads of them what it would of its own."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -160,3 +162,15 @@ def test_where_dagsters_private_names_are_gone_all_is_stored_and_read(
     assert instance.all_logs(run_id)
     # With them, the same.
     assert dagster_internals.not_passed(instance, [passed, failed, never]).keys() == {failed, never}
+
+
+def test_where_dagsters_names_of_partitions_are_gone_the_storage_is_there() -> None:
+    """Pages of a long history are slow."""
+    without = (
+        "import dagster, dagster._utils.cronstring as cron; del cron.get_fixed_minute_interval\n"
+        "from wolkvox_assets.orchestration.instance import storage\n"
+        "keys = dagster.TimeWindowPartitionsDefinition.get_partition_keys\n"
+        "assert 'wolkvox' not in keys.__module__, keys.__module__\n"
+        "storage.SqliteStorage"
+    )
+    subprocess.run([sys.executable, "-c", without], check=True)

@@ -36,7 +36,14 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance.packing import pack_events
-from wolkvox_assets.orchestration.instance.partition_keys import tell_quickly
+
+try:
+    from wolkvox_assets.orchestration.instance.partition_keys import tell_quickly
+except ImportError:  # the UI's pages of a long history are slow then
+
+    def tell_quickly() -> None:
+        """Nothing can be told."""
+
 
 try:
     from dagster._utils.interrupts import check_captured_interrupt
