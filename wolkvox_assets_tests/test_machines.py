@@ -7,6 +7,7 @@ What belongs here: that together they store the truth, whatever is killed. What 
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from wolkvox_assets_tests.postgres import Cluster
 from wolkvox_assets_tests.project import ROOT
 
 BOGOTA = WallClock("America/Bogota")
+ENDS_WITHIN_SECONDS = 300.0
 # Two pairs with one token each, and four with their own.
 TOKENS = {f"op{n}": f"token-{letter}-{ord(letter) * 1234}" for n, letter in enumerate("aabbcdef", 1)}
 
@@ -82,6 +84,8 @@ class Processes:
 
     def _answer(self) -> str:
         assert self._parent.stdout
+        heard, _, _ = select.select([self._parent.stdout], [], [], ENDS_WITHIN_SECONDS)
+        assert heard, "a process does not come to its end"
         return self._parent.stdout.readline().strip()
 
 

@@ -9,6 +9,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.settings import ConfigurationProblem, Lake, Operation, Settings, read_lake, read_token
 from wolkvox_assets.store import Store, open_store
@@ -61,6 +62,12 @@ class StoreResource(dg.ConfigurableResource[None]):
 
     data_dir: str
     lake: str | None = None
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Before the run waits for its place in a pool: killed there, it would seem to live for ever, and keep the
+        place that it was promised. (Our own storage has it shown from the first moment on.)"""
+        if context.instance is not None and context.run is not None:
+            dead_runs.show_alive(context.instance, context.run.run_id)
 
     @property
     def store(self) -> Store:

@@ -86,6 +86,34 @@ def test_of_two_command_lines_with_one_token_that_take_turns_one_is_killed(
     assert project.rows() == project.true_rows(project.known())
 
 
+@pytest.mark.long
+def test_a_run_that_is_killed_while_it_waits_for_its_place_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Dagster's own storage, which shows nothing of a run before our code runs in it."""
+    with Simulator(Centre(4)) as simulator:
+        project = Project(tmp_path, simulator, DAY)
+        home = tmp_path / "theirs"
+        home.mkdir()
+        (home / "dagster.yaml").write_text("concurrency: {pools: {default_limit: 1, granularity: op}}")
+        monkeypatch.chdir(home)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            storage = instance.event_log_storage
+            storage.initialize_concurrency_limit_to_default("wolkvox_main")
+            assert storage.claim_concurrency_slot("wolkvox_main", "another run", "step").is_claimed
+            waiting = project.command(
+                "main/agent_9_windows", partition_range=f"{DAY}T08:00...{DAY}T08:05", home=home
+            )
+            try:
+                until(lambda: len(storage.get_concurrency_info("wolkvox_main").pending_steps) > 1)
+            finally:
+                waiting.kill()
+            ((killed, _),) = statuses(instance).items()
+            assert dead_runs.end_dead_runs(instance, utc_now()) == [killed]
+            storage.free_concurrency_slots_for_run("another run")
+            assert storage.claim_concurrency_slot("wolkvox_main", "the next run", "step").is_claimed
+
+
 def test_only_runs_of_this_machine_whose_process_has_ended_are_ended(instance: dg.DagsterInstance) -> None:
     dead, living, elsewhere, unknown = (
         instance.create_run_for_job(tiny, status=dg.DagsterRunStatus.STARTED) for _ in range(4)

@@ -17,7 +17,6 @@ import dagster as dg
 
 from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.checks import log_checks
-from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.resources import wolkvox_key
@@ -165,7 +164,6 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
         assert run is not None  # noqa: S101  # a resource of a run
         assert instance is not None  # noqa: S101
         assert log is not None  # noqa: S101
-        dead_runs.show_alive(instance, run.run_id)
         groups: dict[str, list[Site]] = {}
         shares: dict[str, _Share] = {}
         for operation in settings.operations:

@@ -14,7 +14,6 @@ import dagster as dg
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.checks import log_checks
-from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
@@ -42,7 +41,6 @@ def run_over(
     backfill, which would count what is left as failed without a reason. Raises `dg.Failure`; what was fetched before is
     stored, marked, and in the totals.
     """
-    dead_runs.show_alive(context.instance, context.run.run_id)
     clocks = Clocks(site.now)
     wanted = set(windows)
     ended = due_work.ended(site.operation, wanted, clocks.now())
