@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
@@ -55,6 +55,7 @@ from wolkvox_assets_tests.ui import bench_year
 ROOT = Path(__file__).parents[1]
 AGENTS = 50
 DAY = timedelta(days=1)
+MONTH = 30 * DAY
 FAST, SLOW = 0.02, 0.3  # seconds a request
 WINDOWS_OF_A_DAY = 288
 _RUN_ID = "be9c4be9c4"  # a hexadecimal number, as Dagster's are: it draws the audits
@@ -357,7 +358,36 @@ def a_day_of_windows(base: Project, days: Days, rounds: int) -> DayOfWindows:
     return DayOfWindows(*(statistics.median(column) for column in zip(*found, strict=True)))
 
 
-# Part 2: busy day, quiet day, week, unchanged week
+# Part 2: history through Dagster, with nothing to wait for
+
+
+def history_at_no_latency(base: Project, days: Days, rounds: int) -> list[tuple[str, ...]]:
+    """A day and a month by command line, each beside the start of a run at the same time."""
+    base.server.set_latency(0)
+    month = Range(days.proof.start - MONTH, days.proof.start)
+    rows: list[tuple[str, ...]] = [("what", "windows", "requests", "seconds", "start of a run", "ratio")]
+    for what, range_, times in (("a busy day", days.busy, rounds + 1), ("a month of history", month, 1)):
+        found = []
+        for n in range(times):
+            say(f"{what} through Dagster's command line at no latency, round {n + 1} of {times}")
+            project = replace(base.copy(f"{what}_{n}"), start=range_.start.date())
+            start = start_of_a_run(project.folder / "nothing")
+            found.append((start, *project.command_line(range_)[:2]))
+        start, made, seconds = (statistics.median(column) for column in zip(*found, strict=True))
+        rows.append(
+            (
+                what,
+                f"{len(range_):,}",
+                f"{made:,.0f}",
+                f"{seconds:.1f}",
+                f"{start:.1f}",
+                f"{seconds / start:.1f}",
+            )
+        )
+    return rows
+
+
+# Part 3: busy day, quiet day, week, unchanged week
 
 
 SCENES = ("a busy day, 50 agents", "a quiet Sunday", "a working week", "an unchanged week")
@@ -506,6 +536,11 @@ def print_whole(latency: str, whole: Cost, loop: Cost) -> None:
     )
 
 
+def print_history(rows: Sequence[Sequence[str]]) -> None:
+    print("\nHistory through Dagster's command line, start and all, at no latency:\n")
+    print(table(*rows))
+
+
 def print_commits(rows: Sequence[Sequence[str]]) -> None:
     print("\nA live commit: three windows of one operation, stored and published.\n")
     print(table(*rows))
@@ -529,6 +564,9 @@ def main() -> int:
         "--store", metavar="MB,MB", help="live commits in stores of these sizes, and nothing else"
     )
     parser.add_argument("--ticks", metavar="N,N", help="ticks of so many operations, and nothing else")
+    parser.add_argument(
+        "--history", action="store_true", help="a day and a month at no latency, and nothing else"
+    )
     parser.add_argument("--lake", metavar="N", type=int, help="so many windows in a lake, and nothing else")
     arguments = parser.parse_args()
     if arguments.lake:
@@ -548,6 +586,9 @@ def main() -> int:
     days = choose_days()
     with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as folder, stand_in("bench-token") as server:
         base = proved(Path(folder, "proved"), server, days)
+        print_history(history_at_no_latency(base, days, rounds))
+        if arguments.history:
+            return 0
         print_day(a_day_of_windows(base, days, rounds), rounds)
         fast = fast_costs(base, days, quick=quick)
         server.set_latency(FAST)
