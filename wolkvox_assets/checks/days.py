@@ -6,7 +6,7 @@ What belongs here: that. What doesn't: the windows themselves (`windows.py`).
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
+from wolkvox_assets.api.errors import WolkvoxError, says_empty
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
 from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, listed
 from wolkvox_assets.pipeline.due_work import closed_at
@@ -151,7 +151,7 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
         if requested_at < closed_at(look.operation.clock, day):
             continue
         if status == 404:
-            if EMPTY_RANGE in " ".join(str(msg).casefold().split()):
+            if says_empty(f"{msg}"):
                 yield day, requested_at, {}
             continue
         try:
