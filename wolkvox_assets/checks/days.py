@@ -13,7 +13,6 @@ from wolkvox_assets.pipeline.due_work import closed_at
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.total_rows import latest_total_row
 from wolkvox_assets.store.windows import naive_utc
 
@@ -62,7 +61,7 @@ def _operation_and_windows(look: Look) -> Cases:
         " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
         "  OR ([[told.#]]) IS DISTINCT FROM ([[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC",
-        untrue=sorted(days_to_rejudge(look.tables, look.now)),
+        untrue=sorted(look.beside.untrue_days(look)),
     )
 
 

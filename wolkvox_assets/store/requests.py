@@ -15,18 +15,18 @@ KEPT = timedelta(days=90)
 
 def record_requests(
     con: duckdb.DuckDBPyConnection,
-    operation: str,
-    requests: Sequence[RequestRecord],
+    requests_of: Sequence[tuple[str, RequestRecord]],
     *,
     run_id: str,
     now: datetime,
 ) -> None:
-    """Add these requests, and forget those that are older than `KEPT` at `now` (aware)."""
-    if not requests:
+    """Add these requests, each with its operation, and forget those that are older than `KEPT` at `now` (aware)."""
+    if not requests_of:
         return
+    requests = [request for _, request in requests_of]
     frame = pd.DataFrame(
         {
-            "operation": operation,
+            "operation": [operation for operation, _ in requests_of],
             "requested_at": [naive_utc(r.requested_at) for r in requests],
             "api": [r.api for r in requests],
             "date_ini": [r.date_ini for r in requests],
