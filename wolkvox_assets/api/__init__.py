@@ -4,7 +4,7 @@ What belongs here: everything that knows how the API speaks. What doesn't: Dagst
 environment. Start with `client.py`; `errors.py` opens with the tree of what can go wrong.
 """
 
-from wolkvox_assets.api.client import LONG_RANGE, RequestRecord, WolkvoxClient
+from wolkvox_assets.api.client import LONG_RANGE, Access, Asking, RequestRecord, WolkvoxClient
 from wolkvox_assets.api.errors import (
     QUOTA_USED_UP,
     AnswerTooLarge,
@@ -37,9 +37,11 @@ from wolkvox_assets.api.retries import RetryPolicy
 __all__ = [
     "LONG_RANGE",
     "QUOTA_USED_UP",
+    "Access",
     "Answer",
     "AnswerTooLarge",
     "AnswerUnreadable",
+    "Asking",
     "CertificateRefused",
     "ConnectionFailed",
     "LockUnreachable",

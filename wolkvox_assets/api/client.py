@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -119,50 +119,67 @@ class RequestRecord:
     begun: Moment | None = None
 
 
-class WolkvoxClient:
-    """Asks the API of one operation. A context manager; safe to share between threads, who then take turns.
+@dataclass(frozen=True)
+class Access:
+    """What it takes to reach the API of one operation.
 
     `operation`: its name, for messages. `server`: four digits. `token`: printable ASCII without blanks.
-    `base_url`: a simulator in place of `https://wv{server}.wolkvox.com`, asked without proxies. `on_request`: called
-    with a `RequestRecord` after each request, also a failed one; what it raises is not caught. `retry`:
-    see `RetryPolicy`. `urgent`: by the urgent lane of the token's lock, before all who are not. `lock_postgres`: the
-    database, as libpq takes it, where the lock lies for all machines that use the token; without one it lies on this
-    machine. `clock`, `sleep` (both in seconds), `now` (aware), `jitter` (0 to 1): for tests.
+    `base_url`: a simulator in place of `https://wv{server}.wolkvox.com`, asked without proxies. `lock_postgres`: the
+    database, as libpq takes it, where the token's lock lies for all machines that use it; without one it lies on this
+    machine.
+    """
+
+    operation: str
+    server: str
+    token: SecretStr
+    base_url: str | None = None
+    lock_postgres: SecretStr | None = None
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a client asks.
+
+    `on_request`: called with a `RequestRecord` after each request, also a failed one; what it raises is not caught.
+    `urgent`: by the urgent lane of the token's lock, before all who are not. `sleep`: how it waits between two tries,
+    and `clock`: how long, both in seconds. `now`: by this machine's clock (aware). `jitter`: 0 to 1.
+    """
+
+    on_request: Callable[[RequestRecord], None] | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    urgent: bool = False
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+
+
+class WolkvoxClient:
+    """Asks the API of one operation. A context manager; safe to share between threads, who then take turns.
 
     Raises `SettingsRefused` (a `ValueError`) where a setting cannot be right.
     """
 
-    def __init__(
-        self,
-        *,
-        operation: str,
-        server: str,
-        token: SecretStr,
-        base_url: str | None = None,
-        on_request: Callable[[RequestRecord], None] | None = None,
-        retry: RetryPolicy | None = None,
-        urgent: bool = False,
-        lock_postgres: SecretStr | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._operation = operation
-        self._base_url = _checked_address(operation, server, base_url)
-        _check_token(operation, token)
-        self._redact = Redactor(token)
-        self._on_request = on_request
-        self._policy = retry or RetryPolicy()
-        self._clock, self._sleep, self._now, self._jitter = clock, sleep, now, jitter
+    def __init__(self, access: Access, asking: Asking | None = None) -> None:
+        self._operation = access.operation
+        self._base_url = _checked_address(access.operation, access.server, access.base_url)
+        _check_token(access.operation, access.token)
+        self._redact = Redactor(access.token)
+        self._asking = asking or Asking()
         self._threads_take_turns = threading.Lock()
-        self._token_lock = TokenLock(token, operation, sleep, urgent=urgent, postgres=lock_postgres)
+        self._token_lock = TokenLock(
+            access.token,
+            access.operation,
+            self._asking.sleep,
+            urgent=self._asking.urgent,
+            postgres=access.lock_postgres,
+        )
         self._columns_noted: set[str] = set()
-        self._session = _session(server, token)
+        self._session = _session(access.server, access.token)
         # The certificates named in the environment count for every address, proxies only for the real one. Looked up
         # once: to do so for each request is a tenth of what one costs.
         environment = self._session.merge_environment_settings(
-            self._base_url, {} if base_url is None else _NO_PROXY, None, None, None
+            self._base_url, {} if access.base_url is None else _NO_PROXY, None, None, None
         )
         self._session.proxies, self._session.verify = environment["proxies"], environment["verify"]
         self._session.trust_env = False
@@ -204,7 +221,7 @@ class WolkvoxClient:
             error.asked = asked
             raise error
         long = range_.end - range_.start > LONG_RANGE
-        policy = self._policy.for_long_range() if long else self._policy
+        policy = self._asking.retry.for_long_range() if long else self._asking.retry
         answer = self._ask(
             asked, partial(read_report, report), policy.briefly(requests) if requests else policy
         )
@@ -215,7 +232,9 @@ class WolkvoxClient:
 
         Tried less often than a report, which does not depend on it.
         """
-        return self._ask(Asked(self._operation, "token_info"), read_token_info, self._policy.for_advice())
+        return self._ask(
+            Asked(self._operation, "token_info"), read_token_info, self._asking.retry.for_advice()
+        )
 
     def _not_noted_before(self, answer: Answer) -> tuple[Note, ...]:
         """The notes, but each unknown column only once in the life of this client."""
@@ -225,7 +244,7 @@ class WolkvoxClient:
 
     def _ask(self, asked: Asked, read: Callable[[Envelope], _Read], policy: RetryPolicy) -> _Read:
         """Asks until there is an answer, an error that asking again does not help, or no budget left."""
-        budget = RetryBudget(policy, self._clock, self._jitter)
+        budget = RetryBudget(policy, self._asking.clock, self._asking.jitter)
         attempts = 0
 
         def attempt() -> _Read:
@@ -256,7 +275,7 @@ class WolkvoxClient:
             retry=retry_if_exception_type(Transient),
             wait=budget.wait,
             stop=budget.is_over,
-            sleep=self._sleep,
+            sleep=self._asking.sleep,
             before_sleep=say_so,
             reraise=True,
         )
@@ -268,18 +287,18 @@ class WolkvoxClient:
 
     def _request(self, asked: Asked, budget: RetryBudget) -> Reply:
         """One request, alone among all who use the token; the locks are not held while anyone waits or parses."""
-        waiting_since = self._clock()
+        waiting_since = self._asking.clock()
         # The deadline is a total, so the last attempt may get less than a whole read timeout.
         time_left = min(ANSWER_SECONDS, max(1.0, budget.remaining))
         with self._threads_take_turns, self._token_lock.held(time_left) as begun:
-            started = self._clock()
+            started = self._asking.clock()
             budget.excuse(started - waiting_since)
-            requested_at = self._now()
+            requested_at = self._asking.now()
             reply = self._send(asked, started, time_left)
-            seconds = self._clock() - started
+            seconds = self._asking.clock() - started
         reply.open(self._redact)
-        if self._on_request:
-            self._on_request(
+        if self._asking.on_request:
+            self._asking.on_request(
                 RequestRecord(
                     requested_at=requested_at,
                     api=asked.api,
@@ -314,7 +333,9 @@ class WolkvoxClient:
                 )
                 with closing(response):
                     reply.status = response.status_code
-                    reply.retry_after = retry_after_seconds(response.headers.get("Retry-After"), self._now())
+                    reply.retry_after = retry_after_seconds(
+                        response.headers.get("Retry-After"), self._asking.now()
+                    )
                     reply.location = self._redact(response.headers.get("Location", ""))[:200]
                     reply.server_time = http_date(response.headers.get("Date"))
                     reply.failure = self._receive(response, reply.body, deadline)
@@ -327,7 +348,7 @@ class WolkvoxClient:
         if deadline.is_over:
             # Whatever it looks like: an answer without a length ends just so.
             late = TimedOut if reply.status is None else TooSlow
-            reply.failure = late(f"The answer was not complete after {self._clock() - started:.0f} s.")
+            reply.failure = late(f"The answer was not complete after {self._asking.clock() - started:.0f} s.")
         return reply
 
     def _receive(self, response: requests.Response, body: Body, deadline: Deadline) -> WolkvoxError | None:

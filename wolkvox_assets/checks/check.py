@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import duckdb
@@ -90,11 +90,8 @@ class Check:
     blocking: bool = True
 
 
-def warning(
-    name: str, asset: str, holds: str, wrong: str, remedy: str, find: "Callable[[Look], Cases]"
-) -> Check:
-    """A check that says something odd, and blocks nothing."""
-    return Check(name, asset, holds, wrong, remedy, find, Severity.WARN, blocking=False)
+warning = partial(Check, severity=Severity.WARN, blocking=False)
+"""A check that says something odd, and blocks nothing."""
 
 
 def of_report(check: Check, report: Report) -> Check:

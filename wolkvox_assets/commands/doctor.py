@@ -6,20 +6,18 @@ operation (`token_info`, which counts against the day's quota).
 
 import json
 import stat
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from wolkvox_assets.api import QuotaUsedUp, RetryPolicy, WolkvoxError
+from wolkvox_assets.api import Asking, QuotaUsedUp, RetryPolicy, WolkvoxError
 from wolkvox_assets.commands import dagster_doctor, server_doctor
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
 from wolkvox_assets.pipeline.quota import UNREADABLE, Share, quota_group, reserve_not_kept, seen_by
-from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.report.clocks import Clocks, told
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import visible
@@ -126,12 +124,11 @@ def _without_a_lock(operation: Operation) -> tuple[bool, str, str]:
 def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     what = f"{operation.name}: token, quota"
     try:
-        wanted = Client(
+        asking = Asking(
             lambda seen: clocks.heard(seen.server_time, seen.requested_at),
-            time.sleep,
             RetryPolicy(attempts=3, deadline_seconds=30),
         )
-        with WolkvoxResource.of(operation).open_client(wanted) as client:
+        with WolkvoxResource.of(operation).open_client(asking) as client:
             quota = client.token_info()
     except QuotaUsedUp as error:
         return True, what, str(error)  # nothing to correct

@@ -8,9 +8,8 @@ import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
 
-from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.api import Access, Asking, WolkvoxClient
 from wolkvox_assets.orchestration.instance import dead_runs
-from wolkvox_assets.pipeline.reconcile import Client
 from wolkvox_assets.settings import ConfigurationProblem, Lake, Operation, Settings, read_lake, read_token
 from wolkvox_assets.store import Store, open_store
 from wolkvox_assets.store.files import PUBLISHED
@@ -37,21 +36,12 @@ class WolkvoxResource(dg.ConfigurableResource[None]):
             base_url=operation.base_url,
         )
 
-    def open_client(self, wanted: Client) -> WolkvoxClient:
+    def open_client(self, asking: Asking) -> WolkvoxClient:
         """A client, to be closed (`with`). Raises `ConfigurationProblem` where there is no token, or a wrong lake."""
         lake = read_lake()
-        return WolkvoxClient(
-            operation=self.operation,
-            server=self.server,
-            token=read_token(self.operation, self.token_env),
-            base_url=self.base_url,
-            on_request=wanted.on_request,
-            sleep=wanted.sleep,
-            retry=wanted.retry,
-            urgent=wanted.urgent,
-            lock_postgres=lake.postgres if lake else None,
-            now=wanted.now,
-        )
+        token = read_token(self.operation, self.token_env)
+        postgres = lake.postgres if lake else None
+        return WolkvoxClient(Access(self.operation, self.server, token, self.base_url, postgres), asking)
 
 
 class StoreResource(dg.ConfigurableResource[None]):

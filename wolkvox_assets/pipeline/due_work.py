@@ -121,26 +121,20 @@ def closed_at(clock: WallClock, day: date) -> datetime:
     return naive_utc(clock.start_utc(midnight) + SETTLED_AFTER)
 
 
-def gaps(
-    operation: Operation,
-    holes: Callable[[Range], list[Range]],
-    now: datetime,
-    *,
-    most: int,
-    since: date = date.min,
-    before: date = date.max,
-) -> list[Range]:
-    """Settled windows of the operation's history that are not known, newest first, `most` windows at most.
+def history(operation: Operation, now: datetime) -> Range:
+    """From the operation's first day to the windows that are live; nothing where it is still to come."""
+    start = datetime.combine(operation.start, datetime.min.time())
+    return Range(start, max(start, operation.clock.now(_floor(now - LIVE_FOR))))
 
-    `holes`: the ranges of a range without a known window, newest first; hours that the clock skips may
-    be in it. `since`: none before this day. `before`: only such as lie before it.
+
+def gaps(clock: WallClock, holes: Iterable[Range], now: datetime, most: int) -> list[Range]:
+    """Settled windows that are not known, newest first, `most` of them at most.
+
+    `holes`: ranges without a known window, newest first; hours that the clock skips may be in them.
     """
-    clock = operation.clock
-    start = datetime.combine(max(operation.start, since), datetime.min.time())
-    end = min(clock.now(_floor(now - LIVE_FOR)), datetime.combine(before, datetime.min.time()))
     found: list[Range] = []
     left = most
-    for hole in holes(Range(start, end)) if start < end else []:
+    for hole in holes:
         # Newest first, also within a hole that is longer than what is left to take.
         newest = Range(hole.start if left >= len(hole) else hole.end - left * WINDOW, hole.end)
         there = _shown_and_settled(clock, newest, now)

@@ -26,15 +26,15 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, reconcile
+from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, Sync
 
 
 @dataclass(frozen=True)
 class WindowsPlan:
     """How windows of this operation are made equal to the API's answers.
 
-    `additivity`: what is known of it. `judge`: tells agents from a total row. `seed`: draws the audits. `direct`: each
-    window by a request of its own. `give_up_after`: so many windows that can't be read, and nothing that can.
+    `additivity`: what is known of it. `judge`: tells agents from a total row. `seed`: draws the audits.
+    `give_up_after`: so many windows that can't be read, and nothing that can.
     """
 
     operation: Operation
@@ -42,7 +42,6 @@ class WindowsPlan:
     additivity: Additivity
     judge: Judge
     seed: int
-    direct: bool
     give_up_after: int
 
     def reconcile(
@@ -96,21 +95,11 @@ class WindowsPlan:
     def _quarantine(
         self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
     ) -> Iterator[Step]:
-        def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-            return reconcile(
-                ranges,
-                ask=ask,
-                stored=StoredWindows(self.store, self.operation.name, self.operation.report),
-                settled_before=settled_before,
-                additivity=additivity,
-                seed=self.seed,
-                direct=self.direct,
-            )
-
+        stored = StoredWindows(self.store, self.operation.name, self.operation.report)
         return Quarantine(
             ask,
             self.additivity,
-            make,
+            Sync(stored, settled_before, self.seed).reconcile,
             bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
             slow=(TimedOut, TooSlow),
             faults=(ServerFault, ConnectionFailed, Unavailable, UnexpectedStatus, NotFound),

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
-from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient
+from wolkvox_assets.api import Asking, WolkvoxClient
 from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.pipeline.fetching import Fetch
@@ -24,19 +24,6 @@ from wolkvox_assets.sync import Additivity, Note
 
 
 @dataclass(frozen=True)
-class Client:
-    """How a client is to be opened. `sleep` (seconds): how it waits between two tries. `now`: by this machine's clock
-    (aware).
-    """
-
-    on_request: Callable[[RequestRecord], None]
-    sleep: Callable[[float], None]
-    retry: RetryPolicy
-    urgent: bool = False
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass(frozen=True)
 class Site:
     """What all work on one operation needs.
 
@@ -47,7 +34,7 @@ class Site:
     operation: Operation
     store: Store
     run_id: str
-    open_client: Callable[[Client], WolkvoxClient]
+    open_client: Callable[[Asking], WolkvoxClient]
     live: int
     now: Callable[[], datetime]
 
@@ -80,13 +67,13 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
         verdict = latest_verdict(tables) if tables else None
         judge = read_judge(operation, store)
         seen = task.quota or seen_by(tables.con if tables else None, operation, site.now())
+    additivity = due_work.additivity_at(verdict, now)
     plan = WindowsPlan(
         operation,
         store,
-        additivity=due_work.additivity_at(verdict, now),
-        judge=judge,
+        Additivity.FAILED if task.direct else additivity,
+        judge,
         seed=int(site.run_id[:8], 16),
-        direct=task.direct,
         give_up_after=policy.give_up_after,
     )
     share = Share(operation.clock, operation.quota_reserve, 0 if task.work is Work.LIVE else site.live)
@@ -94,7 +81,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     fetch = Fetch(operation, task.clocks, judge, guard, handover, task.until)
     if remark is not None:
         fetch.put(Note(remark))
-    if verdict is not None and plan.additivity is Additivity.FAILED:
+    if verdict is not None and additivity is Additivity.FAILED:
         fetch.put(
             Note(
                 f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
@@ -105,6 +92,6 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     fetch.run(
         partial(plan.reconcile, task.windows, now),
         lambda on_request: site.open_client(
-            Client(on_request, handover.wait, policy.client, policy.urgent, site.now)
+            Asking(on_request, policy.client, policy.urgent, handover.wait, site.now)
         ),
     )

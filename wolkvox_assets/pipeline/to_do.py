@@ -16,6 +16,7 @@ from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.evidence import resting
 from wolkvox_assets.store.gaps import days_known, holes, known_since, verified
 from wolkvox_assets.store.tables import reading
+from wolkvox_assets.sync.divide import cut
 
 _HOUR = timedelta(hours=1)
 
@@ -57,18 +58,21 @@ def to_verify(store: Store, operation: Operation, now: datetime) -> list[datetim
 
 def recent_gaps(store: Store, operation: Operation, now: datetime) -> list[datetime]:
     """Windows of the last days that are not known: a tick's worth of them, the newest."""
-    found = _gaps(store, operation, now, since=_first_recent_day(operation, now), most=_MOST_OF_A_TICK)
+    _, recent = _history(operation, now)
+    found = due_work.gaps(operation.clock, _holes(store, operation, recent, now), now, _MOST_OF_A_TICK)
     return [window for range_ in found for window in range_.windows()]
 
 
 def history(store: Store, operation: Operation, now: datetime) -> list[Range]:
     """Windows before the last days that are not known, newest first: a run's worth of them."""
-    return _gaps(store, operation, now, before=_first_recent_day(operation, now), most=_MOST_OF_A_RUN)
+    earlier, _ = _history(operation, now)
+    return due_work.gaps(operation.clock, _holes(store, operation, earlier, now), now, _MOST_OF_A_RUN)
 
 
 def missing(store: Store, operation: Operation, now: datetime) -> list[Range]:
     """All windows that are over and not known, newest first, but for those of the last hour. Also such as rest."""
-    return _gaps(store, operation, now, most=sys.maxsize, resting_too=True)
+    holes = _holes(store, operation, due_work.history(operation, now), now, resting_too=True)
+    return due_work.gaps(operation.clock, holes, now, sys.maxsize)
 
 
 def whole_days(
@@ -107,27 +111,19 @@ def _but_resting(
     return [window for window in windows if window not in left_out]
 
 
-def _first_recent_day(operation: Operation, now: datetime) -> date:
-    return operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
+def _history(operation: Operation, now: datetime) -> tuple[Range, Range]:
+    """What comes before the last days, and these."""
+    first_recent = operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)
+    return cut(due_work.history(operation, now), datetime.combine(first_recent, datetime.min.time()))
 
 
-def _gaps(
-    store: Store,
-    operation: Operation,
-    now: datetime,
-    *,
-    most: int,
-    since: date = date.min,
-    before: date = date.max,
-    resting_too: bool = False,
+def _holes(
+    store: Store, operation: Operation, span: Range, now: datetime, *, resting_too: bool = False
 ) -> list[Range]:
+    """The ranges of this one without a known window, newest first."""
+    if not len(span):
+        return []
     with reading(store, operation.name, operation.report) as tables:
-        left_out = resting(tables, now) if tables and not resting_too else set()
-        return due_work.gaps(
-            operation,
-            lambda r: holes(tables, r, now, left_out) if tables else [r],
-            now,
-            most=most,
-            since=since,
-            before=before,
-        )
+        if tables is None:
+            return [span]
+        return holes(tables, span, now, set() if resting_too else resting(tables, now))

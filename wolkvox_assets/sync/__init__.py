@@ -9,7 +9,7 @@ Start reading at `run.py`; the words are in `steps.py`.
 
 from wolkvox_assets.sync.direct import ask_directly
 from wolkvox_assets.sync.quarantine import AskBriefly, BadAnswers, Quarantine
-from wolkvox_assets.sync.run import reconcile
+from wolkvox_assets.sync.run import Sync
 from wolkvox_assets.sync.steps import (
     Additivity,
     Ask,
@@ -42,7 +42,7 @@ __all__ = [
     "Source",
     "Step",
     "Stored",
+    "Sync",
     "Verified",
     "ask_directly",
-    "reconcile",
 ]

@@ -1,6 +1,7 @@
 """The entry: make the stored windows of some ranges equal to the API's answers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from wolkvox_assets.report.windows import Range
@@ -12,52 +13,51 @@ from wolkvox_assets.sync.steps import Additivity, Ask, Step, Stored
 from wolkvox_assets.sync.verify_by_sums import asked_before, recheck
 
 
-def reconcile(
-    ranges: Sequence[Range],
-    *,
-    ask: Ask,
-    stored: Stored,
-    settled_before: datetime,
-    additivity: Additivity,
-    seed: int,
-    direct: bool = False,
-) -> Iterator[Step]:
-    """Yields the steps that make what is stored of these ranges equal to what the API answers.
+@dataclass(frozen=True)
+class Sync:
+    """Makes what is stored of an operation equal to what the API answers.
 
-    `ranges`: naive wall clock, only windows that exist and have ended; any order, any length, overlaps are
-    asked once. `settled_before` (naive wall clock): windows that start then or later are asked directly,
-    since their answers may still grow. `additivity`: what is known of additivity. `seed`: draws the audits.
-    `direct`: ask every window by itself, whatever `additivity` says.
-
-    Each step is final when it is yielded and can be stored at once; by the end every window of the ranges is
-    in a `Known`, `KnownEmpty` or `Verified`. A window can come twice, the later step counts. Newest
-    windows come first, audits and proofs after what they are about.
-
-    Raises nothing of its own: what `ask` and `stored` raise passes through, and a repeat with the same
-    ranges goes on from what was stored.
-
-    What it cannot see, but where additivity failed: stored windows that are wrong in ways that cancel out
-    within a range, agent by agent and number by number, look verified as a sum. `direct=True` sees them.
+    `settled_before` (naive wall clock): windows that start then or later are asked directly, since their answers may
+    still grow. `seed`: draws the audits.
     """
-    newest_first = merged(ranges)[::-1]
-    cuts = [cut(r, settled_before) for r in newest_first]
-    unsettled = [later for _, later in cuts if len(later)]
-    settled = [earlier for earlier, _ in cuts if len(earlier)]
 
-    yield from ask_directly(unsettled, ask)
-    if direct or additivity is Additivity.FAILED:
-        yield from ask_directly(settled, ask)
-        return
-    if additivity is Additivity.UNPROVED:
-        known = asked_before(settled, stored)
-        unknown = settled
-        for r in known:
-            unknown = without(unknown, r)
-        known, holds = yield from recheck(known, ask, stored)
-        if holds is None:
-            unknown, holds = yield from prove_on_the_way(unknown, ask)
-        settled = merged([*known, *unknown])[::-1]
-        if not holds:
+    stored: Stored
+    settled_before: datetime
+    seed: int
+
+    def reconcile(self, ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
+        """Yields the steps for these ranges: naive wall clock, only windows that exist and have ended; any order, any
+        length, overlaps are asked once. `additivity`: what is known of it.
+
+        Each step is final when it is yielded and can be stored at once; by the end every window of the ranges is
+        in a `Known`, `KnownEmpty` or `Verified`. A window can come twice, the later step counts. Newest
+        windows come first, audits and proofs after what they are about.
+
+        Raises nothing of its own: what `ask` and `stored` raise passes through, and a repeat with the same
+        ranges goes on from what was stored.
+
+        What it cannot see, but with `Additivity.FAILED`: stored windows that are wrong in ways that cancel out
+        within a range, agent by agent and number by number, look verified as a sum.
+        """
+        newest_first = merged(ranges)[::-1]
+        cuts = [cut(r, self.settled_before) for r in newest_first]
+        unsettled = [later for _, later in cuts if len(later)]
+        settled = [earlier for earlier, _ in cuts if len(earlier)]
+
+        yield from ask_directly(unsettled, ask)
+        if additivity is Additivity.FAILED:
             yield from ask_directly(settled, ask)
             return
-    yield from derive(settled, ask, stored, seed)
+        if additivity is Additivity.UNPROVED:
+            known = asked_before(settled, self.stored)
+            unknown = settled
+            for r in known:
+                unknown = without(unknown, r)
+            known, holds = yield from recheck(known, ask, self.stored)
+            if holds is None:
+                unknown, holds = yield from prove_on_the_way(unknown, ask)
+            settled = merged([*known, *unknown])[::-1]
+            if not holds:
+                yield from ask_directly(settled, ask)
+                return
+        yield from derive(settled, ask, self.stored, self.seed)

@@ -64,7 +64,7 @@ class Additivity(StrEnum):
     PROVED = "proved"
     """It held lately: derive."""
     FAILED = "failed"
-    """It failed lately: ask every window, and don't try again now."""
+    """It failed lately, or is not to be relied on: ask every window, and don't try it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Proof:
 class Audited:
     """These derived windows of `range` were asked as well, and agreed (each came as a `Known`, too).
 
-    `derived`: how many windows they were drawn from. `seed`: what `reconcile` was given, to be logged.
+    `derived`: how many windows they were drawn from. `seed`: what `Sync` was given, to be logged.
     """
 
     range: Range

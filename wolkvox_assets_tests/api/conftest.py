@@ -1,12 +1,13 @@
 """What the tests of the client share: a scripted server, a clock nobody waits for, clients that get closed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from wolkvox_assets.api import WolkvoxClient, token_lock
+from wolkvox_assets.api import Access, Asking, WolkvoxClient, token_lock
 from wolkvox_assets_tests.api.scripted import FakeTime, ScriptedServer
 
 TOKEN = 'wv-7f3a9c/b+41e&8d"02'  # with characters that JSON, URLs and pages escape
@@ -34,19 +35,10 @@ def make_client(
     made: list[WolkvoxClient] = []
 
     def make(**settings: Any) -> WolkvoxClient:
-        client = WolkvoxClient(
-            **{
-                "operation": "north",
-                "server": "0013",
-                "token": SecretStr(TOKEN),
-                "base_url": server.url,
-                "clock": time.clock,
-                "sleep": time.sleep,
-                "now": time.now,
-                "jitter": lambda: 1.0,
-                **settings,
-            }
-        )
+        access = Access("north", "0013", SecretStr(TOKEN), server.url)
+        asking = Asking(sleep=time.sleep, now=time.now, clock=time.clock, jitter=lambda: 1.0)
+        of_access = {name: settings.pop(name) for name in list(settings) if hasattr(access, name)}
+        client = WolkvoxClient(replace(access, **of_access), replace(asking, **settings))
         made.append(client)
         return client
 

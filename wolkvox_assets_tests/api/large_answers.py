@@ -7,21 +7,15 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
-from wolkvox_assets.api import RequestRecord, RetryPolicy, WolkvoxClient, WolkvoxError
+from wolkvox_assets.api import Access, Asking, RequestRecord, RetryPolicy, WolkvoxClient, WolkvoxError
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 
 def main(url: str, names: list[str]) -> None:
     records: list[RequestRecord] = []
-    with WolkvoxClient(
-        operation="north",
-        server="0013",
-        token=SecretStr("wv-7f3a9c"),
-        base_url=url,
-        retry=RetryPolicy(attempts=1),
-        on_request=records.append,
-    ) as asking:
+    access = Access("north", "0013", SecretStr("wv-7f3a9c"), url)
+    with WolkvoxClient(access, Asking(records.append, RetryPolicy(attempts=1))) as asking:
         for name in names:
             try:
                 found = asking.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))

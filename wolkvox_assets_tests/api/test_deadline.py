@@ -15,6 +15,8 @@ from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
 
 from wolkvox_assets.api import (
+    Access,
+    Asking,
     RedirectRefused,
     RetryPolicy,
     TimedOut,
@@ -31,6 +33,7 @@ from wolkvox_assets.report.windows import one
 
 WINDOW = one(datetime(2026, 11, 16, 8, 5))
 TOKEN = SecretStr("a-token-of-the-deadline-tests")
+ONCE = Asking(retry=RetryPolicy(attempts=1))
 EMPTY_MEMBER = bytes.fromhex("1f8b08000000000000030300000000000000000000")[:20]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
@@ -113,9 +116,7 @@ def test_the_deadline_holds_whatever_drips(
     with server(drip(beginning, again)) as url:
         began = time.monotonic()
         with (
-            WolkvoxClient(
-                operation="main", server="0013", token=TOKEN, base_url=url, retry=RetryPolicy(attempts=1)
-            ) as asking,
+            WolkvoxClient(Access("main", "0013", TOKEN, url), ONCE) as asking,
             pytest.raises(error),
         ):
             asking.report(AGENT_9, WINDOW)
@@ -145,11 +146,7 @@ def test_the_deadline_holds_before_there_is_a_request(
         began = time.monotonic()
         with (
             WolkvoxClient(
-                operation="main",
-                server="0013",
-                token=TOKEN,
-                base_url=url.replace("http:", "https:") if base_url else None,
-                retry=RetryPolicy(attempts=1),
+                Access("main", "0013", TOKEN, url.replace("http:", "https:") if base_url else None), ONCE
             ) as asking,
             pytest.raises(TimedOut),
         ):
@@ -162,7 +159,7 @@ def test_a_redirect_that_drips_is_a_redirect(monkeypatch: pytest.MonkeyPatch) ->
     with server(drip(b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", b" ")) as url:
         began = time.monotonic()
         with (
-            WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
+            WolkvoxClient(Access("main", "0013", TOKEN, url)) as asking,
             pytest.raises(RedirectRefused),
         ):
             asking.report(AGENT_9, WINDOW)
@@ -211,7 +208,7 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one() -> No
 
     with (
         server(answer) as url,
-        WolkvoxClient(operation="main", server="0013", token=TOKEN, base_url=url) as asking,
+        WolkvoxClient(Access("main", "0013", TOKEN, url)) as asking,
     ):
         for number in range(1, 6):
             assert asking.report(AGENT_9, WINDOW).agents["Ana"].hold_mute_count == number

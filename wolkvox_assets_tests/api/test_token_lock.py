@@ -24,18 +24,13 @@ ASK = """
 import sys
 from datetime import datetime
 from pydantic import SecretStr
-from wolkvox_assets.api import WolkvoxClient
+from wolkvox_assets.api import Access, WolkvoxClient
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
 url, token, times, postgres = sys.argv[1], sys.stdin.readline().strip(), int(sys.argv[2]), sys.argv[3:]
-with WolkvoxClient(
-    operation="north",
-    server="0013",
-    token=SecretStr(token),
-    base_url=url,
-    lock_postgres=SecretStr(postgres[0]) if postgres else None,
-) as client:
+lock = SecretStr(postgres[0]) if postgres else None
+with WolkvoxClient(Access("north", "0013", SecretStr(token), url, lock)) as client:
     for _ in range(times):
         client.report(AGENT_9, one(datetime(2026, 11, 16, 8, 5)))
 """

@@ -22,7 +22,7 @@ PROCESSES = """
 import os, sys, time
 from datetime import datetime, timedelta
 from pydantic import SecretStr
-from wolkvox_assets.api import WolkvoxClient, client as module, file_lock, postgres_lock
+from wolkvox_assets.api import Access, Asking, WolkvoxClient, client as module, file_lock, postgres_lock
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import one
 
@@ -53,9 +53,8 @@ def work(who):
 
     kind.__init__, kind.taken = made, taken
     window = datetime(2026, 11, 16, who)
-    with WolkvoxClient(
-        operation="north", server="0013", token=token, base_url=url, urgent=who == 0, lock_postgres=postgres
-    ) as client:
+    access = Access("north", "0013", token, url, postgres)
+    with WolkvoxClient(access, Asking(urgent=who == 0)) as client:
         for _ in range(urgent_times if who == 0 else patient_times):
             client.report(AGENT_9, one(window))
             note(who, "had")

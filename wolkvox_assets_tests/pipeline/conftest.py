@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.api import Answer, AnswerUnreadable, WolkvoxClient
-from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.api import Access, Answer, AnswerUnreadable, Asking, WolkvoxClient
+from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
@@ -77,18 +77,9 @@ class Place:
     def site(self, name: str = "main", **settings: object) -> Site:
         operation = self.operation(name, **settings)
 
-        def open_client(wanted: Client) -> WolkvoxClient:
-            client = Unreadable(
-                operation=operation.name,
-                server=operation.server,
-                token=read_token(operation.name, operation.token_env),
-                base_url=operation.base_url,
-                on_request=wanted.on_request,
-                sleep=wanted.sleep,
-                retry=wanted.retry,
-                urgent=wanted.urgent,
-                now=wanted.now,
-            )
+        def open_client(asking: Asking) -> WolkvoxClient:
+            token = read_token(operation.name, operation.token_env)
+            client = Unreadable(Access(operation.name, operation.server, token, operation.base_url), asking)
             client.windows = self.unreadable
             return client
 

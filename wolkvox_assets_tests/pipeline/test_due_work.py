@@ -52,6 +52,10 @@ class Known:
             self.at[window] = now.astimezone(UTC).replace(tzinfo=None)
 
 
+def missing(of: Operation, known: Known, now: datetime, most: int) -> list[Range]:
+    return due_work.gaps(of.clock, known.holes(due_work.history(of, now)), now, most)
+
+
 def bogota(day: date, hour: int, minute: int = 0, second: int = 0) -> datetime:
     """This moment of Bogotá's wall clock, aware."""
     return datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=UTC) + 5 * HOUR
@@ -90,15 +94,14 @@ def test_missed_ticks_are_made_up_for_seventy_minutes_and_then_are_gaps() -> Non
     found = live(known, now)
     assert found == windows(wall(MONDAY, 10, 50), wall(MONDAY, 12))
     # What is live now is no gap, what is older is one: nothing between the two, nothing in both.
-    gaps = due_work.gaps(BOGOTA, known.holes, now, most=20)
-    assert gaps[0].end == found[0]
+    assert missing(BOGOTA, known, now, 20)[0].end == found[0]
 
 
 def test_every_window_is_live_or_a_gap_at_any_minute_of_a_day() -> None:
     known = Known()
     for minute in range(0, 24 * 60, 7):
         now = bogota(MONDAY, 0) + minute * MINUTE
-        gaps = due_work.gaps(BOGOTA, known.holes, now, most=50)
+        gaps = missing(BOGOTA, known, now, 50)
         assert gaps[0].end == live(known, now)[0]
         assert due_work.ended(BOGOTA, [gaps[0].end - WINDOW], now - due_work.SETTLED_AFTER)
 
@@ -132,7 +135,7 @@ def test_the_repeated_hour_is_no_gap_before_its_second_pass_has_settled() -> Non
     seen: set[datetime] = set()
     for minutes in range(-65, 141, 5):
         now = midnight + minutes * MINUTE
-        found = [w for r in due_work.gaps(SANTIAGO, known.holes, now, most=100) for w in r.windows()]
+        found = [w for r in missing(SANTIAGO, known, now, 100) for w in r.windows()]
         assert len(found) == len(set(found))
         assert all(SANTIAGO.clock.end_utc(w) <= now - due_work.SETTLED_AFTER for w in found)
         seen |= set(found)
@@ -146,15 +149,13 @@ def test_the_skipped_hour_is_never_due_and_never_a_gap() -> None:
         found = live(Known(), after + minutes * MINUTE, SANTIAGO)
         assert all(SANTIAGO.clock.shows(window) for window in found)
     assert live(Known(), after + 6 * MINUTE, SANTIAGO)[-1] == wall(SKIPPED, 1)
-    found = [
-        w for r in due_work.gaps(SANTIAGO, Known().holes, after + 9 * HOUR, most=400) for w in r.windows()
-    ]
+    found = [w for r in missing(SANTIAGO, Known(), after + 9 * HOUR, 400) for w in r.windows()]
     assert wall(SKIPPED, 1) in found
     assert wall(SKIPPED, 0) - WINDOW in found
     assert not set(found) & set(windows(wall(SKIPPED, 0), wall(SKIPPED, 1)))
     whole = Known(w for n in range(-10, 2) for w in day_of(SKIPPED + n * DAY, SANTIAGO))
     young = operation("America/Santiago", SKIPPED - 10 * DAY)
-    assert due_work.gaps(young, whole.holes, after + 30 * HOUR, most=400) == []
+    assert missing(young, whole, after + 30 * HOUR, 400) == []
 
 
 # Gaps
@@ -172,11 +173,11 @@ def test_gaps_are_found_newest_first_and_no_more_than_asked_for() -> None:
         Range(wall(start, 7), wall(start, 7, 10)),
         Range(wall(start, 0), wall(start, 0, 5)),
     ]
-    assert due_work.gaps(young, known.holes, now, most=100) == everything
-    assert due_work.gaps(young, known.holes, now, most=4) == everything
-    assert due_work.gaps(young, known.holes, now, most=3) == everything[:2]
+    assert missing(young, known, now, 100) == everything
+    assert missing(young, known, now, 4) == everything
+    assert missing(young, known, now, 3) == everything[:2]
     # Of a gap that is too long, the newest part.
-    assert due_work.gaps(young, known.holes, now, most=2) == [
+    assert missing(young, known, now, 2) == [
         everything[0],
         Range(wall(start, 7, 5), wall(start, 7, 10)),
     ]
@@ -184,17 +185,17 @@ def test_gaps_are_found_newest_first_and_no_more_than_asked_for() -> None:
 
 def test_history_is_a_gap_down_to_its_first_day_and_no_further() -> None:
     now = bogota(MONDAY, 12)
-    assert due_work.gaps(operation(start=MONDAY - DAY), Known().holes, now, most=9999) == [
+    assert missing(operation(start=MONDAY - DAY), Known(), now, 9999) == [
         Range(wall(MONDAY - DAY, 0), wall(MONDAY, 10, 50))
     ]
-    assert due_work.gaps(operation(start=MONDAY), Known().holes, bogota(MONDAY, 0, 30), most=9) == []
-    assert due_work.gaps(operation(start=MONDAY + DAY), Known().holes, now, most=9) == []
+    assert missing(operation(start=MONDAY), Known(), bogota(MONDAY, 0, 30), 9) == []
+    assert missing(operation(start=MONDAY + DAY), Known(), now, 9) == []
 
 
 def test_a_gap_over_both_clock_changes_is_every_window_that_the_clock_shows() -> None:
     start, now = date(2026, 3, 1), datetime(2026, 10, 1, tzinfo=UTC)
     of = operation("America/Santiago", start)
-    found = due_work.gaps(of, Known().holes, now, most=99999)
+    found = missing(of, Known(), now, 99999)
     assert len(found) == 2  # the skipped hour lies between them
     assert found[0].start == wall(SKIPPED, 1)
     assert found[1] == Range(wall(start, 0), wall(SKIPPED, 0))

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from wolkvox_assets.api import RequestRecord, WolkvoxClient
+from wolkvox_assets.api import Access, Asking, RequestRecord, WolkvoxClient
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.quota import QuotaGuard, Share
@@ -37,13 +37,8 @@ def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> 
         operation = Operation(server="0013", start=date(2026, 11, 1), base_url=simulator.url)
 
         def open_client(on_request: Callable[[RequestRecord], None]) -> WolkvoxClient:
-            return WolkvoxClient(
-                operation="main",
-                server="0013",
-                token=SecretStr(simulator.token),
-                base_url=simulator.url,
-                on_request=on_request,
-            )
+            access = Access("main", "0013", SecretStr(simulator.token), simulator.url)
+            return WolkvoxClient(access, Asking(on_request))
 
         def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
             assert ask(HOUR) == {}

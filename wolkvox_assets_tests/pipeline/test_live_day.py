@@ -26,7 +26,7 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
-from wolkvox_assets.sync import Known, KnownEmpty, Proof, Verified, reconcile
+from wolkvox_assets.sync import Known, KnownEmpty, Proof, Sync, Verified
 from wolkvox_assets_tests.sync.model import (
     Server,
     Store,
@@ -98,14 +98,9 @@ class Live:
             count()
             return self.server(r)
 
-        steps = reconcile(
-            contiguous(windows),
-            ask=ask,
-            stored=self.store,
-            settled_before=BOGOTA.clock.now(now - due_work.SETTLED_AFTER) - WINDOW,
-            additivity=due_work.additivity_at(self.verdict, now),
-            seed=1,
-        )
+        settled_before = BOGOTA.clock.now(now - due_work.SETTLED_AFTER) - WINDOW
+        additivity = due_work.additivity_at(self.verdict, now)
+        steps = Sync(self.store, settled_before, 1).reconcile(contiguous(windows), ask, additivity)
         at = now.replace(tzinfo=None)
         for step in steps:
             self.store.apply(step)

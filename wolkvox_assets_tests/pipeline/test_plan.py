@@ -34,7 +34,7 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
         rows = [("Ana", ana), ("Bea", bea), ("techcon", ana.plus(bea))]
         return judge.agents_of(f"{r}", rows)[0]
 
-    plan = WindowsPlan(operation, FileStore(tmp_path), Additivity.FAILED, judge, 0, True, 150)
+    plan = WindowsPlan(operation, FileStore(tmp_path), Additivity.FAILED, judge, 0, 150)
     steps: list[Step] = []
     with pytest.raises(BadAnswers) as bad:
         steps.extend(plan.reconcile(WINDOWS, NOON, ask, ask))

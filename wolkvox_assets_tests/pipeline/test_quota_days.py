@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from wolkvox_assets.api import QuotaUsedUp, RequestRecord, RetryPolicy, WolkvoxClient
+from wolkvox_assets.api import Access, Asking, QuotaUsedUp, RequestRecord, RetryPolicy, WolkvoxClient
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover, load
 from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached, Share, quota_group, quota_waits, seen_by
@@ -51,15 +51,10 @@ class Place:
             yield Known(WINDOW, ask(one(WINDOW)), Source.ASKED)
 
         def open_client(on_request: Callable[[RequestRecord], None]) -> WolkvoxClient:
-            return WolkvoxClient(
-                operation=operation.name,
-                server=operation.server,
-                token=SecretStr(token or self.simulator.token),
-                base_url=operation.base_url,
-                on_request=on_request,
-                now=lambda: self.now,
-                retry=RetryPolicy(attempts=1),
-            )
+            its = SecretStr(token or self.simulator.token)
+            access = Access(operation.name, operation.server, its, operation.base_url)
+            once = RetryPolicy(attempts=1)
+            return WolkvoxClient(access, Asking(on_request, once, now=lambda: self.now))
 
         def fetch(handover: Handover) -> None:
             clocks = Clocks(lambda: self.now)

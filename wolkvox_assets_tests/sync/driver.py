@@ -1,10 +1,10 @@
-"""Runs `reconcile` against a model server and a model store, and checks what must hold of every run."""
+"""Runs `Sync` against a model server and a model store, and checks what must hold of every run."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Additivity, Source, reconcile
+from wolkvox_assets.sync import Additivity, Source, Sync
 from wolkvox_assets_tests.sync.model import LATER, Interrupted, Server, Store, truth_of
 
 
@@ -16,19 +16,10 @@ def run(
     *,
     settled_before: datetime = LATER,
     seed: int = 7,
-    direct: bool = False,
 ) -> int:
     """One run to its end; returns its requests, and fails if what is stored isn't the truth afterwards."""
     before = server.requests
-    steps = reconcile(
-        ranges,
-        ask=server,
-        stored=store,
-        settled_before=settled_before,
-        additivity=additivity,
-        seed=seed,
-        direct=direct,
-    )
+    steps = Sync(store, settled_before, seed).reconcile(ranges, server, additivity)
     for step in steps:
         store.apply(step)
     truth = truth_of(server, ranges)
@@ -47,9 +38,7 @@ def run_interrupted(
     seed: int = 7,
 ) -> bool:
     """A run in which the server may break; whether it did. What was yielded before it is stored."""
-    steps = reconcile(
-        ranges, ask=server, stored=store, settled_before=LATER, additivity=additivity, seed=seed
-    )
+    steps = Sync(store, LATER, seed).reconcile(ranges, server, additivity)
     try:
         for step in steps:
             store.apply(step)

@@ -7,7 +7,7 @@ from time import process_time
 
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Additivity, reconcile
+from wolkvox_assets.sync import Additivity, Sync
 from wolkvox_assets_tests.sync.model import LATER, MONTH
 
 
@@ -57,9 +57,7 @@ class Nothing(Outdated):
 
 
 def month(server: Everyone, stored: Outdated, r: Range = MONTH) -> int:
-    steps = reconcile(
-        [r], ask=server, stored=stored, settled_before=LATER, additivity=Additivity.PROVED, seed=1
-    )
+    steps = Sync(stored, LATER, 1).reconcile([r], server, Additivity.PROVED)
     return sum(1 for _ in steps)
 
 

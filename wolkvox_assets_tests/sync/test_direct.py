@@ -6,7 +6,7 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Additivity, Known, Source, ask_directly, reconcile
+from wolkvox_assets.sync import Additivity, Known, Source, Sync, ask_directly
 from wolkvox_assets_tests.sync.driver import run
 from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
 
@@ -33,12 +33,11 @@ def test_a_single_window_is_asked_whatever_the_trust(additivity: Additivity) -> 
     assert store.sources(one(MONDAY)) == {"asked"}
 
 
-@pytest.mark.parametrize("additivity", Additivity)
-def test_on_request_everything_is_asked_directly(additivity: Additivity) -> None:
+def test_where_additivity_failed_everything_is_asked_directly() -> None:
     server = Server({})
     store = Store()
     store.fill({}, DAY, "derived")
-    assert run([DAY], server, store, additivity, direct=True) == 288
+    assert run([DAY], server, store, Additivity.FAILED) == 288
     assert store.sources(DAY) == {"asked"}
 
 
@@ -53,14 +52,7 @@ def test_windows_not_settled_yet_are_asked_directly_and_first() -> None:
 
 def test_nothing_is_asked_before_it_is_wanted() -> None:
     server = Server({})
-    steps = reconcile(
-        [DAY, HOUR],
-        ask=server,
-        stored=Store(),
-        settled_before=DAY.start,
-        additivity=Additivity.PROVED,
-        seed=1,
-    )
+    steps = Sync(Store(), DAY.start, 1).reconcile([DAY, HOUR], server, Additivity.PROVED)
     assert server.requests == 0
     assert len(list(islice(steps, 5))) == 5
     assert server.requests == 5

@@ -1,6 +1,5 @@
 """An API that was proved additive, and isn't any more."""
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,15 +9,13 @@ from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, contiguous, one
 from wolkvox_assets.sync import (
     Additivity,
-    Ask,
     BadAnswers,
     Discard,
     Known,
     Proof,
     Quarantine,
     Source,
-    Step,
-    reconcile,
+    Sync,
 )
 from wolkvox_assets.sync.compare import Disagreement, difference, remainder
 from wolkvox_assets_tests.sync.driver import run, run_interrupted
@@ -131,9 +128,7 @@ def dishonest_mornings(r: Range, agents: Agents) -> Agents:
 
 def test_discard_comes_before_the_verdict_and_before_any_further_request() -> None:
     server = Lying(busy(DAY), dishonest_mornings)
-    steps = reconcile(
-        [DAY], ask=server, stored=Store(), settled_before=LATER, additivity=Additivity.PROVED, seed=3
-    )
+    steps = Sync(Store(), LATER, 3).reconcile([DAY], server, Additivity.PROVED)
     seen = []
     asked_before = 0
     for step in steps:
@@ -174,14 +169,7 @@ def test_an_audit_that_disagrees_is_enough() -> None:
     caught = 0
     for seed in range(10):
         store = Store()
-        steps = reconcile(
-            [DAY],
-            ask=Lying(truth, alone),
-            stored=store,
-            settled_before=LATER,
-            additivity=Additivity.PROVED,
-            seed=seed,
-        )
+        steps = Sync(store, LATER, seed).reconcile([DAY], Lying(truth, alone), Additivity.PROVED)
         for step in steps:
             store.apply(step)
         caught += bool(store.proofs)
@@ -274,9 +262,7 @@ def test_what_was_found_empty_as_part_of_a_whole_is_discarded_too() -> None:
     """The run ends just after the verdict, and the next one asks for what is not known."""
     r, truth = two_days()
     store, server = Store(), Lying(truth, lacking_one)
-    steps = reconcile(
-        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=1
-    )
+    steps = Sync(store, LATER, 1).reconcile([r], server, Additivity.PROVED)
     for step in steps:
         store.apply(step)
         if isinstance(step, Proof):
@@ -301,8 +287,7 @@ def test_an_unreadable_window_keeps_nothing_that_is_in_doubt() -> None:
     store, server = Store(), Broken(truth, lacking_one)
     store.fill({}, r, "asked")  # and wrong: verified as part of a day that lacks the agent
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(ranges, ask=ask, stored=store, settled_before=LATER, additivity=additivity, seed=1)
+    make = Sync(store, LATER, 1).reconcile
 
     def go() -> None:
         for step in Quarantine(server, Additivity.PROVED, make, bad=Unreadable).reconcile([r]):

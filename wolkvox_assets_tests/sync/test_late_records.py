@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Additivity, reconcile
+from wolkvox_assets.sync import Additivity, Sync
 from wolkvox_assets_tests.sync.model import (
     DAY,
     LATER,
@@ -46,9 +46,7 @@ class Arriving(Server):
 
 def settle(r: Range, server: Arriving, store: Store, seed: int = 7) -> None:
     """One run, after which each window has what it had at some moment of the run."""
-    for step in reconcile(
-        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=seed
-    ):
+    for step in Sync(store, LATER, seed).reconcile([r], server, Additivity.PROVED):
         store.apply(step)
     content = store.content()
     for window in r.windows():
@@ -134,9 +132,7 @@ def test_days_that_do_not_add_up_to_their_month() -> None:
     r = day_of(MONDAY, 5)
     store = Store()
     server = Lying(busy(r, agents=4), across_midnight)
-    for step in reconcile(
-        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=1
-    ):
+    for step in Sync(store, LATER, 1).reconcile([r], server, Additivity.PROVED):
         store.apply(step)
     assert [proof.holds for proof in store.proofs] == [False]
     assert store.content() == {w: in_use(server.answer(one(w))) for w in r.windows()}
@@ -165,9 +161,7 @@ def test_records_of_newcomers_condemn_nothing(late: dict[int, int]) -> None:
     r = day_of(MONDAY, 5)
     server = newcomers(busy(r, agents=3), {n: MONDAY + timedelta(minutes=5 * w) for n, w in late.items()})
     store = Store()
-    for step in reconcile(
-        [r], ask=server, stored=store, settled_before=LATER, additivity=Additivity.PROVED, seed=5
-    ):
+    for step in Sync(store, LATER, 5).reconcile([r], server, Additivity.PROVED):
         store.apply(step)
     assert not store.proofs
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync import Additivity, reconcile
+from wolkvox_assets.sync import Additivity, Sync
 from wolkvox_assets_tests.sync.driver import no_derived, run
 from wolkvox_assets_tests.sync.model import (
     DAY,
@@ -162,9 +162,7 @@ def test_a_record_that_arrives_during_the_first_proof_condemns_nothing(at: int, 
     server = Later(busy(DAY, agents=5), {at: MONDAY + timedelta(hours=hours)})
     steps = Store()
     count = 0
-    for step in reconcile(
-        [DAY], ask=server, stored=steps, settled_before=LATER, additivity=Additivity.UNPROVED, seed=1
-    ):
+    for step in Sync(steps, LATER, 1).reconcile([DAY], server, Additivity.UNPROVED):
         steps.apply(step)
         count = server.requests
     assert [proof.holds for proof in steps.proofs] == [True]

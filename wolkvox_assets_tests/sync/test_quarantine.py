@@ -18,7 +18,7 @@ from wolkvox_assets.sync import (
     Quarantine,
     Source,
     Step,
-    reconcile,
+    Sync,
 )
 
 START = datetime(2026, 3, 1)
@@ -60,14 +60,7 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
                 Quarantine(
                     ask,
                     Additivity.FAILED,
-                    lambda ranges, ask, additivity: reconcile(
-                        ranges,
-                        ask=ask,
-                        stored=NothingStored(),
-                        settled_before=windows.end,
-                        additivity=additivity,
-                        seed=1,
-                    ),
+                    Sync(NothingStored(), windows.end, 1).reconcile,
                     bad=Unreadable,
                     unsure=unsure,
                     give_up_after=3,
@@ -98,10 +91,7 @@ def test_all_but_the_bad_windows_are_known_in_the_end(
         count = sum(r.start <= window < r.end for window in uses)
         return {"Ana": Usage(count, 5 * count, 0, 5 * count)} if count else {}
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(NothingStored(), whole.end, 1).reconcile
 
     found: dict[datetime, Agents] = {}
 
@@ -154,10 +144,7 @@ def test_where_nothing_can_be_read_it_is_not_the_windows_and_few_requests_find_o
             raise Unreadable(str(r))
         return {}
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(NothingStored(), whole.end, 1).reconcile
 
     with pytest.raises(BadAnswers, match="it is not the windows"):
         list(Quarantine(ask, additivity, make, bad=Unreadable, give_up_after=12).reconcile([whole]))
@@ -176,10 +163,7 @@ def test_a_bad_hour_keeps_no_history_out(additivity: Additivity) -> None:
             raise Unreadable(str(r))
         return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(NothingStored(), whole.end, 1).reconcile
 
     found = set()
 
@@ -202,10 +186,7 @@ def test_many_bad_windows_among_good_ones_keep_no_other_out() -> None:
             raise Unreadable(str(r))
         return {"Ana": Usage(1, 5, 0, 5)}
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(NothingStored(), whole.end, 1).reconcile
 
     found = set()
 
@@ -239,10 +220,7 @@ def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
             raise Slow(str(r))
         return add_up(a for w, a in uses.items() if r.start <= w < r.end)
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=NothingStored(), settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(NothingStored(), whole.end, 1).reconcile
 
     found: dict[datetime, Agents] = {}
     for step in Quarantine(ask, additivity, make, bad=Unreadable, slow=Slow).reconcile([whole]):
@@ -297,15 +275,7 @@ class Troubled:
         return self.briefly(r, 20)
 
     def run(self, whole: Range, additivity: Additivity) -> None:
-        def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-            return reconcile(
-                ranges,
-                ask=ask,
-                stored=NothingStored(),
-                settled_before=whole.end,
-                additivity=additivity,
-                seed=1,
-            )
+        make = Sync(NothingStored(), whole.end, 1).reconcile
 
         for step in Quarantine(
             self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly

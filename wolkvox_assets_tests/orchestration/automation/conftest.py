@@ -9,14 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from wolkvox_assets.api import ConnectionFailed
+from wolkvox_assets.api import Asking, ConnectionFailed
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.automation.live import LIVE
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.pipeline.attempts import scope_of
 from wolkvox_assets.pipeline.pauses import remember_failure
-from wolkvox_assets.pipeline.reconcile import Client, Site
+from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation, load_settings
@@ -136,7 +136,7 @@ class Location:
     ) -> None:
         """As if a run had failed with this error now."""
 
-        def nobody(_: Client) -> None:
+        def nobody(_: Asking) -> None:
             raise AssertionError
 
         one = next(o for o in self.code.settings.operations if o.name == operation)
