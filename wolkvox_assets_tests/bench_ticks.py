@@ -71,7 +71,7 @@ def _serve(operations: int, answer: Connection) -> None:
         Account(Centre(_AGENTS, seed=n + 1, profile="around_the_clock"), tokens=(f"bench-{_name(n)}",))
         for n in range(operations)
     ]
-    with Simulator(operations=accounts) as simulator:
+    with Simulator(*accounts) as simulator:
         answer.send(simulator.url)
         answer.recv()
 

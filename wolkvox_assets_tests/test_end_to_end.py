@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.simulator.answers import QUIRKS
 from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.simulator.faults import Fault
@@ -28,7 +28,7 @@ TOKEN = "a-token-that-nobody-must-see-7391"
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(Centre(20), token=TOKEN) as simulator:
+    with Simulator(Operation(Centre(20), tokens=[TOKEN])) as simulator:
         yield simulator
 
 

@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from wolkvox_assets.api.token_lock import TokenLock
 from wolkvox_assets.report.windows import WINDOW, WallClock
-from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Operation, Simulator
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests import machine
@@ -188,7 +188,9 @@ def test_two_machines_and_whatever_is_killed(
     lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
     with (
         stoppable.database() as dagster,
-        Simulator(operations=served, latency=0.01, simultaneous=1, clock=machine.clock(clock)) as simulator,
+        Simulator(
+            *served, faults=Faults(latency=0.01), simultaneous=1, clock=machine.clock(clock)
+        ) as simulator,
     ):
         wanted = BOGOTA.windows_of_day(midnight.date())[: work.hours * 12]
         stop = tmp_path / "stop"

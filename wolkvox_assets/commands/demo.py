@@ -69,7 +69,7 @@ def _running_simulator(store: Store) -> Iterator[Simulator]:
         known = sources.recorded(con, "main") if con else None
     last_port = urlsplit(known[0].address).port if known else None
     try:
-        simulator = Simulator(port=last_port or 0).start()
+        simulator = Simulator(address=("127.0.0.1", last_port or 0)).start()
     except OSError:  # another program has the port now
         simulator = Simulator().start()
     try:

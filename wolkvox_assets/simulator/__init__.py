@@ -14,6 +14,7 @@ It is a second, independent reading of the API contract, so nothing in this fold
 """
 
 from wolkvox_assets.simulator.centre import Centre, Use
+from wolkvox_assets.simulator.faults import Faults
 from wolkvox_assets.simulator.server import Operation, Simulator
 
-__all__ = ["Centre", "Operation", "Simulator", "Use"]
+__all__ = ["Centre", "Faults", "Operation", "Simulator", "Use"]

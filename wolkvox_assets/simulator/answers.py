@@ -8,7 +8,7 @@ What doesn't: what is true (`centre.py`), when which answer is due (`endpoints.p
 import json
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from wolkvox_assets.report.definition import Report, Unit
 from wolkvox_assets.report.measures import Usage
@@ -47,6 +47,15 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class TotalRow(NamedTuple):
+    """The quirk of that name. `most`: seconds that its durations are cut down to, as a database's TIME type does
+    (838:59:59 [?]).
+    """
+
+    name: str = "TOTAL"
+    most: int | None = None
+
+
 _ERRORS = {
     # outcome: (status, error, msg) — the table of the contract [D+]
     "wrong_api": (400, "BAD REQUEST", "THE API YOU WANT TO CONSULT DOES NOT EXIST"),
@@ -78,13 +87,9 @@ def report(
     truth: dict[str, Usage],
     quirks: frozenset[Quirk],
     number: int,
-    total_name: str = "TOTAL",
-    total_most: int | None = None,
+    total_row: TotalRow,
 ) -> Answer:
-    """The answer of a report. `number`: of the request; quirks that come by turns take turns by it.
-
-    `total_name`: of the quirk `total_row`. `total_most`: seconds that its durations are cut down to, as a database's
-    TIME type does (838:59:59 [?])."""
+    """The answer of a report. `number`: of the request; quirks that come by turns take turns by it."""
     if not truth:
         return _nothing(quirks, number)
     people = [(name, truth[name]) for name in sorted(truth)]
@@ -94,12 +99,12 @@ def report(
         people = [(_odd_name(name, number + place), usage) for place, (name, usage) in enumerate(people)]
     if quirks & {"total_row", "blank_total_row"}:
         total = report.usage(*(sum(numbers) for numbers in zip(*truth.values(), strict=True)))
-        if total_most is not None:
+        if total_row.most is not None:
             total = report.usage(
-                *(n if p in total.counts else min(n, total_most) for p, n in enumerate(total))
+                *(n if p in total.counts else min(n, total_row.most) for p, n in enumerate(total))
             )
         named = "blank_total_row" not in quirks or ("total_row" in quirks and number % 2 == 0)
-        people.append((total_name if named else "", total))
+        people.append((total_row.name if named else "", total))
     rows = [_row(report, name, usage, quirks, number + place) for place, (name, usage) in enumerate(people)]
     return _ok(rows, "ok", quirks)
 

@@ -11,7 +11,7 @@ import random
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from operator import add, attrgetter
@@ -108,6 +108,7 @@ def _numbers(use: Use, report: Report) -> tuple[int, ...]:
     return tuple(numbers.values())
 
 
+@dataclass(eq=False, repr=False)
 class Centre:
     """A contact centre, and what there is to know about it.
 
@@ -122,29 +123,26 @@ class Centre:
     All times are naive wall-clock times; both ends of a range are included, to the second, as the API's are.
     """
 
-    def __init__(
-        self,
-        agents: int | Sequence[str] = 12,
-        *,
-        seed: int = 1,
-        profile: Profile = "office",
-        busy: float = 1.0,
-        timezone: str = "America/Bogota",
-        counting: Counting = "instant",
-        late_seconds: int = 0,
-    ) -> None:
-        if profile not in get_args(Profile):
-            raise ValueError(f"profile is one of {', '.join(get_args(Profile))}, not {profile!r}")
-        if counting not in get_args(Counting):
-            raise ValueError(f"counting is one of {', '.join(get_args(Counting))}, not {counting!r}")
-        names = spanish_names(agents, seed) if isinstance(agents, int) else tuple(agents)
-        if not names:
+    agents: int | Sequence[str] = 12
+    _: KW_ONLY
+    seed: int = 1
+    profile: Profile = "office"
+    busy: float = 1.0
+    timezone: str = "America/Bogota"
+    counting: Counting = "instant"
+    late_seconds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.profile not in get_args(Profile):
+            raise ValueError(f"profile is one of {', '.join(get_args(Profile))}, not {self.profile!r}")
+        if self.counting not in get_args(Counting):
+            raise ValueError(f"counting is one of {', '.join(get_args(Counting))}, not {self.counting!r}")
+        agents = self.agents
+        self.names = spanish_names(agents, self.seed) if isinstance(agents, int) else tuple(agents)
+        if not self.names:
             raise ValueError("a centre needs an agent at least; for one without uses: profile='empty'")
-        self.names = names
-        self.zone = ZoneInfo(timezone)
-        self.counting = counting
-        self.late_seconds = late_seconds
-        self._spec = _Spec(names, seed, profile, busy, timezone)
+        self.zone = ZoneInfo(self.timezone)
+        self._spec = _Spec(self.names, self.seed, self.profile, self.busy, self.timezone)
         self._lock = Lock()  # over the edits; readers need none, see `_day`
         self._added: tuple[Use, ...] = ()
         self._removed: frozenset[Use] = frozenset()

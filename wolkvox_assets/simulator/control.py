@@ -107,7 +107,7 @@ class Control:
                 case "quirks":
                     api.quirks = checked(value)
                 case "total_name" | "total_most":
-                    setattr(api, name, value)
+                    api.total_row = api.total_row._replace(**{name.removeprefix("total_"): value})
                 case _:
                     self._set_quota(operation, name, value)
         return JSONResponse({"settings": "as you wish"})

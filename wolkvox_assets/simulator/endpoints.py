@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.simulator import answers
-from wolkvox_assets.simulator.answers import QUIRKS, Answer, Quirk
+from wolkvox_assets.simulator.answers import QUIRKS, Answer, Quirk, TotalRow
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.counters import Counters, Seen
 from wolkvox_assets.simulator.faults import BrokenConnection, Faults, broken
@@ -38,6 +38,9 @@ INFORMATION = "/api/v2/information.php"
 LONGEST = timedelta(days=31)
 """The longest range of one request [D]."""
 
+LICENCE = 1_000
+"""Requests a day, for each licence [D+]."""
+
 ELSEWHERE = "/_elsewhere"
 """Where redirects lead, on the other name of this machine."""
 
@@ -48,9 +51,9 @@ NO_TOKEN = "(none)"  # noqa: S105 - the lack of one
 class Operation:
     """One contact centre on the server, with its tokens and the day's quota they share.
 
-    `licences`: × 1,000 requests a day, all tokens together [D+]; by default one for each agent.
-    `daily_limit`: the number of requests itself, where 1,000 are too many for a test. `quota_timezone`: whose midnight
-    the day of the quota begins at, by default the centre's [?]; `quota_late`: how long after it.
+    `daily_limit`: requests a day, all tokens together; by default as with a licence for each agent.
+    `quota_timezone`: whose midnight the day of the quota begins at, by default the centre's [?]; `quota_late`: how long
+    after it.
     """
 
     def __init__(
@@ -58,7 +61,6 @@ class Operation:
         centre: Centre | None = None,
         *,
         tokens: Iterable[str] = (TOKEN,),
-        licences: int | None = None,
         daily_limit: int | None = None,
         quota_timezone: str | None = None,
         quota_late: timedelta = timedelta(0),
@@ -67,9 +69,7 @@ class Operation:
         self.quota_zone = ZoneInfo(quota_timezone) if quota_timezone else self.centre.zone
         self.quota_late = quota_late
         self.tokens = tuple(tokens)
-        self.daily_limit = (
-            (licences or len(self.centre.names)) * 1_000 if daily_limit is None else daily_limit
-        )
+        self.daily_limit = len(self.centre.names) * LICENCE if daily_limit is None else daily_limit
         self._used: Counter[str] = Counter()
         self._day: date | None = None
 
@@ -113,23 +113,19 @@ class Api:
     def __init__(
         self,
         operations: Iterable[Operation],
-        *,
         faults: Faults,
         quirks: Iterable[str],
         simultaneous: int,
         clock: Callable[[], datetime],
-        date_header: bool,
     ) -> None:
         self.operations = list(operations)
         self.reports = REPORTS  # those that this server has
         self.faults = faults
         self.quirks = checked(quirks)
-        # Of the quirk total_row: its name, and the seconds it is cut down to.
-        self.total_name = "TOTAL"
-        self.total_most: int | None = None
+        self.total_row = TotalRow()
         self.simultaneous = simultaneous
         self.clock = clock
-        self.date_header = date_header
+        self.date_header = True  # whether answers have one
         self.counters = Counters()
         self._in_flight: dict[Seen, Transport] = {}
 
@@ -262,8 +258,7 @@ class Api:
             operation.centre.truth(start, end, now=now, report=report),
             self.quirks,
             seen.number,
-            self.total_name,
-            self.total_most,
+            self.total_row,
         )
 
     def _elsewhere(self, request: Request) -> str:

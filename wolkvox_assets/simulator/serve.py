@@ -13,8 +13,8 @@ from typing import get_args
 
 from wolkvox_assets.simulator.answers import QUIRKS
 from wolkvox_assets.simulator.centre import Centre, Counting, Profile
-from wolkvox_assets.simulator.endpoints import TOKEN
-from wolkvox_assets.simulator.faults import KINDS, Fault
+from wolkvox_assets.simulator.endpoints import LICENCE, TOKEN
+from wolkvox_assets.simulator.faults import KINDS, Fault, Faults
 from wolkvox_assets.simulator.server import Operation, Simulator
 
 
@@ -73,19 +73,18 @@ def run(args: Namespace) -> int:
     operation = Operation(
         centre,
         tokens=args.token or (TOKEN,),
-        licences=args.licences,
-        daily_limit=args.daily_limit,
+        daily_limit=LICENCE * args.licences
+        if args.licences and args.daily_limit is None
+        else args.daily_limit,
         quota_timezone=args.quota_timezone,
         quota_late=timedelta(seconds=args.quota_late_seconds),
     )
     simulator = Simulator(
-        operations=[operation],
+        operation,
+        faults=Faults(*args.fault, latency=args.latency),
         quirks=args.quirk,
-        faults=args.fault,
-        latency=args.latency,
         simultaneous=args.simultaneous,
-        host=args.host,
-        port=args.port,
+        address=(args.host, args.port),
     )
     end = Event()
 

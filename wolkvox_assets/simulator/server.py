@@ -25,8 +25,8 @@ from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.simulator.centre import Centre
 from wolkvox_assets.simulator.control import Control
 from wolkvox_assets.simulator.counters import Counters
-from wolkvox_assets.simulator.endpoints import TOKEN, Api, Operation
-from wolkvox_assets.simulator.faults import Fault, Faults
+from wolkvox_assets.simulator.endpoints import Api, Operation
+from wolkvox_assets.simulator.faults import Faults
 
 __all__ = ["Operation", "Simulator"]
 
@@ -34,47 +34,29 @@ __all__ = ["Operation", "Simulator"]
 class Simulator:
     """A simulator: `with Simulator(Centre(50)) as simulator: requests.get(simulator.url + "/api/v2/…")`.
 
-    `centre`, `token`, `licences`, `daily_limit` describe the one operation there is;
-    `operations` takes their place where there are several. `port`: 0 is any free one, which it keeps when
-    it is stopped and started again. `quirks`: names from `answers.QUIRKS`, or `all`. `faults`: a plan from
-    the start; `latency`: seconds. `simultaneous`: requests at once with one token before one is refused:
-    2 [D+], and 1 for a server that keeps its own page's word [D]. `clock`: gives the time, aware; for the
-    day's quota and the header `Date`, and what lies in its future is not in the report. `date_header`: whether
-    answers have that header.
+    `operations`: a centre is one with the token and the quota that are usual. `faults`: the plan. `quirks`: names from
+    `answers.QUIRKS`, or `all`. `simultaneous`: requests at once with one token before one is refused: 2 [D+], and 1 for
+    a server that keeps its own page's word [D]. `clock`: gives the time, aware; for the day's quota and the header
+    `Date`, and what lies in its future is not in the report. `address`: host and port; 0 is any free one, which it
+    keeps when it is stopped and started again.
 
     Stopped and started again, it still knows its counters, faults, late records and quota.
     """
 
     def __init__(
         self,
-        centre: Centre | None = None,
-        *,
-        token: str = TOKEN,
-        licences: int | None = None,
-        daily_limit: int | None = None,
-        operations: Iterable[Operation] = (),
+        *operations: Operation | Centre,
+        faults: Faults | None = None,
         quirks: Iterable[str] = (),
-        faults: Iterable[Fault] = (),
-        latency: float = 0.0,
         simultaneous: int = 2,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        date_header: bool = True,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
-        if not (host == "localhost" or ip_address(host).is_loopback):
-            raise ValueError(f"the simulator answers on this machine only, not on {host}")
-        one = Operation(centre, tokens=(token,), licences=licences, daily_limit=daily_limit)
-        self.api = Api(
-            operations or [one],
-            faults=Faults(*faults, latency=latency),
-            quirks=quirks,
-            simultaneous=simultaneous,
-            clock=clock,
-            date_header=date_header,
-        )
-        self._host = host
-        self._port = port
+        self._host, self._port = address
+        if not (self._host == "localhost" or ip_address(self._host).is_loopback):
+            raise ValueError(f"the simulator answers on this machine only, not on {self._host}")
+        served = [one if isinstance(one, Operation) else Operation(one) for one in operations]
+        self.api = Api(served or [Operation()], faults or Faults(), quirks, simultaneous, clock)
         self._running: tuple[uvicorn.Server, Thread] | None = None
 
     # Looking and steering

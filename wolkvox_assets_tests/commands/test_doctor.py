@@ -37,7 +37,7 @@ TOKEN = "a-token-that-nobody-must-see-7391"
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(Centre(5), token=TOKEN) as simulator:
+    with Simulator(Operation(Centre(5), tokens=[TOKEN])) as simulator:
         yield simulator
 
 
@@ -153,7 +153,7 @@ def test_who_shares_a_quota_and_what_it_waits_for(
     ]
     # It is about noon there: what is kept for live windows depends on how much of the day is left.
     zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
-    with Simulator(operations=accounts) as simulator:
+    with Simulator(*accounts) as simulator:
         file = tmp_path / "operations.toml"
         file.write_text(
             "\n".join(
@@ -200,9 +200,8 @@ def test_clocks_that_disagree_are_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Simulator(
-        Centre(5), token=TOKEN, clock=lambda: datetime.now(UTC) + timedelta(hours=hours)
-    ) as simulator:
+    served = Operation(Centre(5), tokens=[TOKEN])
+    with Simulator(served, clock=lambda: datetime.now(UTC) + timedelta(hours=hours)) as simulator:
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
     assert code == 1
     (wrong,) = (line for line in lines if line.startswith("WRONG "))
@@ -213,7 +212,8 @@ def test_clocks_that_disagree_are_told(
 def test_a_server_that_tells_no_time_is_nothing_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Simulator(Centre(5), token=TOKEN, date_header=False) as simulator:
+    with Simulator(Operation(Centre(5), tokens=[TOKEN])) as simulator:
+        simulator.api.date_header = False
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
     assert code == 0
     assert any("the server didn't tell its time" in line for line in lines)

@@ -13,7 +13,7 @@ import pytest
 from wolkvox_assets.commands.cli import main
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import load_settings
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store import sources
 from wolkvox_assets.store.attempts import FailureScope, Work, failed_attempts
 from wolkvox_assets_tests.project import Command, Project
@@ -322,7 +322,7 @@ def test_an_installation_without_sources_is_not_taken_over_with_another_time_zon
 def test_a_server_that_never_gave_anything_keeps_no_other_out(
     tmp_path: Path, real: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Simulator(Centre(5), token="another-token") as mistyped:
+    with Simulator(Operation(Centre(5), tokens=["another-token"])) as mistyped:
         project = Project(tmp_path, mistyped, DAY)
         with monkeypatch.context() as mistake:
             mistake.setattr(Project, "settings", {**project.settings, "WOLKVOX_TOKEN": real.token})

@@ -10,7 +10,7 @@ import pytest
 from wolkvox_assets.commands.cli import main
 from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import load_settings
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.project import Project
@@ -23,7 +23,7 @@ TOKEN = "a-token-that-nobody-must-see-7391"
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """History begins the day before yesterday."""
-    with Simulator(Centre(12, profile="around_the_clock"), token=TOKEN) as simulator:
+    with Simulator(Operation(Centre(12, profile="around_the_clock"), tokens=[TOKEN])) as simulator:
         project = Project(tmp_path, simulator, TODAY - timedelta(days=2))
         for name, value in project.settings.items():
             monkeypatch.setenv(name, value)

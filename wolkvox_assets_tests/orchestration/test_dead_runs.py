@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.run.tags import LAUNCHED_BY, WORK
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Simulator
 from wolkvox_assets_tests.project import Project, instance_in, utc_now
 
 DAY = date(2026, 11, 18)
@@ -54,7 +54,7 @@ def statuses(instance: dg.DagsterInstance) -> dict[str, str]:
 def test_of_two_command_lines_with_one_token_that_take_turns_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Simulator(Centre(20), latency=1.0) as simulator:
+    with Simulator(Centre(20), faults=Faults(latency=1.0)) as simulator:
         project = Project(tmp_path, simulator, DAY)
         ranges = {hour: f"{DAY}T{hour}:00...{DAY}T{hour}:55" for hour in ("08", "12")}
         first, second = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Simulator
 from wolkvox_assets_tests.project import Command, Project
 
 START = date(2026, 9, 1)
@@ -20,7 +20,7 @@ BOUND_SECONDS = 10.0
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    with Simulator(Centre(20), latency=1.0) as simulator:
+    with Simulator(Centre(20), faults=Faults(latency=1.0)) as simulator:
         yield Project(tmp_path, simulator, START)
 
 

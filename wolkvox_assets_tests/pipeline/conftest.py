@@ -139,7 +139,7 @@ def _read(text: str) -> datetime:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     served = Served(Centre(5, profile="around_the_clock"), tokens=("token-a", "token-b"))
-    with Simulator(operations=[served]) as simulator:
+    with Simulator(served) as simulator:
         found = Place(tmp_path, simulator, monkeypatch)
         simulator.api.clock = lambda: found.now
         yield found

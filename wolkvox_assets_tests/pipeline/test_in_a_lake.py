@@ -30,7 +30,7 @@ TOLD_BY = (
 def lived(folder: Path, store: LakeStore | None, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Two ticks of an operation with a gap and a late record; all that can be told of it afterwards."""
     served = Served(Centre(5, profile="around_the_clock"), tokens=("token-a", "token-b"))
-    with Simulator(operations=[served]) as simulator:
+    with Simulator(served) as simulator:
         place = Place(folder, simulator, monkeypatch, lake_store=store)
         simulator.api.clock = lambda: place.now
         simulator.centre.silence(FIRST, LIVE_FROM - timedelta(seconds=1))

@@ -23,6 +23,7 @@ from wolkvox_assets.report.measures import Agents, Usage, add_up
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Operation as Account
 from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, QuotaSeen
@@ -186,7 +187,8 @@ def test_two_hours_of_ticks_counted_by_the_server(tmp_path: Path, monkeypatch: p
     now = datetime(2026, 11, 17, 4, 1, tzinfo=UTC)
     monkeypatch.setenv("WOLKVOX_TOKEN", "token-l-20")
     files = FileStore(tmp_path)
-    with Simulator(Centre(5), token="token-l-20", clock=lambda: now, date_header=False) as simulator:
+    with Simulator(Account(Centre(5), tokens=["token-l-20"]), clock=lambda: now) as simulator:
+        simulator.api.date_header = False
         operation = Operation(server="0013", start=START, base_url=simulator.url)
         site = Site(operation, files, "0017", WolkvoxResource.of(operation).open_client, 1, lambda: now)
 

@@ -78,10 +78,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found = Place(datetime(2026, 11, 16, 12, tzinfo=UTC), Simulator(), FileStore(tmp_path / "data"))
     centre = Centre(2, profile="empty")
     found.simulator = Simulator(
-        operations=[
-            Account(centre, tokens=("token-one", "token-two"), daily_limit=1000),
-            Account(centre, tokens=("token-three",)),
-        ],
+        Account(centre, tokens=("token-one", "token-two"), daily_limit=1000),
+        Account(centre, tokens=("token-three",)),
         clock=lambda: found.now,
     )
     with found.simulator:
@@ -153,7 +151,7 @@ def test_one_token_at_two_servers_is_two_quotas(place: Place) -> None:
     """Such operations take turns, and wait for nothing else of each other's."""
     here = place.operation("here")
     elsewhere = Account(Centre(2, profile="empty"), tokens=("token-one",))
-    with Simulator(operations=[elsewhere], clock=lambda: place.now) as other:
+    with Simulator(elsewhere, clock=lambda: place.now) as other:
         there = Operation(name="there", server="0014", start=date(2026, 11, 1), base_url=other.url)
         place.ask(here, "token-one")
         place.simulator.api.operations[0].spend(1000, place.now)

@@ -205,7 +205,7 @@ def test_the_days_quota_can_begin_at_another_time(options: dict[str, Any], begin
 
 def test_the_days_quota_turns_over_at_the_operations_midnight() -> None:
     time = datetime(2026, 11, 18, 4, 59, 59, tzinfo=UTC)  # 23:59:59 in Bogota
-    with Simulator(Centre(2), daily_limit=2, clock=lambda: time) as simulator:
+    with Simulator(Operation(Centre(2), daily_limit=2), clock=lambda: time) as simulator:
         client = RawClient(simulator)
         assert client.agent_9(*DAY).status_code == 200
         assert client.agent_9("20261116030000", "20261116030459").status_code == 404  # costs one as well
@@ -218,10 +218,10 @@ def test_the_days_quota_turns_over_at_the_operations_midnight() -> None:
         client.session.close()
 
 
-def test_a_licence_is_a_thousand_requests_and_somebody_else_can_use_them(
+def test_a_licence_for_each_agent_is_a_thousand_requests_and_somebody_else_can_use_them(
     client: RawClient, simulator: Simulator
 ) -> None:
-    operation = Operation(Centre(4), licences=7)
+    operation = Operation(Centre(7))
     simulator.api.operations[:] = [operation]
     operation.spend(6_990, simulator.api.clock())
     row = client.token_info().json()["data"][0]

@@ -180,7 +180,7 @@ def test_impossible_faults_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_a_plan_from_the_start() -> None:
-    with Simulator(faults=[Fault("bad_gateway", every=2)]) as simulator:
+    with Simulator(faults=Faults(Fault("bad_gateway", every=2))) as simulator:
         client = RawClient(simulator)
         statuses = [client.agent_9(*DAY).status_code for _ in range(6)]
         client.session.close()

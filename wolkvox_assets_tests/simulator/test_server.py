@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Simulator
 from wolkvox_assets_tests.simulator.conftest import RawClient
 
 DAY = ("20251117000000", "20251117235959")
@@ -36,7 +36,7 @@ def test_answers_on_a_kept_connection_are_not_held_back(client: RawClient) -> No
 
 
 def test_it_does_not_wait_for_slow_answers_when_it_is_stopped() -> None:
-    with Simulator(latency=30) as simulator:
+    with Simulator(faults=Faults(latency=30)) as simulator:
         failed: list[BaseException] = []
 
         def ask() -> None:
@@ -75,7 +75,7 @@ def test_two_stand_side_by_side(simulator: Simulator) -> None:
     with Simulator(Centre(3)) as other:
         assert other.url != simulator.url
         with pytest.raises(OSError, match="in use"):
-            Simulator(port=int(other.url.rpartition(":")[2])).start()
+            Simulator(address=("127.0.0.1", int(other.url.rpartition(":")[2]))).start()
         with pytest.raises(RuntimeError, match="already"):
             other.start()
 
@@ -83,4 +83,4 @@ def test_two_stand_side_by_side(simulator: Simulator) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
 def test_only_this_machine_reaches_it(host: str) -> None:
     with pytest.raises(ValueError, match="this machine only"):
-        Simulator(host=host)
+        Simulator(address=(host, 0))

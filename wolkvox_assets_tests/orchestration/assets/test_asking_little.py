@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.simulator import Centre, Simulator, Use
+from wolkvox_assets.simulator import Centre, Operation, Simulator, Use
 from wolkvox_assets_tests.project import Project
 
 BUSY = date(2026, 11, 18)  # a Wednesday
@@ -180,7 +180,7 @@ def test_the_reserve_is_never_touched_and_the_next_day_finishes(
 ) -> None:
     monkeypatch.setenv("WOLKVOX_AUTOMATION", "off")  # nothing is held back for live windows
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    with Simulator(Centre(50), daily_limit=1000, clock=lambda: now) as simulator:
+    with Simulator(Operation(Centre(50), daily_limit=1000), clock=lambda: now) as simulator:
         project = Project(tmp_path, simulator, date(2026, 9, 1))
         simulator.api.operations[0].spend(600, now)  # 400 left, 200 of them ours
         said = load(project, monkeypatch, BUSY)
@@ -205,7 +205,7 @@ def test_the_reserve_is_never_touched_and_the_next_day_finishes(
 def test_a_used_up_quota_ends_the_run_without_a_storm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Simulator(Centre(50), daily_limit=1000) as simulator:
+    with Simulator(Operation(Centre(50), daily_limit=1000)) as simulator:
         project = Project(tmp_path, simulator, date(2026, 9, 1))
         simulator.api.operations[0].spend(1000, datetime.now(UTC))
         said = load(project, monkeypatch, BUSY)

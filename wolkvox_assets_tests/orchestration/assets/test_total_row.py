@@ -10,6 +10,7 @@ import pytest
 from wolkvox_assets.commands import doctor
 from wolkvox_assets.report.measures import by_name
 from wolkvox_assets.simulator import Centre, Simulator, Use
+from wolkvox_assets.simulator.answers import TotalRow
 from wolkvox_assets_tests.project import Project
 
 DAY = date(2026, 11, 18)  # a Wednesday
@@ -48,7 +49,7 @@ def test_a_fresh_operation_is_loaded_in_one_run_without_its_total_row(
     simulator.api.quirks = frozenset({"total_row"})
     # What only a busier operation's numbers come to, here by a smaller limit on both sides.
     monkeypatch.setattr("wolkvox_assets.report.total_row._UNCUT_SECONDS", 7_199)
-    simulator.api.total_name, simulator.api.total_most = name, cap
+    simulator.api.total_row = TotalRow(name, cap)
     assert load(project, monkeypatch, BEFORE, DAY).success
     assert_true(project, BEFORE, DAY)
     assert simulator.counters.requests < 2 * 288 + 40
@@ -73,7 +74,7 @@ def test_a_server_without_one_is_asked_no_more_for_it(
 def test_one_window_at_a_time_comes_to_a_verdict(
     project: Project, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulator.api.quirks, simulator.api.total_name = frozenset({"total_row"}), "techcon"
+    simulator.api.quirks, simulator.api.total_row = frozenset({"total_row"}), TotalRow("techcon")
     windows = project.windows_of(DAY)[120:128]
     worked = [
         project.materialize("agent_9_windows", monkeypatch, partition=f"{window:%Y-%m-%dT%H:%M}").success
@@ -89,7 +90,7 @@ def test_one_window_at_a_time_comes_to_a_verdict(
 def test_what_was_stored_with_a_total_row_as_an_agent_is_asked_again(
     project: Project, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulator.api.quirks, simulator.api.total_name = frozenset({"total_row"}), "techcon"
+    simulator.api.quirks, simulator.api.total_row = frozenset({"total_row"}), TotalRow("techcon")
     with monkeypatch.context() as old:  # an installation from before there were verdicts
         old.setattr(
             "wolkvox_assets.report.total_row.Judge.agents_of",

@@ -86,9 +86,8 @@ def test_what_was_stored_with_a_moment_of_the_future_is_asked_again_and_replaced
     centre = Centre(8, profile="around_the_clock", timezone="America/Bogota")
     day = hours_ago(48).date()
     range_ = Range(*(datetime.combine(day, datetime.min.time()) + timedelta(hours=h) for h in (10, 12)))
-    with Simulator(
-        centre, date_header=False, clock=lambda: datetime.now(UTC) - timedelta(days=9)
-    ) as simulator:
+    with Simulator(centre, clock=lambda: datetime.now(UTC) - timedelta(days=9)) as simulator:
+        simulator.api.date_header = False
         project = Project(tmp_path, simulator, day)
         assert project.materialize(
             "agent_9_windows",

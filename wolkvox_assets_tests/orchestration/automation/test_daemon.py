@@ -27,7 +27,7 @@ from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
-from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Operation, Simulator
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
 from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
@@ -281,7 +281,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         for seed, token in enumerate(("token-a-17", "token-b-18"))
     ]
     start = midnight(1)
-    with Simulator(operations=operations, latency=0.04) as simulator:
+    with Simulator(*operations, faults=Faults(latency=0.04)) as simulator:
         tables = [
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
             f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
@@ -346,7 +346,7 @@ def test_after_an_outage_and_whatever_is_killed_it_heals_by_itself(
     daemon: Daemon, instance: dg.DagsterInstance
 ) -> None:
     start = midnight(5)  # two days are history, loaded by a run of the asset; ticks keep the others
-    with Simulator(Centre(10), token="token-c-19", latency=0.05) as simulator:
+    with Simulator(Operation(Centre(10), tokens=["token-c-19"]), faults=Faults(latency=0.05)) as simulator:
         daemon.environment |= {
             "WOLKVOX_TOKEN": "token-c-19",
             "WOLKVOX_BASE_URL": simulator.url,

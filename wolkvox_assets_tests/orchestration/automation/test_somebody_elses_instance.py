@@ -19,7 +19,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from wolkvox_assets.commands import dagster_doctor
 from wolkvox_assets.settings import load_settings
-from wolkvox_assets.simulator import Centre, Operation, Simulator
+from wolkvox_assets.simulator import Centre, Faults, Operation, Simulator
 from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.orchestration.automation.test_daemon import (
     FAILED,
@@ -106,7 +106,7 @@ def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> N
         f"asset materialize --select {name}/agent_9_windows --partition-range {start:%Y-%m-%dT09:00...%Y-%m-%dT10:55}"
         for name in ("north", "near")
     )
-    with Simulator(operations=[account], latency=0.02) as simulator:
+    with Simulator(account, faults=Faults(latency=0.02)) as simulator:
         environment = {**os.environ, **two_operations(tmp_path, simulator, start)}
         processes = []
         for n, command in enumerate((*ranges, "job execute -j live")):
@@ -151,7 +151,7 @@ def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.Monk
     """Ticks, a backfill and history of two operations with one token, which no pool keeps apart."""
     start = midnight(1)
     account = Operation(Centre(6, seed=4), tokens=[TOKEN])
-    with Simulator(operations=[account], latency=0.01) as simulator:
+    with Simulator(account, faults=Faults(latency=0.01)) as simulator:
         daemon.environment |= two_operations(daemon.folder, simulator, start)
         for name, value in daemon.environment.items():
             monkeypatch.setenv(name, value)
