@@ -61,9 +61,13 @@ class Walk:
     def overviews(self) -> None:
         """What it is, whose, how fresh, its columns: without opening anything."""
         for path, columns, words in (
-            (WINDOWS, ("window_start", "agent_name", "hold_seconds"), ("Grain", "Backfill", "Time")),
-            (AGENTS, ("local_date", "agent_name", "active_windows"), ("Grain", "Backfill")),
-            (DAYS, ("local_date", "windows_known", "complete"), ("Grain", "Backfill")),
+            (
+                WINDOWS,
+                ("window_start", "agent_name", "hold_seconds"),
+                ("Source", "Grain", "Backfill", "Time"),
+            ),
+            (AGENTS, ("local_date", "agent_name", "active_windows"), ("Source", "Grain", "Backfill")),
+            (DAYS, ("local_date", "windows_known", "complete"), ("Source", "Grain", "Backfill")),
         ):
             page = self._open(path)
             for column in columns:

@@ -41,6 +41,8 @@ The operation's day, and how much of it is known: `windows_known` of `windows_ex
 """
 
 _BY_ITSELF = """
+**Source**: `{windows}`, whose numbers these are: don't add them to those.
+
 **By itself**: whatever changes windows rebuilds the totals of their days in the same commit, and marks them here; an
 automation of its own would have nothing to do.
 

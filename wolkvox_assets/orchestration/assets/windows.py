@@ -27,9 +27,13 @@ from wolkvox_assets.store.attempts import Work
 _DESCRIPTION = """\
 {about}, for each five minutes.
 
+**Source**: the report `{api}` of Wolkvox's API, asked for windows and for longer ranges.
+
 **Grain**: one row in `{windows}` for an operation, a window and an agent who {did}; one
 row in `{window_log}` for each known window, with rows or without. A window without rows in the first
 and with one in the second is a window in which nobody {did}; without both it is not known yet.
+**Don't** add up `agents` of the log: the same agent is in many windows. Nor these rows and the daily tables: they are
+the same numbers.
 
 **Backfill**: any range is one run, which commits and marks windows as it goes; stopped or failed, repeat it.
 A range that is known already is verified, and repaired where it differs, with one request a month if nothing does.
@@ -66,6 +70,7 @@ def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefi
         about=report.windows,
         windows=report.names.windows,
         window_log=report.names.window_log,
+        api=report.api,
         did=report.did,
         label=operation.label,
         timezone=operation.timezone,

@@ -49,6 +49,8 @@ def test_each_asset_says_whose_it_is_and_where_its_code_is(graph: AssetGraph) ->
         assert node.owners == ["ana@example.com", "team:desk"]
         assert node.tags["domain"] == "service"
         assert node.description
+        for word in ("**Source**: ", "**Grain**: ", "**Don't** add up ", "**Backfill**: "):
+            assert word.lower() in " ".join(node.description.split()).lower()
         (place,) = node.metadata["dagster/code_references"].code_references
         assert "wolkvox_assets/orchestration/assets/" in getattr(place, "file_path", "") + getattr(
             place, "url", ""
