@@ -20,8 +20,8 @@ from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import replacing
 from wolkvox_assets.store.disk import file_system
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import WindowContent, replace_windows
-from wolkvox_assets_tests.store.tables import agent_9
+from wolkvox_assets.store.windows import WindowContent
+from wolkvox_assets_tests.store.tables import agent_9, replace_windows
 
 SIZES = (182, 720)  # MB
 ROUNDS, WARM_UP = 15, 3

@@ -25,10 +25,10 @@ from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.lake.examine import holdings
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import asking
-from wolkvox_assets.store.windows import WindowContent, replace_windows
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets_tests import lakes
 from wolkvox_assets_tests.bench_commits import _LAST_DAY, _YEAR
-from wolkvox_assets_tests.store.tables import agent_9
+from wolkvox_assets_tests.store.tables import agent_9, replace_windows
 
 WINDOWS, WRITERS = 1000, 4
 ROUNDS = 9

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from wolkvox_assets.store.evidence import (
     EVERYTHING,
     forget_agreements,
     leave_out,
-    record_agreement,
+    record_agreements,
     take_in,
     with_agreements,
     with_windows_left_out,
@@ -43,13 +43,14 @@ from wolkvox_assets.store.sources import all_recorded, claim
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
 from wolkvox_assets.store.windows import (
+    Checked,
     Contents,
     Correction,
     WindowContent,
     forget_days_before,
     forget_windows,
     forget_windows_to_come,
-    replace_windows_of,
+    replace_windows,
     verify_windows,
     with_windows_to_come,
 )
@@ -58,16 +59,6 @@ from wolkvox_assets.sync import Discard, LeftOut, Note
 # Of memory. At 288, the audits of a day that was loaded within a few seconds came in a commit of their own, with its
 # marks and its picture: 0.2 s of CPU.
 _MOST_WINDOWS = 1000
-
-
-@dataclass(frozen=True)
-class Checked:
-    """Windows whose stored content was found equal to the API. `verified_at`: aware. `agreed`: to the answer for
-    just this range."""
-
-    range: Range
-    verified_at: datetime
-    agreed: bool = True
 
 
 @dataclass
@@ -105,7 +96,7 @@ class Batch:
                 self.windows.append(item)
                 # It came after: what agreed until then says nothing of it.
                 self.verified = [
-                    replace(c, agreed=c.agreed and not _within(item.window_start, (c.range,)))
+                    c._replace(agreed=c.agreed and not _within(item.window_start, (c.range,)))
                     for c in self.verified
                 ]
             case Checked():
@@ -115,7 +106,7 @@ class Batch:
                 self.windows = [w for w in self.windows if not _within(w.window_start, ranges)]
                 # What is thrown away is no longer what agreed.
                 self.verified = [
-                    replace(c, agreed=c.agreed and not any(_overlap(c.range, r) for r in ranges))
+                    c._replace(agreed=c.agreed and not any(_overlap(c.range, r) for r in ranges))
                     for c in self.verified
                 ]
             case (Range() as asked, AnswerNote() as note):
@@ -311,12 +302,9 @@ def _forget_what_was_no_answer(
 
 def _store_windows(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts, run_id: str) -> None:
     for part in parts.values():
-        for discard in part.batch.discarded:
-            forget_agreements(part.tables, discard.ranges)
-            for range_ in discard.ranges:
-                forget_windows(part.tables, range_)
+        _discard(part)
     contents = {name: Contents(part.batch.windows, part.at_server) for name, part in parts.items()}
-    for name, (corrections, superseded) in replace_windows_of(con, report, contents, run_id=run_id).items():
+    for name, (corrections, superseded) in replace_windows(con, report, contents, run_id=run_id).items():
         batch = parts[name].batch
         batch.corrections, batch.superseded = corrections, superseded
         batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
@@ -328,21 +316,36 @@ def _store_windows(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts
     ):
         forget_agreements(parts[name].tables, fetched[name])
     for part in parts.values():
-        _store_what_was_found(part)
+        _leave_out(part)
+    _verify(con, report, parts)
     # After those left out: what was had at a second try is back.
     for name in with_windows_left_out(con, report) & parts.keys():
         for range_ in [*fetched[name], *(checked.range for checked in parts[name].batch.verified)]:
             take_in(parts[name].tables, range_)
 
 
-def _store_what_was_found(part: _Part) -> None:
+def _discard(part: _Part) -> None:
+    for discard in part.batch.discarded:
+        forget_agreements(part.tables, discard.ranges)
+        for range_ in discard.ranges:
+            forget_windows(part.tables, range_)
+
+
+def _leave_out(part: _Part) -> None:
     for left_out in part.batch.left_out:
         for range_ in left_out.ranges:
             leave_out(part.tables, range_, left_out.reason, part.now)
-    for checked in part.batch.verified:
-        verify_windows(part.tables, checked.range, checked.verified_at)
-        if checked.agreed:
-            record_agreement(part.tables, checked.range, checked.verified_at)
+
+
+def _verify(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts) -> None:
+    """In turns, each with one range of an operation, since a later one of the same windows is to count."""
+    for turn in range(max(len(part.batch.verified) for part in parts.values())):
+        checked = {
+            name: part.batch.verified[turn] for name, part in parts.items() if turn < len(part.batch.verified)
+        }
+        verify_windows(con, report, checked)
+        if agreed := {name: each for name, each in checked.items() if each.agreed}:
+            record_agreements(con, report, agreed)
 
 
 def _store_total_rows(tables: Tables, batch: Batch, run_id: str) -> set[date]:

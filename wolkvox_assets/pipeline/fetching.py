@@ -12,7 +12,6 @@ from functools import partial
 
 from wolkvox_assets.api import Answer, RequestRecord, WolkvoxClient
 from wolkvox_assets.api import Note as AnswerNote
-from wolkvox_assets.pipeline.commit import Checked
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.report.clocks import Clocks, Moment, moment
@@ -23,7 +22,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.total_rows import key_of
-from wolkvox_assets.store.windows import WindowContent
+from wolkvox_assets.store.windows import Checked, WindowContent
 from wolkvox_assets.sync import (
     Ask,
     AskBriefly,

@@ -3,7 +3,7 @@
 It is recorded as it is found: times of requests say nothing of what became of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import duckdb
@@ -12,7 +12,7 @@ from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.tables import Tables
-from wolkvox_assets.store.windows import naive_utc
+from wolkvox_assets.store.windows import Checked, checked_ranges, naive_utc
 
 # How long a window that can't be had rests: this, and twice as long each time it is tried in vain.
 _FIRST_REST = timedelta(minutes=15)
@@ -21,24 +21,23 @@ _DOUBLINGS = 7  # 15 minutes to a day and a third
 EVERYTHING = Range(datetime(1, 1, 1), datetime(9999, 1, 1))
 
 
-def record_agreement(tables: Tables, range_: Range, verified_at: datetime) -> None:
-    """Note that this very range was asked, and agreed at `verified_at` (aware) with what is stored of it.
+def record_agreements(con: duckdb.DuckDBPyConnection, report: Report, checked: Mapping[str, Checked]) -> None:
+    """Note that these very ranges, one of each operation, were asked, and agreed with what is stored of them.
 
     Not where a window of it was stored after that: of that nobody knows.
     """
-    tables.execute(
-        "DELETE FROM {agreements} WHERE operation = $operation AND range_start = $start AND range_end = $end",
-        start=range_.start,
-        end=range_.end,
+    con.register("checked", checked_ranges(checked))
+    con.execute(
+        filled(
+            "DELETE FROM {agreements} WHERE (operation, range_start, range_end) IN"
+            " (SELECT operation, first, until FROM checked);"
+            "INSERT INTO {agreements} FROM checked WHERE NOT EXISTS ("
+            " FROM {window_log} AS log WHERE log.operation = checked.operation"
+            " AND window_start >= checked.first AND window_start < checked.until AND fetched_at > found_at)",
+            report,
+        )
     )
-    tables.execute(
-        "INSERT INTO {agreements} SELECT $operation, $start, $end, $at WHERE NOT EXISTS ("
-        " FROM {window_log} WHERE operation = $operation AND window_start >= $start AND window_start < $end"
-        " AND fetched_at > $at)",
-        start=range_.start,
-        end=range_.end,
-        at=naive_utc(verified_at),
-    )
+    con.unregister("checked")
 
 
 def forget_agreements(tables: Tables, ranges: Sequence[Range]) -> None:

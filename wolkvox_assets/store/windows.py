@@ -87,14 +87,6 @@ _ORDER_KEPT_NS = 86_400 * 10**9
 
 
 def replace_windows(
-    tables: Tables, windows: Iterable[WindowContent], *, run_id: str, now: datetime | None = None
-) -> Replaced:
-    """`replace_windows_of` one operation; by default at this machine's clock."""
-    contents = {tables.operation: Contents(windows, now or datetime.now(UTC))}
-    return replace_windows_of(tables.con, tables.report, contents, run_id=run_id)[tables.operation]
-
-
-def replace_windows_of(
     con: duckdb.DuckDBPyConnection, report: Report, contents: Mapping[str, Contents], *, run_id: str
 ) -> dict[str, Replaced]:
     """Replace the windows of these operations, rows and log together: with forty of them it takes hardly longer than
@@ -250,18 +242,45 @@ def _rows(report: Report, in_order: _Batch) -> pd.DataFrame:
     )
 
 
-def verify_windows(tables: Tables, range_: Range, verified_at: datetime) -> None:
-    """Note that every window of this range was found equal to the API at `verified_at` (aware).
+class Checked(NamedTuple):
+    """One operation's range, whose stored content was found equal to the API. `verified_at`: aware. `agreed`: to the
+    answer for just this range."""
+
+    range: Range
+    verified_at: datetime
+    agreed: bool = True
+
+
+def verify_windows(con: duckdb.DuckDBPyConnection, report: Report, checked: Mapping[str, Checked]) -> None:
+    """Note that every window of these ranges, one of each operation, was found equal to the API.
 
     Where a clock that was wrong has left a later moment, this one takes its place.
     """
-    tables.execute(
-        "UPDATE {window_log} SET verified_at = $at, fetched_at = least(fetched_at, $at)"
-        " WHERE operation = $operation AND window_start >= $start AND window_start < $end",
-        start=range_.start,
-        end=range_.end,
-        at=naive_utc(verified_at),
+    con.register("checked", checked_ranges(checked))
+    con.execute(
+        filled(
+            "UPDATE {window_log} AS log SET verified_at = found_at, fetched_at = least(fetched_at, found_at)"
+            " FROM checked WHERE log.operation = checked.operation AND window_start >= checked.first"
+            " AND window_start < checked.until"
+            # The bounds say nothing new, as above.
+            " AND window_start >= $first AND window_start < $until",
+            report,
+        ),
+        {
+            "first": min(each.range.start for each in checked.values()),
+            "until": max(each.range.end for each in checked.values()),
+        },
     )
+    con.unregister("checked")
+
+
+def checked_ranges(checked: Mapping[str, Checked]) -> pd.DataFrame:
+    """A row for each: `operation`, `first`, `until`, `found_at`."""
+    rows = [
+        (name, each.range.start, each.range.end, naive_utc(each.verified_at))
+        for name, each in checked.items()
+    ]
+    return pd.DataFrame(rows, columns=["operation", "first", "until", "found_at"])
 
 
 def forget_windows(tables: Tables, range_: Range) -> None:

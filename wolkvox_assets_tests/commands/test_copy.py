@@ -22,8 +22,7 @@ from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.store.transfer import copy
-from wolkvox_assets.store.windows import replace_windows
-from wolkvox_assets_tests.store.tables import Row, agent_9, content, query
+from wolkvox_assets_tests.store.tables import Row, agent_9, content, query, replace_windows
 
 FIRST = datetime(2026, 10, 31, 23)
 HERE = OperationSource("https://wv0013.wolkvox.com", "0013", "America/Bogota")

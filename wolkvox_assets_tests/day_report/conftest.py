@@ -14,8 +14,7 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
-from wolkvox_assets_tests.store.tables import agent_9, content
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows
 
 MONDAY = date(2026, 11, 16)
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)

@@ -18,9 +18,8 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.project import ROOT, utc_now
-from wolkvox_assets_tests.store.tables import agent_9, content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 TOOLS = ROOT / ".sqltools" / "bin"
 SUMS = (

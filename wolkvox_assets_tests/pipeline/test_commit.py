@@ -1,15 +1,22 @@
-"""A commit by clocks that are wrong, and by right ones after it: nothing made up stays, nothing true is lost."""
+"""A commit by clocks that are wrong, and by right ones after it: nothing made up stays, nothing true is lost.
+And one of several operations."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
-from wolkvox_assets.pipeline.commit import Batch, Checked, Handed, commit
+import duckdb
+import pytest
+
+from wolkvox_assets.pipeline.commit import Batch, Handed, commit
 from wolkvox_assets.report.clocks import Clocks, moment
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.windows import WindowContent
-from wolkvox_assets.sync import Discard
+from wolkvox_assets.store.schema import schema
+from wolkvox_assets.store.windows import Checked, WindowContent
+from wolkvox_assets.sync import Discard, LeftOut
 from wolkvox_assets_tests.store.tables import query
 
 BOGOTA = Operation(server="0013", start=date(2026, 11, 1))
@@ -106,3 +113,124 @@ def test_what_agreed_and_is_then_thrown_away_agrees_no_more() -> None:
         batch.add(Checked(first, NOW))
     batch.add(Discard((Range(YESTERDAY, YESTERDAY + WINDOW),), "made up"))
     assert [checked.agreed for checked in batch.verified] == [False, True]
+
+
+# Of several operations
+
+HOUR = Range(YESTERDAY, YESTERDAY + timedelta(hours=1))
+THREE = [
+    Operation(name=f"op{n}", server=f"{n:04}", token_env=f"WOLKVOX_TOKEN_{n}", start=date(2026, 11, 1))
+    for n in range(3)
+]
+BEA = {"Bea": Usage(2, 5, 5, 10)}
+AHEAD = timedelta(days=30)
+TO_COME = NOW.replace(tzinfo=None)
+
+# What each does in turn, so that no two do the same at once.
+_STEPS: tuple[Callable[[Clocks], list[object]], ...] = (
+    lambda at: [_content(HOUR.start - n * WINDOW, {}, at) for n in range(12)],
+    lambda at: [_content(window, USES, at) for window in HOUR.windows()],
+    lambda at: [_content(HOUR.start, BEA | USES, at)],
+    lambda at: [Checked(HOUR, at.now()), Checked(_one(HOUR.start), at.now())],
+    lambda at: [LeftOut((_one(HOUR.start),), "made up")],
+    lambda at: [_content(HOUR.start + WINDOW, {}, at)],
+    lambda at: [Discard((_one(HOUR.end - WINDOW),), "made up")],
+)
+
+
+def _one(window: datetime) -> Range:
+    return Range(window, window + WINDOW)
+
+
+def _content(window: datetime, agents: Agents, at: Clocks) -> WindowContent:
+    return WindowContent(window, BOGOTA.clock.start_utc(window), agents, "asked", at.now(), moment())
+
+
+def _handed(turn: int) -> list[Handed]:
+    handed = []
+    for number, operation in enumerate(THREE):
+        # The clock of one was ahead at first, when it stored what was still to come.
+        at = clocks(AHEAD if (number, turn) == (2, 0) else timedelta(minutes=turn))
+        batch = Batch()
+        if at.now() > NOW + AHEAD - WINDOW:
+            batch.add(_content(TO_COME, USES, at))
+        for item in _STEPS[(turn + number) % len(_STEPS)](at):
+            batch.add(item)
+        handed.append(Handed(operation, at, batch))
+    return handed
+
+
+class _InMemory:
+    """No more of a store than a commit needs: files would take ten times as long."""
+
+    def __init__(self) -> None:
+        self.con = duckdb.connect()
+        self.con.execute(schema())
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], object]) -> object:
+        return work(self.con)
+
+    def all(self) -> dict[str, list[tuple[object, ...]]]:
+        """But for moments of this very test."""
+        names = self.con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()
+        kept = "SELECT COLUMNS(c -> c NOT IN ('corrected_at', 'recorded_at', 'uptime_ns'))"
+        return {name: self.con.execute(f"{kept} FROM {name} ORDER BY ALL").fetchall() for (name,) in names}
+
+
+def test_of_several_operations_it_stores_what_one_for_each_does() -> None:
+    together, each = _InMemory(), _InMemory()
+    for turn in range(len(_STEPS)):
+        found = commit(cast("Store", together), _handed(turn), "run")
+        alone = [commit(cast("Store", each), [handed], "run") for handed in _handed(turn)]
+        assert [vars(batch) | {"windows": len(batch.windows)} for batch in found] == [
+            vars(batch) | {"windows": len(batch.windows)} for (batch,) in alone
+        ]
+    tables = together.all()
+    assert tables == each.all()
+    assert {name for name, rows in tables.items() if rows} >= {
+        "agent_9_agreements",
+        "agent_9_corrections",
+        "agent_9_left_out",
+        "agent_9_windows",
+        "operation_hold_mute_daily",
+    }
+
+
+class _Counted:
+    """A connection that counts what is executed."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con, self.statements = con, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._con, name)
+
+    def execute(self, *statement: object) -> object:
+        self.statements += 1
+        return self._con.execute(*statement)  # type: ignore[arg-type]
+
+
+def test_of_several_operations_it_takes_as_many_statements_as_of_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a lake each costs 5 to 20 ms."""
+    counted, change = list[_Counted](), store.change
+
+    def counting(work: Callable[[object], object]) -> object:
+        def counting_work(con: duckdb.DuckDBPyConnection) -> object:
+            counted.append(_Counted(con))
+            return work(counted[-1])
+
+        return change(counting_work)
+
+    monkeypatch.setattr(store, "change", counting)
+    for window, operations in enumerate((THREE, THREE, THREE[:1])):
+        handed = []
+        for operation in operations:
+            batch = Batch()
+            batch.add(_content(HOUR.start + window * WINDOW, USES, clocks()))
+            batch.add(Checked(Range(HOUR.end, HOUR.end + WINDOW), NOW))
+            handed.append(Handed(operation, clocks(), batch))
+        commit(store, handed, "run")
+    of_three, of_one = counted[1].statements, counted[2].statements
+    assert of_three == of_one

@@ -23,9 +23,8 @@ import duckdb
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import StoreError, StoreFull
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import publish_by
-from wolkvox_assets_tests.store.tables import agent_9, content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 WINDOWS, AGENTS = 40, 60
 RANDOM = random.Random(9)

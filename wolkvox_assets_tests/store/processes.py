@@ -28,8 +28,8 @@ from wolkvox_assets.store import Store, disk, files, replacing
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
-from wolkvox_assets.store.windows import WindowContent, replace_windows
-from wolkvox_assets_tests.store.tables import agent_9, content, window
+from wolkvox_assets.store.windows import WindowContent
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 ROOT = Path(__file__).parents[2]
 BATCHES, BATCH = 3, 8  # a writer's rounds go through so many batches of so many windows

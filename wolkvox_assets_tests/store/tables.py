@@ -3,7 +3,7 @@
 What belongs here: making contents and reading tables. What doesn't: assertions, processes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,10 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store import Store
+from wolkvox_assets.store import windows as store_windows
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.tables import Tables
-from wolkvox_assets.store.windows import WindowContent
+from wolkvox_assets.store.windows import Contents, Replaced, WindowContent
 
 DAY = datetime(2026, 11, 16)
 FETCHED = datetime(2026, 11, 17, 6, 30, tzinfo=UTC)
@@ -36,6 +37,14 @@ Row = tuple[object, ...]
 def agent_9(con: duckdb.DuckDBPyConnection, operation: str = "main") -> Tables:
     """The tables of this report."""
     return Tables(con, operation, AGENT_9)
+
+
+def replace_windows(
+    tables: Tables, windows: Iterable[WindowContent], *, run_id: str, now: datetime | None = None
+) -> Replaced:
+    """Of one operation."""
+    contents = {tables.operation: Contents(windows, now or datetime.now(UTC))}
+    return store_windows.replace_windows(tables.con, tables.report, contents, run_id=run_id)[tables.operation]
 
 
 def window(number: int) -> datetime:

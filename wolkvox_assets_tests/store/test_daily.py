@@ -15,9 +15,9 @@ from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.daily import DayStatus, rebuild_days, row_counts
 from wolkvox_assets.store.schema import schema
-from wolkvox_assets.store.windows import WindowContent, replace_windows
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import FETCHED, agent_9, content, tables
+from wolkvox_assets_tests.store.tables import FETCHED, agent_9, content, replace_windows, tables
 
 STORES = BOTH
 ANA, BEA, ZOE = "Ana Núñez", "Bea", "Zoë"

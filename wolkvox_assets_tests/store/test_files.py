@@ -13,9 +13,8 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import StoreBusy, StoreError, StoreFull, files
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import hold_lock, keep_open, running
-from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows, tables, window
 
 COUNT = "SELECT MAX(hold_mute_count) FROM agent_9_windows"
 

@@ -11,10 +11,9 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Contents, inspect
 from wolkvox_assets.store.versions import VERSION
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import Process, running, start_and_be_killed
-from wolkvox_assets_tests.store.tables import agent_9, content, window
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 STEPS, MOMENTS = 6, 4  # killed at so many steps of ours, and at so many moments, also within DuckDB's work
 OURS = {"store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"}

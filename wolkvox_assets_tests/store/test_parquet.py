@@ -11,9 +11,8 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import agent_9, content, query
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows
 
 STORES = BOTH
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)

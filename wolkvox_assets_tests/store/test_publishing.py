@@ -19,7 +19,6 @@ from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import copying, integrity, replacing
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Checkpoint, inspect, layout_of
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store.processes import (
     ROOT,
     copy_slowly,
@@ -28,7 +27,7 @@ from wolkvox_assets_tests.store.processes import (
     running,
     store_round,
 )
-from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows, tables, window
 from wolkvox_assets_tests.store.test_full_disk import own_mounts
 
 WAYS = ("whole", "spare", "shared")

@@ -9,12 +9,12 @@ from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreement, resting, take_in
+from wolkvox_assets.store.evidence import forget_agreements, leave_out, record_agreements, resting, take_in
 from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.stored import StoredWindows
-from wolkvox_assets.store.windows import replace_windows, verify_windows
+from wolkvox_assets.store.windows import Checked, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import agent_9, content
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows
 
 STORES = BOTH
 NINE = Range(datetime(2026, 11, 18, 9), datetime(2026, 11, 18, 10))
@@ -44,7 +44,7 @@ def asked(store: Store) -> Store:
                 "",
             )
             record_requests(con, [("main", record)], run_id="run", now=FETCHED)
-        verify_windows(agent_9(con), DAY, FETCHED + 2 * MINUTE)
+        verify_windows(con, AGENT_9, {"main": Checked(DAY, FETCHED + 2 * MINUTE)})
     return store
 
 
@@ -63,16 +63,16 @@ def test_windows_that_were_asked_and_whether_their_hour_was_and_agreed(
 ) -> None:
     if range_ is not None and agreed_at is not None:
         with asked.transaction() as con:
-            record_agreement(agent_9(con), range_, agreed_at)
+            record_agreements(con, AGENT_9, {"main": Checked(range_, agreed_at)})
     with asked.transaction() as con:
-        record_agreement(agent_9(con, "other"), NINE, FETCHED + MINUTE)
+        record_agreements(con, AGENT_9, {"other": Checked(NINE, FETCHED + MINUTE)})
     stored = StoredWindows(asked, "main", AGENT_9)
     assert stored.asked(Range(NINE.start, NINE.end + WINDOW)) == dict.fromkeys(NINE.windows(), agreed)
 
 
 def test_what_agreed_says_nothing_once_a_window_is_replaced(asked: Store) -> None:
     with asked.transaction() as con:
-        record_agreement(agent_9(con), NINE, FETCHED + MINUTE)
+        record_agreements(con, AGENT_9, {"main": Checked(NINE, FETCHED + MINUTE)})
         forget_agreements(agent_9(con), [one(NINE.end)])
     assert all(StoredWindows(asked, "main", AGENT_9).asked(NINE).values())
     with asked.transaction() as con:

@@ -16,9 +16,9 @@ from wolkvox_assets.store.total_rows import (
     latest_total_row,
     record_total_row,
 )
-from wolkvox_assets.store.windows import WindowContent, replace_windows
+from wolkvox_assets.store.windows import WindowContent
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import agent_9
+from wolkvox_assets_tests.store.tables import agent_9, replace_windows
 
 STORES = BOTH
 

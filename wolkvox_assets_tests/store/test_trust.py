@@ -16,10 +16,9 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import Contents, inspect
 from wolkvox_assets.store.schema import schema
 from wolkvox_assets.store.versions import VERSION
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.store import version_1
 from wolkvox_assets_tests.store.processes import keep_open, running
-from wolkvox_assets_tests.store.tables import agent_9, content, query, tables, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows, tables, window
 
 HEADERS, BLOCK = 3 * 4096, 262144
 

@@ -15,9 +15,8 @@ import pytest
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store.daily import rebuild_days
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.project import utc_now
-from wolkvox_assets_tests.store.tables import agent_9, content, query, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows, window
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted(path.stem.removeprefix("duckdb-") for path in Path(__file__).parent.glob("duckdb-*.txt"))

@@ -5,10 +5,9 @@ from datetime import timedelta
 from wolkvox_assets.report.measures import Usage
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.daily import rebuild_days
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.project import utc_now
-from wolkvox_assets_tests.store.tables import agent_9, content, query, window
+from wolkvox_assets_tests.store.tables import agent_9, content, query, replace_windows, window
 
 STORES = BOTH
 HOUR = timedelta(hours=1)

@@ -11,12 +11,22 @@ from hypothesis import strategies as st
 
 from wolkvox_assets.report.clocks import Moment, boot, moment, uptime_ns
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import WINDOW, one
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import Replaced, WindowContent, replace_windows, verify_windows
+from wolkvox_assets.store.windows import Checked, Replaced, WindowContent, verify_windows
 from wolkvox_assets_tests.lakes import BOTH
-from wolkvox_assets_tests.store.tables import DAY, FETCHED, agent_9, content, query, tables, window
+from wolkvox_assets_tests.store.tables import (
+    DAY,
+    FETCHED,
+    agent_9,
+    content,
+    query,
+    replace_windows,
+    tables,
+    window,
+)
 
 STORES = BOTH
 ANA, BEA = "Ana Núñez", "Bea O'Brien"
@@ -209,7 +219,7 @@ def test_verifying_puts_moments_of_the_future_right(store: Store) -> None:
     ahead = datetime.now(UTC) + timedelta(days=30)
     put(store, content(window(0), fetched_at=ahead))
     with store.transaction() as con:
-        verify_windows(agent_9(con), one(window(0)), FETCHED)
+        verify_windows(con, AGENT_9, {"main": Checked(one(window(0)), FETCHED)})
     assert query(store, "SELECT fetched_at, verified_at FROM agent_9_window_log") == [
         (FETCHED.replace(tzinfo=None),) * 2
     ]
