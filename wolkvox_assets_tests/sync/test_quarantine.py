@@ -264,21 +264,18 @@ class Troubled:
         self.known: set[datetime] = set()
         self.left_out: set[datetime] = set()
 
-    def briefly(self, r: Range, requests: int) -> Agents:
-        for _ in range(requests):
+    def ask(self, r: Range, requests: int | None = None, /) -> Agents:
+        for _ in range(requests or 20):
             self.requests += 1
             if not self.fails(r):
                 return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
         raise Fault(str(r))
 
-    def ask(self, r: Range, /) -> Agents:
-        return self.briefly(r, 20)
-
     def run(self, whole: Range, additivity: Additivity) -> None:
         make = Sync(NothingStored(), whole.end, 1).reconcile
 
         for step in Quarantine(
-            self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
+            self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.ask
         ).reconcile([whole]):
             if isinstance(step, Known):
                 self.known.add(step.window)
