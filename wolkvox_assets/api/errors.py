@@ -269,7 +269,7 @@ ERROR_TABLE = (
 
 def outcome_of(status: int, msg: str | None) -> type[WolkvoxError] | None:
     """What a refusal means. `status`: of HTTP, or the body's `code` where HTTP says 200. `None`: empty."""
-    said = " ".join((msg or "").casefold().split())
+    said = _folded(msg)
     for rule in ERROR_TABLE:
         if rule.status == status and rule.says in said:
             return rule.outcome
@@ -278,5 +278,14 @@ def outcome_of(status: int, msg: str | None) -> type[WolkvoxError] | None:
 
 def outcome_in(text: str | None) -> type[WolkvoxError] | None:
     """The error that this text alone tells, where no status does; `None` where it tells none."""
-    said = " ".join((text or "").casefold().split())
+    said = _folded(text)
     return next((rule.outcome for rule in ERROR_TABLE if rule.says and rule.says in said), None)
+
+
+def says_empty(text: str | None) -> bool:
+    """Whether it tells that there is nothing in the range."""
+    return EMPTY_RANGE in _folded(text)
+
+
+def _folded(text: str | None) -> str:
+    return " ".join((text or "").casefold().split())

@@ -19,7 +19,7 @@ import jiter
 from pydantic import BaseModel, BeforeValidator, ValidationError, create_model, model_validator
 
 from wolkvox_assets.api.body import weigh
-from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing
+from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing, says_empty
 from wolkvox_assets.report.definition import Report, Unit
 from wolkvox_assets.report.measures import Usage, by_name
 from wolkvox_assets.report.plain_text import quoted, visible
@@ -149,8 +149,8 @@ class Envelope(BaseModel):
         """`data` as a list. PHP writes an empty list, one row, or a list with gaps as other things [D+]."""
         if isinstance(self.data, list):
             return self.data
-        if self.data is None or self.data == {}:
-            return [] if _claimed(self.msg) == 0 else None
+        if self.data is None or self.data in ({}, ""):
+            return [] if _claimed(self.msg) == 0 or says_empty(self.msg) else None
         if not isinstance(self.data, dict):
             return None
         numbered = [key for key in self.data if re.fullmatch(r"[0-9]{1,9}", key)]

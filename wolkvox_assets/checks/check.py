@@ -17,6 +17,7 @@ from wolkvox_assets.api.parsing import Answer, NotAsAgreed, NotWhole, open_envel
 from wolkvox_assets.pipeline.quota import seen_by
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.settings import Operation
+from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.quota_readings import QuotaSeen
 from wolkvox_assets.store.tables import Tables
@@ -225,6 +226,7 @@ class Beside:
     def __init__(self, looks: Sequence[Look]) -> None:
         self._looks = looks
         self._with_cases: dict[tuple[str, str], set[str]] = {}
+        self._untrue: dict[Report, dict[str, set[date]]] = {}
         self._quotas: dict[tuple[str, ...], QuotaSeen] = {}
         for look in looks:
             look.beside = self
@@ -245,6 +247,13 @@ class Beside:
             rows = look.rows(f"SELECT DISTINCT operation FROM ({sql})", **everywhere)  # noqa: S608  # fixed SQL
             self._with_cases[place] = {str(name) for (name,) in rows}
         return look.operation.name in self._with_cases[place]
+
+    def untrue_days(self, look: Look) -> set[date]:
+        """The days of its operation whose totals do not follow (`days_to_rejudge`)."""
+        if look.report not in self._untrue:
+            names = [other.operation.name for other in self._looks if other.report == look.report]
+            self._untrue[look.report] = days_to_rejudge(look.con, look.report, dict.fromkeys(names, look.now))
+        return self._untrue[look.report][look.operation.name]
 
     def quota_seen(self, look: Look) -> QuotaSeen:
         """What was seen of its quota, which operations of one server share."""

@@ -6,14 +6,13 @@ What belongs here: that. What doesn't: the windows themselves (`windows.py`).
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from wolkvox_assets.api.errors import EMPTY_RANGE, WolkvoxError
+from wolkvox_assets.api.errors import WolkvoxError, says_empty
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
 from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, listed
 from wolkvox_assets.pipeline.due_work import closed_at
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
-from wolkvox_assets.store.daily import days_to_rejudge
 from wolkvox_assets.store.total_rows import latest_total_row
 from wolkvox_assets.store.windows import naive_utc
 
@@ -62,7 +61,7 @@ def _operation_and_windows(look: Look) -> Cases:
         " WHERE list_contains($untrue, local_date) OR told.verified_at IS DISTINCT FROM log.verified_at"
         "  OR ([[told.#]]) IS DISTINCT FROM ([[COALESCE(sums.#, 0)]])"
         " ORDER BY local_date DESC",
-        untrue=sorted(days_to_rejudge(look.tables, look.now)),
+        untrue=sorted(look.beside.untrue_days(look)),
     )
 
 
@@ -151,7 +150,7 @@ def _answers_of_days(look: Look, judge: Judge) -> Iterator[tuple[date, object, A
         if requested_at < closed_at(look.operation.clock, day):
             continue
         if status == 404:
-            if EMPTY_RANGE in " ".join(str(msg).casefold().split()):
+            if says_empty(f"{msg}"):
                 yield day, requested_at, {}
             continue
         try:

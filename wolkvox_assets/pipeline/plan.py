@@ -9,6 +9,7 @@ from wolkvox_assets.api import (
     AnswerTooLarge,
     AnswerUnreadable,
     ConnectionFailed,
+    MissingParameters,
     NotFound,
     RowsMissing,
     ServerFault,
@@ -19,10 +20,12 @@ from wolkvox_assets.api import (
 )
 from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.report.clocks import NotOverYet
+from wolkvox_assets.report.measures import in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.requests import longest_with_rows
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
@@ -98,12 +101,29 @@ class WindowsPlan:
             Sync(stored, settled_before, self.seed).reconcile,
             bad=(AnswerUnreadable, AnswerTooLarge, RowsMissing, AnswerInDoubt),
             slow=(TimedOut, TooSlow),
-            faults=(ServerFault, ConnectionFailed, Unavailable, UnexpectedStatus, NotFound),
+            # A server that takes shorter ranges may say that the dates are wrong.
+            faults=(
+                ServerFault,
+                ConnectionFailed,
+                Unavailable,
+                UnexpectedStatus,
+                NotFound,
+                MissingParameters,
+            ),
             unsure=AnswerInDoubt,
             ask_briefly=ask,
             long=LONG_RANGE // WINDOW,
+            doubtful=self._is_doubtful,
             give_up_after=self.give_up_after,
         ).reconcile(ranges)
+
+    def _is_doubtful(self, empty: Range, until: datetime) -> bool:
+        """Whether the days after it are in use, and no answer for a range as long is known to have had a row."""
+        after = StoredWindows(self.store, self.operation.name, self.operation.report)
+        if not in_use(after.totals(Range(empty.end, until))):
+            return False
+        with reading(self.store, self.operation.name, self.operation.report) as tables:
+            return tables is not None and longest_with_rows(tables) < empty.end - empty.start
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:

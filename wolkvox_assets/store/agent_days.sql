@@ -1,4 +1,5 @@
--- Each agent's day, from the windows. SUM(INTEGER) is HUGEINT, hence the casts.
+-- Each agent's day, from the windows, of the days that are `expected` (see operation_days.sql). SUM(INTEGER) is HUGEINT,
+-- hence the casts.
 INSERT INTO {agent_days} BY NAME
 SELECT
     operation,
@@ -8,7 +9,7 @@ SELECT
     COUNT(*)::INTEGER AS active_windows,
     MIN(window_start) AS first_window,
     MAX(window_start) AS last_window
-FROM {windows}
-WHERE operation = $operation AND local_date BETWEEN $first AND $last
+FROM {windows} SEMI JOIN expected USING (operation, local_date)
+WHERE local_date BETWEEN $first AND $last
 GROUP BY ALL
-ORDER BY local_date, agent_name;
+ORDER BY operation, local_date, agent_name;

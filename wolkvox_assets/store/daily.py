@@ -1,14 +1,15 @@
 """The daily totals of a report: by agent and by operation, rebuilt from the windows in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
+import duckdb
 import pandas as pd
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
-from wolkvox_assets.store.filled import filled_file
+from wolkvox_assets.store.filled import filled, filled_file
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import credible_until
 
@@ -21,53 +22,116 @@ def nothing_ever(report: Report, windows: int) -> str:
     )
 
 
+class Days(NamedTuple):
+    """Of one operation. `windows_expected`: for each day how many windows its wall clock shows. `now` (aware): what was
+    fetched after it is not known."""
+
+    windows_expected: Mapping[date, int]
+    now: datetime
+
+
 def rebuild_days(
     tables: Tables, windows_expected: Mapping[date, int], now: datetime
 ) -> dict[date, "DayStatus"]:
-    """Make both tables of these days, in any order and with holes, follow the windows.
+    """`rebuild_days_of` one operation."""
+    days = {tables.operation: Days(windows_expected, now)}
+    return rebuild_days_of(tables.con, tables.report, days)[tables.operation]
 
-    `windows_expected`: for each day how many windows its wall clock shows. What was fetched after `now` (aware) is not
-    known. Returns what is said now of those of which anything is known: the others have no row.
+
+def rebuild_days_of(
+    con: duckdb.DuckDBPyConnection, report: Report, days: Mapping[str, Days]
+) -> dict[str, dict[date, "DayStatus"]]:
+    """Make both tables of these days, in any order and with holes, follow the windows. In a lake, forty operations
+    together take hardly longer than one.
+
+    Returns what is said now of those of which anything is known: the others have no row.
     """
-    found: dict[date, DayStatus] = {}
-    for days in _stretches(sorted(windows_expected)):
-        first, last = days[0], days[-1]
+    # A table of the same shape: whether a day is complete depends on others of them as well.
+    con.execute(filled("CREATE OR REPLACE TEMP TABLE rebuilt AS FROM {operation_days} LIMIT 0", report))
+    for stretch in _stretches(sorted({day for its in days.values() for day in its.windows_expected})):
+        bounds = {"first": stretch[0], "last": stretch[-1]}
+        con.register("expected", _expected(days, stretch))
         for table in ("{agent_days}", "{operation_days}"):
-            tables.execute(
-                f"DELETE FROM {table} WHERE operation = $operation AND local_date BETWEEN $first AND $last",  # noqa: S608  # of two
-                first=first,
-                last=last,
+            con.execute(
+                filled(f"DELETE FROM {table} WHERE local_date BETWEEN $first AND $last", report)  # noqa: S608  # of two
+                + " AND (operation, local_date) IN (SELECT operation, local_date FROM expected)",
+                bounds,
             )
-        tables.execute(filled_file("agent_days.sql", tables.report), first=first, last=last)
-        expected = [windows_expected[day] for day in days]
-        tables.con.register("expected", pd.DataFrame({"local_date": days, "windows_expected": expected}))
-        tables.execute(
-            filled_file("operation_days.sql", tables.report),
-            first=first,
-            last=last,
-            credible=credible_until(now),
+        con.execute(filled_file("agent_days.sql", report), bounds)
+        con.execute(filled_file("operation_days.sql", report), bounds)
+        con.unregister("expected")
+    con.execute(
+        filled(
+            # Where no answer ever had a row, nobody can tell a quiet operation from a server that lacks the report.
+            "UPDATE rebuilt SET complete = false WHERE operation NOT IN ("  # noqa: S608  # fixed words
+            f"SELECT operation FROM rebuilt WHERE agents > 0 UNION ALL {_WITH_A_ROW});"
+            "INSERT INTO {operation_days} BY NAME FROM rebuilt",
+            report,
         )
-        tables.con.unregister("expected")
-        found |= _statuses(tables, first, last)
+    )
+    found: dict[str, dict[date, DayStatus]] = {operation: {} for operation in days}
+    rows = con.execute(
+        filled(
+            "SELECT operation, local_date, agents, windows_known, windows_expected, complete, verified_at, [[#]]"
+            " FROM rebuilt",
+            report,
+        )
+    ).fetchall()
+    for operation, day, agents, known, expected, complete, verified_at, *numbers in rows:
+        usage = report.usage(*numbers)
+        found[operation][day] = DayStatus(agents, known, expected, complete, usage, verified_at)
     return found
 
 
-def days_to_rejudge(tables: Tables, now: datetime) -> set[date]:
-    """The days whose totals no longer follow: the operation's first row ever was stored, or its last is gone; or other
-    windows are known than were (what was fetched after `now`, aware, is not), since a clock was wrong or is set right.
+def _expected(days: Mapping[str, Days], of: Collection[date]) -> pd.DataFrame:
+    rows = [
+        (operation, day, windows, credible_until(now))
+        for operation, (expected, now) in days.items()
+        for day, windows in expected.items()
+        if day in of
+    ]
+    return pd.DataFrame(rows, columns=["operation", "local_date", "windows_expected", "credible"])
+
+
+# Once the totals follow the windows.
+_WITH_A_ROW = (
+    "SELECT operation FROM {operation_days} WHERE agents > 0 UNION ALL SELECT operation FROM {corrections}"
+)
+
+
+def with_a_row(con: duckdb.DuckDBPyConnection, report: Report) -> set[str]:
+    """The operations of which any answer ever had a row."""
+    return {operation for (operation,) in con.execute(filled(_WITH_A_ROW, report)).fetchall()}
+
+
+def days_to_rejudge(
+    con: duckdb.DuckDBPyConnection, report: Report, now: Mapping[str, datetime]
+) -> dict[str, set[date]]:
+    """By operation, the days whose totals no longer follow, although those of all days that were changed do: the
+    operation's first row ever was stored, or its last is gone; or other windows are known than were (what was fetched
+    after `now`, aware, is not), since a clock was wrong or is set right.
     """
-    rows = tables.execute(
-        "WITH known AS (SELECT local_date, COUNT(*)::INTEGER AS windows_known FROM {window_log}"
-        "  WHERE operation = $operation AND fetched_at <= $credible GROUP BY local_date),"
-        " told AS (SELECT local_date, windows_known, windows_expected, complete FROM {operation_days}"
-        "  WHERE operation = $operation)"
-        " SELECT local_date FROM told FULL JOIN known USING (local_date)"
-        " WHERE told.windows_known IS DISTINCT FROM known.windows_known"
-        "  OR complete <> (told.windows_known = windows_expected AND (EXISTS (FROM {windows} WHERE operation ="
-        "   $operation) OR EXISTS (FROM {corrections} WHERE operation = $operation)))",
-        credible=credible_until(now),
+    con.register(
+        "moments",
+        pd.DataFrame([(o, credible_until(at)) for o, at in now.items()], columns=["operation", "credible"]),
+    )
+    rows = con.execute(
+        filled(
+            "WITH known AS (SELECT operation, local_date, COUNT(*)::INTEGER AS windows_known"  # noqa: S608  # fixed words
+            "  FROM {window_log} JOIN moments USING (operation) WHERE fetched_at <= credible GROUP BY ALL),"
+            " told AS (SELECT operation, local_date, windows_known, windows_expected, complete"
+            "  FROM {operation_days} SEMI JOIN moments USING (operation))"
+            " SELECT operation, local_date FROM told FULL JOIN known USING (operation, local_date)"
+            " WHERE told.windows_known IS DISTINCT FROM known.windows_known OR complete <> ("
+            f"  told.windows_known = windows_expected AND operation IN ({_WITH_A_ROW}))",
+            report,
+        )
     ).fetchall()
-    return {day for (day,) in rows}
+    con.unregister("moments")
+    found: dict[str, set[date]] = {operation: set() for operation in now}
+    for operation, day in rows:
+        found[operation].add(day)
+    return found
 
 
 def known_without_a_row(tables: Tables) -> int:
@@ -89,12 +153,28 @@ class RowCounts(NamedTuple):
 
 
 def row_counts(tables: Tables) -> RowCounts:
-    """The windows' rows are counted by the totals: a year's are a million."""
-    (counts,) = tables.execute(
-        "SELECT COALESCE(SUM(active_windows), 0)::BIGINT, COUNT(*), (SELECT COUNT(*) FROM {operation_days}"
-        " WHERE operation = $operation) FROM {agent_days} WHERE operation = $operation"
+    """Of one operation."""
+    return row_counts_of(tables.con, tables.report, [tables.operation])[tables.operation]
+
+
+def row_counts_of(
+    con: duckdb.DuckDBPyConnection, report: Report, operations: Iterable[str]
+) -> dict[str, RowCounts]:
+    """By operation. The windows' rows are counted by the totals: a year's are a million."""
+    con.register("those", pd.DataFrame({"operation": pd.Series(list(operations), dtype=object)}))
+    rows = con.execute(
+        filled(
+            "WITH agents AS (SELECT operation, SUM(active_windows)::BIGINT AS windows, COUNT(*) AS rows"
+            "  FROM {agent_days} SEMI JOIN those USING (operation) GROUP BY ALL),"
+            " days AS (SELECT operation, COUNT(*) AS rows FROM {operation_days} SEMI JOIN those USING (operation)"
+            "  GROUP BY ALL)"
+            " SELECT operation, COALESCE(windows, 0), COALESCE(agents.rows, 0), COALESCE(days.rows, 0)"
+            " FROM those LEFT JOIN agents USING (operation) LEFT JOIN days USING (operation)",
+            report,
+        )
     ).fetchall()
-    return RowCounts(*counts)
+    con.unregister("those")
+    return {operation: RowCounts(*counts) for operation, *counts in rows}
 
 
 def _stretches(days: list[date]) -> list[list[date]]:
@@ -119,20 +199,3 @@ class DayStatus(NamedTuple):
     complete: bool
     usage: Usage
     verified_at: datetime | None = None
-
-
-def _statuses(tables: Tables, first: date, last: date) -> dict[date, DayStatus]:
-    """What the daily tables say of the days from `first` to `last` (both included) of which anything is known."""
-    rows = tables.execute(
-        "SELECT local_date, COUNT(agent_name), ANY_VALUE(windows_known), ANY_VALUE(windows_expected),"
-        " ANY_VALUE(complete), ANY_VALUE(days.verified_at), [[ANY_VALUE(days.#)]]"
-        " FROM {operation_days} AS days"
-        " LEFT JOIN {agent_days} AS agents USING (operation, local_date)"
-        " WHERE operation = $operation AND local_date BETWEEN $first AND $last GROUP BY local_date",
-        first=first,
-        last=last,
-    ).fetchall()
-    return {
-        day: DayStatus(agents, known, expected, complete, tables.report.usage(*numbers), verified_at)
-        for day, agents, known, expected, complete, verified_at, *numbers in rows
-    }

@@ -6,7 +6,11 @@ It is recorded as it is found: times of requests say nothing of what became of t
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import duckdb
+
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.windows import Range
+from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
@@ -45,6 +49,26 @@ def forget_agreements(tables: Tables, ranges: Sequence[Range]) -> None:
             start=range_.start,
             end=range_.end,
         )
+
+
+def with_agreements(con: duckdb.DuckDBPyConnection, report: Report, ranges: Sequence[Range]) -> set[str]:
+    """The operations of which anything agreed between the first and the last of these ranges."""
+    if not ranges:
+        return set()
+    rows = con.execute(
+        filled(
+            "SELECT DISTINCT operation FROM {agreements} WHERE range_start < $end AND range_end > $start",
+            report,
+        ),
+        {"start": min(range_.start for range_ in ranges), "end": max(range_.end for range_ in ranges)},
+    ).fetchall()
+    return {operation for (operation,) in rows}
+
+
+def with_windows_left_out(con: duckdb.DuckDBPyConnection, report: Report) -> set[str]:
+    """The operations of which any window is left out."""
+    rows = con.execute(filled("SELECT DISTINCT operation FROM {left_out}", report)).fetchall()
+    return {operation for (operation,) in rows}
 
 
 def agreed_hours(tables: Tables, range_: Range) -> set[datetime]:

@@ -7,6 +7,7 @@ import duckdb
 import pandas as pd
 
 from wolkvox_assets.api import RequestRecord
+from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
 # Long enough to look into last quarter's odd number; the bodies are most of the file's size.
@@ -15,18 +16,18 @@ KEPT = timedelta(days=90)
 
 def record_requests(
     con: duckdb.DuckDBPyConnection,
-    operation: str,
-    requests: Sequence[RequestRecord],
+    requests_of: Sequence[tuple[str, RequestRecord]],
     *,
     run_id: str,
     now: datetime,
 ) -> None:
-    """Add these requests, and forget those that are older than `KEPT` at `now` (aware)."""
-    if not requests:
+    """Add these requests, each with its operation, and forget those that are older than `KEPT` at `now` (aware)."""
+    if not requests_of:
         return
+    requests = [request for _, request in requests_of]
     frame = pd.DataFrame(
         {
-            "operation": operation,
+            "operation": [operation for operation, _ in requests_of],
             "requested_at": [naive_utc(r.requested_at) for r in requests],
             "api": [r.api for r in requests],
             "date_ini": [r.date_ini for r in requests],
@@ -48,3 +49,14 @@ def record_requests(
         "DELETE FROM api_requests WHERE requested_at < $before",
         {"before": naive_utc(now - KEPT)},
     )
+
+
+def longest_with_rows(tables: Tables) -> timedelta:
+    """The longest range whose answer had a row."""
+    ends = [f"strptime({end}, '%Y%m%d%H%M%S')" for end in ("date_ini", "date_end")]
+    row = tables.execute(
+        f"SELECT MAX({ends[1]} - {ends[0]} + INTERVAL 1 SECOND) FROM api_requests"  # noqa: S608  # two columns
+        " WHERE operation = $operation AND api = $api AND http_status = 200 AND records > 0",
+        api=tables.report.api,
+    ).fetchone()
+    return (row and row[0]) or timedelta(0)

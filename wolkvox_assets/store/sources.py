@@ -65,13 +65,18 @@ def recorded(con: duckdb.DuckDBPyConnection, operation: str) -> tuple[OperationS
     return (OperationSource(*row[:3]), row[3].replace(tzinfo=UTC)) if row else None
 
 
+def all_recorded(con: duckdb.DuckDBPyConnection) -> dict[str, OperationSource]:
+    """Where the data of every operation came from, as far as that is recorded."""
+    rows = con.execute("SELECT operation, address, server, timezone FROM operation_sources").fetchall()
+    return {operation: OperationSource(*source) for operation, *source in rows}
+
+
 def sharing_quotas(
     con: duckdb.DuckDBPyConnection, sources: Mapping[str, OperationSource]
 ) -> dict[tuple[str, str], list[str]]:
     """For the quota of each of these operations (by name): the operations whose stored requests were made from it,
     themselves included."""
-    rows = con.execute("SELECT operation, address, server FROM operation_sources").fetchall()
-    stored = {name: (address, server) for name, address, server in rows}
+    stored = {name: source.quota for name, source in all_recorded(con).items()}
     # One that is not recorded, of an older version, is taken to be from there.
     by_name = {name: source.quota for name, source in sources.items()} | stored
     return {

@@ -4,14 +4,16 @@ What belongs here: SQL on these two tables. What doesn't: files and locks (`file
 to ask (`sync/`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
+import duckdb
 import pandas as pd
 
 from wolkvox_assets.report.clocks import FUTURE_AFTER, Moment, boot, uptime_ns
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Agents
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.store.filled import filled, filled_file
@@ -65,6 +67,20 @@ class Replaced(NamedTuple):
     superseded: list[datetime]
 
 
+class Contents(NamedTuple):
+    """What one operation's windows are to be. `now` (aware): what was fetched after it was not known, so that to
+    replace it is no correction."""
+
+    windows: Iterable[WindowContent]
+    now: datetime
+
+
+_Key = tuple[str, datetime]
+"""An operation's window."""
+
+_Batch = Mapping[_Key, WindowContent]
+
+
 # No answer waits so long to be stored: a commit waits for ten minutes at most.
 # By the count in Postgres these are 86,400 requests, of all machines and operations together.
 _ORDER_KEPT_NS = 86_400 * 10**9
@@ -73,90 +89,134 @@ _ORDER_KEPT_NS = 86_400 * 10**9
 def replace_windows(
     tables: Tables, windows: Iterable[WindowContent], *, run_id: str, now: datetime | None = None
 ) -> Replaced:
-    """Replace these windows, rows and log together. Of two contents for one window the one that was had later
-    counts, whichever is stored first and whatever the clocks showed. What was fetched after `now` (aware; by default
-    this machine's) was not known, so that to replace it is no correction.
+    """`replace_windows_of` one operation; by default at this machine's clock."""
+    contents = {tables.operation: Contents(windows, now or datetime.now(UTC))}
+    return replace_windows_of(tables.con, tables.report, contents, run_id=run_id)[tables.operation]
+
+
+def replace_windows_of(
+    con: duckdb.DuckDBPyConnection, report: Report, contents: Mapping[str, Contents], *, run_id: str
+) -> dict[str, Replaced]:
+    """Replace the windows of these operations, rows and log together: with forty of them it takes hardly longer than
+    with one. Of two contents for one window the one that was had later counts, whichever is stored first and whatever
+    the clocks showed.
     """
-    batch = {w.window_start: w for w in sorted(windows, key=attrgetter("moment.at"))}
-    if not batch:
-        return Replaced([], [])
-    newer = _stored_later(tables, batch)
-    in_order = [batch[start] for start in sorted(batch.keys() - newer)]
-    credible = credible_until(now or datetime.now(UTC))
-    corrections = _replace(tables, in_order, run_id, credible) if in_order else []
-    return Replaced(corrections, sorted(newer))
+    batch = {
+        (operation, w.window_start): w
+        for operation, (windows, _) in contents.items()
+        for w in sorted(windows, key=attrgetter("moment.at"))
+    }
+    newer = _stored_later(con, report, batch) if batch else set()
+    in_order = {key: batch[key] for key in sorted(batch.keys() - newer)}
+    found = {operation: Replaced([], []) for operation in contents}
+    if in_order:
+        credible = {operation: credible_until(now) for operation, (_, now) in contents.items()}
+        for operation, correction in _replace(con, report, in_order, credible, run_id):
+            found[operation].corrections.append(correction)
+    for operation, window in sorted(newer):
+        found[operation].superseded.append(window)
+    return found
 
 
-def _stored_later(tables: Tables, batch: Mapping[datetime, WindowContent]) -> set[datetime]:
+def _stored_later(con: duckdb.DuckDBPyConnection, report: Report, batch: _Batch) -> set[_Key]:
     """The windows of which another run has stored a newer answer.
 
     What was had by another clock (before the machine's last start) is older than any that is to be stored now.
     """
-    stored = tables.execute(
-        "SELECT window_start, boot, uptime_ns FROM {answer_order} WHERE operation = $operation"
-        # An uptime that is still to come can't be: it is no reason to keep an answer out.
-        " AND boot <> '' AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last",
-        here=boot(),
-        now=uptime_ns(),
-        first=min(batch),
-        last=max(batch),
+    first, last = _first_and_last(batch)
+    stored = con.execute(
+        filled(
+            "SELECT operation, window_start, boot, uptime_ns FROM {answer_order} WHERE boot <> ''"
+            # An uptime that is still to come can't be: it is no reason to keep an answer out.
+            " AND (boot <> $here OR uptime_ns <= $now) AND window_start BETWEEN $first AND $last"
+            " AND list_contains($operations, operation)",
+            report,
+        ),
+        {
+            "here": boot(),
+            "now": uptime_ns(),
+            "first": first,
+            "last": last,
+            "operations": sorted({operation for operation, _ in batch}),
+        },
     ).fetchall()
     return {
-        start
-        for start, clock, at in stored
-        if start in batch and clock == batch[start].moment.clock and at > batch[start].moment.at
+        (operation, start)
+        for operation, start, clock, at in stored
+        if (content := batch.get((operation, start)))
+        and clock == content.moment.clock
+        and at > content.moment.at
     }
 
 
 def _replace(
-    tables: Tables, in_order: Sequence[WindowContent], run_id: str, credible: datetime
-) -> list[Correction]:
-    con, first, last = tables.con, in_order[0].window_start, in_order[-1].window_start
-    con.register("batch", _windows(tables.operation, in_order, run_id))
+    con: duckdb.DuckDBPyConnection,
+    report: Report,
+    in_order: _Batch,
+    credible: Mapping[str, datetime],
+    run_id: str,
+) -> list[tuple[str, Correction]]:
+    # The bounds say nothing new; they let DuckDB skip the row groups of other days.
+    first, last = _first_and_last(in_order)
+    bounds = {"first": first, "last": last}
+    con.register("batch", _windows(in_order, credible, run_id))
     # A table of the same shape: an empty frame has no types of its own.
-    con.execute(filled("CREATE OR REPLACE TEMP TABLE batch_rows AS FROM {windows} LIMIT 0", tables.report))
-    if any(w.agents for w in in_order):
-        con.register("frame", _rows(tables, in_order))
+    con.execute(filled("CREATE OR REPLACE TEMP TABLE batch_rows AS FROM {windows} LIMIT 0", report))
+    if any(w.agents for w in in_order.values()):
+        con.register("frame", _rows(report, in_order))
         con.execute("INSERT INTO batch_rows BY NAME FROM frame")
         con.unregister("frame")
-    tables.execute(filled_file("corrections.sql", tables.report), first=first, last=last, credible=credible)
-    con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", tables.report))
+    con.execute(filled_file("corrections.sql", report), bounds)
     corrections = con.execute(
-        "SELECT window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
+        "SELECT operation, window_start, agent_name, column_name, old_value, new_value FROM batch_corrections"
     ).fetchall()
+    if corrections:
+        con.execute(filled("INSERT INTO {corrections} BY NAME FROM batch_corrections", report))
     for table in ("{windows}", "{window_log}"):
-        # The bounds say nothing new; they let DuckDB skip the row groups of other days.
-        tables.execute(
-            f"DELETE FROM {table} WHERE operation = $operation AND window_start BETWEEN $first AND $last"  # noqa: S608  # of two
-            " AND window_start IN (SELECT window_start FROM batch)",
-            first=first,
-            last=last,
+        con.execute(
+            filled(f"DELETE FROM {table} WHERE window_start BETWEEN $first AND $last", report)  # noqa: S608  # of two
+            + " AND (operation, window_start) IN (SELECT operation, window_start FROM batch)",
+            bounds,
         )
-    tables.execute(
-        "DELETE FROM {answer_order} WHERE operation = $operation AND (window_start IN (SELECT window_start FROM batch)"
-        " OR boot <> $boot OR uptime_ns < $latest - $kept OR (boot = $here AND uptime_ns > $now))",
-        boot=in_order[0].moment.clock,
-        latest=max(w.moment.at for w in in_order),
-        here=boot(),
-        now=uptime_ns(),
-        kept=_ORDER_KEPT_NS,
+    moments = [w.moment for w in in_order.values()]
+    con.execute(
+        filled(
+            "DELETE FROM {answer_order} WHERE operation IN (SELECT operation FROM batch)"
+            " AND ((operation, window_start) IN (SELECT operation, window_start FROM batch)"
+            " OR boot <> $boot OR uptime_ns < $latest - $kept OR (boot = $here AND uptime_ns > $now))",
+            report,
+        ),
+        {
+            "boot": moments[0].clock,
+            "latest": max(moment.at for moment in moments),
+            "here": boot(),
+            "now": uptime_ns(),
+            "kept": _ORDER_KEPT_NS,
+        },
     )
     for table, those in (
         ("{windows}", "FROM batch_rows"),
-        ("{window_log}", "SELECT * EXCLUDE (boot, uptime_ns) FROM batch"),
+        ("{window_log}", "SELECT * EXCLUDE (boot, uptime_ns, credible) FROM batch"),
         ("{answer_order}", "SELECT operation, window_start, boot, uptime_ns FROM batch"),
     ):
-        con.execute(filled(f"INSERT INTO {table} BY NAME {those}", tables.report))
+        con.execute(filled(f"INSERT INTO {table} BY NAME {those}", report))
     con.unregister("batch")
-    return [Correction(*row) for row in corrections]
+    return [(operation, Correction(*row)) for operation, *row in corrections]
 
 
-def _windows(operation: str, windows: Sequence[WindowContent], run_id: str) -> pd.DataFrame:
-    """What their log and the order of answers say of them."""
+def _first_and_last(batch: _Batch) -> tuple[datetime, datetime]:
+    starts = [start for _, start in batch]
+    return min(starts), max(starts)
+
+
+def _windows(in_order: _Batch, credible: Mapping[str, datetime], run_id: str) -> pd.DataFrame:
+    """What their log and the order of answers say of them. `credible`: what was fetched later was not known, so that to
+    replace it is no correction."""
+    windows = in_order.values()
     fetched_at = [naive_utc(w.fetched_at) for w in windows]
     return pd.DataFrame(
         {
-            "operation": operation,
+            "operation": [operation for operation, _ in in_order],
             "window_start": [w.window_start for w in windows],
             "local_date": [w.window_start.date() for w in windows],
             "agents": [len(w.agents) for w in windows],
@@ -166,26 +226,27 @@ def _windows(operation: str, windows: Sequence[WindowContent], run_id: str) -> p
             "run_id": run_id,
             "boot": [w.moment.clock for w in windows],
             "uptime_ns": [w.moment.at for w in windows],
+            "credible": [credible[operation] for operation, _ in in_order],
         }
     )
 
 
-def _rows(tables: Tables, windows: Sequence[WindowContent]) -> pd.DataFrame:
+def _rows(report: Report, in_order: _Batch) -> pd.DataFrame:
     named = ("operation", "window_start", "window_start_utc", "local_date", "agent_name")
     return pd.DataFrame(
         [
             (
-                tables.operation,
+                operation,
                 w.window_start,
                 naive_utc(w.window_start_utc),
                 w.window_start.date(),
                 name,
                 *usage,
             )
-            for w in windows
+            for (operation, _), w in in_order.items()
             for name, usage in sorted(w.agents.items())
         ],
-        columns=[*named, *tables.report.columns],
+        columns=[*named, *report.columns],
     )
 
 
@@ -212,6 +273,20 @@ def forget_windows(tables: Tables, range_: Range) -> None:
             start=range_.start,
             end=range_.end,
         )
+
+
+def with_windows_to_come(
+    con: duckdb.DuckDBPyConnection, report: Report, wall: datetime, now: datetime
+) -> set[str]:
+    """The operations for which `forget_windows_to_come` may find any, if theirs are these moments or later ones."""
+    rows = con.execute(
+        filled(
+            "SELECT DISTINCT operation FROM {window_log} WHERE window_start >= $wall AND fetched_at > $credible",
+            report,
+        ),
+        {"wall": wall, "credible": credible_until(now)},
+    ).fetchall()
+    return {operation for (operation,) in rows}
 
 
 def forget_windows_to_come(tables: Tables, wall: datetime, now: datetime) -> set[date]:

@@ -16,9 +16,9 @@ from random import Random
 
 from wolkvox_assets.report.measures import Agents, Usage, add_up, in_use
 from wolkvox_assets.report.windows import Range, contiguous, one
-from wolkvox_assets.sync.compare import Disagreement, difference, remainder
+from wolkvox_assets.sync.compare import Disagreement, NotEmpty, difference, remainder
 from wolkvox_assets.sync.direct import ask_directly
-from wolkvox_assets.sync.divide import halves, in_one_day, months
+from wolkvox_assets.sync.divide import DAY, halves, in_one_day, months
 from wolkvox_assets.sync.steps import (
     Ask,
     Audited,
@@ -197,7 +197,7 @@ class _Month:
         if held.equals(r, whole):
             yield Verified(r, asked=source is Source.ASKED)
             return whole
-        if not whole:
+        if not whole and not (source is Source.ASKED and self._denied(r, held)):
             yield self._empty(r, source)
             return whole
         earlier, later = self._cut(r)
@@ -212,6 +212,21 @@ class _Month:
         later_total = yield from settle(later, later_answer, Source.ASKED, later_held)
         earlier_total = yield from settle(earlier, rest, Source.DERIVED, earlier_held)
         return add_up([earlier_total, later_total])
+
+    def _denied(self, r: Range, held: _Held) -> bool:
+        """Whether an empty answer for `r` is denied by that for a window of it whose use is stored. If so, it goes on
+        as with any part that is larger than its whole. Raises `NotEmpty` where the range is longer than a day.
+        """
+        if not held.totals:
+            return False
+        part = r
+        while len(part) > 1:
+            earlier, later = halves(part)
+            part = later if self._held(later).totals else earlier
+        denied = bool(in_use(self.ask(part)))
+        if denied and r.end - r.start > DAY:
+            raise NotEmpty(r, part)
+        return denied
 
     def _cut_off(
         self, r: Range, whole: Agents, asked: bool, later: Range

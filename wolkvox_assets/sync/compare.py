@@ -12,6 +12,16 @@ class Disagreement(Exception):
     """Two answers that cannot both be true if the API is additive; its text is the evidence."""
 
 
+class NotEmpty(Exception):
+    """A range over a day was answered as empty, and this part of it was not: it may be too long for this server, since
+    the words for an empty range are those for a bad one [F].
+    """
+
+    def __init__(self, range_: Range, part: Range) -> None:
+        super().__init__(f"{range_} was answered as empty, but {part} was not.")
+        self.range = range_
+
+
 def remainder(whole: Agents, whole_range: Range, part: Agents, part_range: Range) -> dict[str, Usage]:
     """What the rest of `whole_range` must have answered, per agent.
 

@@ -3,7 +3,7 @@
 All of it naive wall clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time, timedelta
 
 from wolkvox_assets.report.windows import WINDOW, Range
@@ -63,6 +63,16 @@ def days(r: Range) -> Iterator[Range]:
 def hours(r: Range) -> Iterator[Range]:
     """Its hours, newest first; the first and the last may be cut short."""
     return _steps(r, HOUR)
+
+
+def likely_busy_first(candidates: Sequence[Range]) -> Iterator[Range]:
+    """Of days, newest first: weekdays, the newest and then ever further back, so that one dead week hides nothing; then
+    the rest.
+    """
+    weekdays = [day for day in candidates if day.start.weekday() < 5]
+    first = [weekdays[2**n - 1] for n in range(len(weekdays).bit_length())]
+    yield from first
+    yield from (day for day in candidates if day not in first)
 
 
 def in_one_day(r: Range) -> bool:

@@ -8,11 +8,11 @@ look for a busy day; where something differs, the hour's windows, or the day's h
 most one proof in a run.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from wolkvox_assets.report.measures import Agents, add_up, in_use
 from wolkvox_assets.report.windows import Range
-from wolkvox_assets.sync.divide import days, months, without
+from wolkvox_assets.sync.divide import days, likely_busy_first, months, without
 from wolkvox_assets.sync.steps import Ask, Known, KnownEmpty, Note, Proof, Source, Step
 from wolkvox_assets.sync.sums import SHORTEST, Disproved, Sums, agreement, is_busy, may_be_busy
 
@@ -55,7 +55,7 @@ def _probe(
     """
     probes = 0
     months_probed: set[tuple[int, int]] = set()
-    for day in _likely_busy_first(candidates):
+    for day in likely_busy_first(candidates):
         around = next((r for r in left if r.start <= day.start < r.end), None)
         if around is None:
             continue  # its month was found empty
@@ -81,14 +81,6 @@ def _probe(
             if verdict is not None:
                 return left, verdict
     return left, None
-
-
-def _likely_busy_first(candidates: Sequence[Range]) -> Iterator[Range]:
-    """Weekdays first, the newest and then ever further back, so that one dead week hides nothing; then the rest."""
-    weekdays = [day for day in candidates if day.start.weekday() < 5]
-    first = [weekdays[2**n - 1] for n in range(len(weekdays).bit_length())]
-    yield from first
-    yield from (day for day in candidates if day not in first)
 
 
 def _ask_and_prove(day: Range, whole: Agents | None, ask: Ask) -> Generator[Step, None, Proof | None]:

@@ -7,11 +7,14 @@ out; asking in shorter ranges where long ones fail. What doesn't: which errors t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Protocol
 
-from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.measures import Agents, in_use
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous, one
+from wolkvox_assets.sync.compare import NotEmpty
+from wolkvox_assets.sync.divide import days, likely_busy_first
 from wolkvox_assets.sync.steps import (
     Additivity,
     Ask,
@@ -40,6 +43,8 @@ Errors = type[Exception] | tuple[type[Exception], ...]
 
 _HOUR = 12  # windows
 _BRIEFLY = 3  # requests
+_DAYS_ASKED = 2  # of a long range that is answered as empty
+_DAYS_AFTER = 4  # a long weekend and a day
 _DAY = timedelta(days=1)
 
 
@@ -78,7 +83,10 @@ class Quarantine:
     read, and only can't be told yet.
 
     A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
-    then on; a shorter one that does is heard.
+    then on; a shorter one that does is heard. The same where such a range is answered as empty, and a day of it is not:
+    the words for an empty range are those for a bad one [F]. So two days of it are asked where the days after it are in
+    use, and no answer for a range as long had rows: in this run, or, by what is stored, `doubtful` (range, end of the
+    days after it).
 
     `faults` may be an outage, or the range's own. So each range is asked with little patience (`ask_briefly`); where
     that fails, one or two small ranges are asked, once each, that worked before or lie elsewhere. One of them is
@@ -95,6 +103,7 @@ class Quarantine:
     unsure: Errors = ()
     ask_briefly: AskBriefly | None = None
     long: int = 288
+    doubtful: Callable[[Range, datetime], bool] = lambda _range, _until: False
     give_up_after: int = 150
     # Ranges that are made true together, the newest last; apart, or they would be joined and asked as one again.
     waiting: list[list[Range]] = field(default_factory=list)
@@ -105,6 +114,8 @@ class Quarantine:
     worked: Range | None = None  # the latest small range that was answered
     suspect: Range | None = None  # fails as a whole while others are answered
     long_failed: Range | None = None  # the shortest over `long` that did so last
+    believed: int = 0  # windows of the longest range that an answer had rows for
+    days_in_use: set[date] = field(default_factory=set)
 
     def reconcile(self, ranges: Sequence[Range]) -> Iterator[Step]:
         """Yields what `make` yields for these ranges (wall clock)."""
@@ -137,6 +148,10 @@ class Quarantine:
             yield from self._around(found.error, left)
         except self.bad as error:
             yield from self._around(error, left)
+        except NotEmpty as error:
+            self.longest = max(self.long, len(error.range) // 2)
+            yield Note(f"{error} Shorter ranges are asked.", warning=True)
+            self.waiting.append(contiguous(left))
         except self.slow:
             if self.asked is None or len(self.asked) <= self.long:
                 raise
@@ -149,7 +164,23 @@ class Quarantine:
         self.readable = self.readable or bool(answer)
         if len(r) <= _HOUR:
             self.worked = r
+        if len(r) > self.long:
+            self._must_be_believed(r, answer)
+        elif in_use(answer):
+            self.days_in_use.add(r.start.date())
         return answer
+
+    def _must_be_believed(self, r: Range, answer: Agents) -> None:
+        if in_use(answer):
+            self.believed = max(self.believed, len(r))
+        elif len(r) > self.believed and self._is_doubtful(r):
+            for day in islice(likely_busy_first(list(days(r))), _DAYS_ASKED):
+                if in_use(self._answer(day)):
+                    raise NotEmpty(r, day)
+
+    def _is_doubtful(self, r: Range) -> bool:
+        after = {(r.end + n * _DAY).date() for n in range(_DAYS_AFTER)}
+        return not after.isdisjoint(self.days_in_use) or self.doubtful(r, r.end + _DAYS_AFTER * _DAY)
 
     def _answer(self, r: Range) -> Agents:
         if self.ask_briefly is None:

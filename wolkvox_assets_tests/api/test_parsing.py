@@ -229,6 +229,8 @@ def test_a_count_of_nothing_is_zero_where_all_durations_are_nothing_too(nothing:
     [
         (None, "0 records were found", []),
         ({}, " 0 records were found", []),
+        ("", "0 records were found", []),
+        (None, " Validate  dates entered", []),
         ({"0": {"a": 1}, "10": {"a": 3}, "2": {"a": 2}}, "", [{"a": 1}, {"a": 2}, {"a": 3}]),
         ({"agent_name": "Ana"}, "", [{"agent_name": "Ana"}]),
         ({"token_limit": 5}, "", [{"token_limit": 5}]),

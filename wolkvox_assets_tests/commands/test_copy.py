@@ -50,7 +50,9 @@ def fill(con: duckdb.DuckDBPyConnection, operation: str) -> None:
     rebuild_days(
         agent_9(con, operation), {window.window_start.date(): 288 for window in windows}, datetime.now(UTC)
     )
-    record_requests(con, operation, requests, run_id="run", now=windows[-1].window_start_utc)
+    record_requests(
+        con, [(operation, one) for one in requests], run_id="run", now=windows[-1].window_start_utc
+    )
     # The one stored last has the earlier moment.
     for moment in ("2026-11-02", "2026-11-01"):
         con.execute("INSERT INTO quota_readings VALUES (?, ?, 1000, 1, 'run')", [operation, moment])

@@ -65,7 +65,7 @@ def for_each(store: Store, operation: str, *stored: RequestRecord | QuotaReading
             if isinstance(one, QuotaReading):
                 record_quota(con, operation, one, run_id="r")
             else:
-                record_requests(con, operation, [one], run_id="r", now=NOW)
+                record_requests(con, [(operation, one)], run_id="r", now=NOW)
 
 
 def test_nothing_was_seen(store: Store) -> None:

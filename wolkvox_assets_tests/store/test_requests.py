@@ -39,7 +39,7 @@ def record(
     store: Store, *requests: RequestRecord, operation: str = "main", run_id: str = "run"
 ) -> list[tuple[object, ...]]:
     with store.transaction() as con:
-        record_requests(con, operation, requests, run_id=run_id, now=NOW)
+        record_requests(con, [(operation, one) for one in requests], run_id=run_id, now=NOW)
     return query(store, "FROM api_requests ORDER BY requested_at, http_status")
 
 
@@ -100,7 +100,7 @@ def test_requests_are_forgotten_after_ninety_days(store: Store) -> None:
 
 def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: Store) -> None:
     with store.transaction() as con:
-        record_requests(con, "other", [request(msg="was new then")], run_id="run", now=NOW)
+        record_requests(con, [("other", request(msg="was new then"))], run_id="run", now=NOW)
         con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 91 DAY")
     assert [row[7] for row in record(store)] == ["was new then"]  # nothing made, nothing cleared out
     assert [row[7] for row in record(store, request(msg="new"))] == ["new"]

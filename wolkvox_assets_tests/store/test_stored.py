@@ -43,7 +43,7 @@ def asked(store: Store) -> Store:
                 0.1,
                 "",
             )
-            record_requests(con, "main", [record], run_id="run", now=FETCHED)
+            record_requests(con, [("main", record)], run_id="run", now=FETCHED)
         verify_windows(agent_9(con), DAY, FETCHED + 2 * MINUTE)
     return store
 

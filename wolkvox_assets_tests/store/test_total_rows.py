@@ -83,19 +83,21 @@ def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(st
     with store.transaction() as con:
         record_requests(
             con,
-            "main",
             [
-                RequestRecord(
-                    requested_at=datetime.now(UTC),
-                    api="agent_9",
-                    date_ini=f"2026111810{n:02}00",
-                    date_end=f"2026111810{n:02}59",
-                    http_status=status,
-                    code="200",
-                    msg=None,
-                    records=records,
-                    seconds=0.1,
-                    body=body,
+                (
+                    "main",
+                    RequestRecord(
+                        requested_at=datetime.now(UTC),
+                        api="agent_9",
+                        date_ini=f"2026111810{n:02}00",
+                        date_end=f"2026111810{n:02}59",
+                        http_status=status,
+                        code="200",
+                        msg=None,
+                        records=records,
+                        seconds=0.1,
+                        body=body,
+                    ),
                 )
                 for n, (status, records, body) in enumerate(
                     [(200, 1, bodies[0]), (404, None, "{}"), (200, 1, bodies[1][:40]), (200, 1, bodies[1])]

@@ -298,3 +298,22 @@ def test_an_unreadable_window_keeps_nothing_that_is_in_doubt() -> None:
     assert list(bad.value.errors) == [broken]
     content = store.content()
     assert [w for w in r.windows() if w != broken and content[w] != truth.get(w, {})] == []
+
+
+@pytest.mark.parametrize("lapses", [1, 2])
+def test_an_empty_answer_that_a_stored_window_denies_wipes_nothing(lapses: int) -> None:
+    class Lapsing(Server):
+        def answer(self, r: Range) -> Agents:
+            return {} if len(r) > 1 and self.requests in (1, 3)[:lapses] else super().answer(r)
+
+    server, store = Lapsing(busy(DAY)), Store()
+    store.fill(server.truth, DAY)
+    run([DAY], server, store)
+    assert not store.proofs
+    assert server.requests < 100
+
+
+def test_what_is_gone_costs_one_request_more() -> None:
+    server, store = Server({}), Store()
+    store.fill(busy(DAY), DAY)
+    assert run([DAY], server, store) == 2

@@ -20,6 +20,7 @@ from wolkvox_assets.sync import (
     Step,
     Sync,
 )
+from wolkvox_assets_tests.sync.model import LATER, Lying, Server, Store
 
 START = datetime(2026, 3, 1)
 WINDOW = timedelta(minutes=5)
@@ -233,6 +234,44 @@ def test_where_long_ranges_are_not_answered_in_time_it_asks_shorter_ones(
                 pass
     assert found == {w: uses.get(w, {}) for w in whole.windows()}
     assert in_vain <= 5  # a month is halved five times down to a day
+
+
+@pytest.mark.parametrize("additivity", [Additivity.PROVED, Additivity.UNPROVED])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("days_taken", [1, 10])
+def test_where_long_ranges_are_answered_as_empty_and_are_not_it_asks_shorter_ones(
+    days_taken: int, known: bool, additivity: Additivity
+) -> None:
+    """The words for an empty range are those for a bad one [F]."""
+    truth = {START + hour * 12 * WINDOW: {"Ana": Usage(2, 90, 0, 90)} for hour in range(30 * 24)}
+    whole = Range(START, START + 30 * 288 * WINDOW)
+    server, store = Lying(truth, lambda r, agents: {} if len(r) > days_taken * 288 else agents), Store()
+    if known:
+        store.fill(truth, whole)
+
+    make = Sync(store, whole.end, 1).reconcile
+
+    quarantine = Quarantine(server, additivity, make, bad=Unreadable, doubtful=lambda *_: True)
+    for step in quarantine.reconcile([whole]):
+        store.apply(step)
+    assert {window: agents for window, agents in store.content().items() if agents} == truth
+    assert not known or server.requests < 60
+
+
+@pytest.mark.parametrize(("doubtful", "requests"), [(False, 1), (True, 3)])
+def test_of_an_empty_long_range_two_days_are_asked_only_where_it_is_doubtful(
+    doubtful: bool, requests: int
+) -> None:
+    server = Server({})
+
+    make = Sync(Store(), LATER, 1).reconcile
+
+    def is_doubtful(empty: Range, until: datetime) -> bool:
+        return doubtful and until > empty.end
+
+    quarantine = Quarantine(server, Additivity.PROVED, make, bad=Unreadable, doubtful=is_doubtful)
+    list(quarantine.reconcile([Range(START, START + 30 * 288 * WINDOW)]))
+    assert server.requests == requests
 
 
 def test_a_short_range_that_is_not_answered_in_time_is_heard() -> None:
