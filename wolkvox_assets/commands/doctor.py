@@ -17,7 +17,7 @@ from wolkvox_assets.commands import dagster_doctor, server_doctor
 from wolkvox_assets.orchestration.resources import WolkvoxResource
 from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
-from wolkvox_assets.pipeline.quota import UNREADABLE, Share, quota_group, reserve_not_kept, seen_by
+from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, share_of
 from wolkvox_assets.report.clocks import Clocks, told
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.plain_text import visible
@@ -182,8 +182,8 @@ def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]
         group = quota_group(operation, settings.operations)
         others = list(dict.fromkeys(other.name for other in group if other.name != operation.name))
         said = [f"shared with {', '.join(others)}: the same server"] if others else []
-        for live, who in ((0, "nothing is"), (len(group), "only live windows are")):
-            until = Share(operation.clock, operation.quota_reserve, live).waits_until(seen, now)
+        for work, who in ((Work.LIVE, "nothing is"), (Work.HISTORY, "only live windows are")):
+            until = share_of(work, operation, len(group)).waits_until(seen, now)
             if until is not None:
                 said.append(
                     f"used up when last looked at: {who} asked before it is looked at again, after "

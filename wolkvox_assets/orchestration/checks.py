@@ -37,8 +37,6 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
 
-Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.InitResourceContext
-
 
 def build_checks(location: CodeLocation, operation: Operation) -> list[dg.AssetChecksDefinition]:
     """For each asset of the operation its checks, over all that is stored."""
@@ -87,7 +85,7 @@ def _build(location: CodeLocation, operation: Operation, asset: str) -> dg.Asset
 
 
 def log_checks(
-    context: Context,
+    context: dagster_internals.StepContext | dg.InitResourceContext,
     store: Store,
     touched: Mapping[Operation, Collection[date]],
     now: datetime,

@@ -25,6 +25,7 @@ from wolkvox_assets.store.daily import (
     known_without_a_row,
     rebuild_days,
     rebuild_days_of,
+    row_counts,
     row_counts_of,
     with_a_row,
 )
@@ -39,7 +40,7 @@ from wolkvox_assets.store.evidence import (
 )
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets.store.requests import record_requests
-from wolkvox_assets.store.sources import all_recorded, claim
+from wolkvox_assets.store.sources import all_recorded, check, claim
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.total_rows import drop_idle_total_rows, record_total_row
 from wolkvox_assets.store.windows import (
@@ -176,13 +177,26 @@ def commit(store: Store, handed: Sequence[Handed], run_id: str) -> list[Batch]:
 
 
 def rebuild(
-    tables: Tables, operation: Operation, days: Iterable[date], now: datetime
-) -> dict[date, DayStatus]:
-    """Make the totals of these days follow the windows. Returns what is said of those of which anything is known."""
-    return rebuild_days(tables, _expected(operation, days), now)
+    store: Store, operation: Operation, days: Iterable[date], now: datetime
+) -> tuple[dict[date, DayStatus], RowCounts]:
+    """Make the totals of these days follow the windows. Returns what is said of them, also of those without a known
+    window, and how many rows the tables have then.
+    """
+    expected = _expected(operation, days)
+    nothing = {
+        day: DayStatus(0, 0, windows, False, operation.report.nothing) for day, windows in expected.items()
+    }
+
+    def rebuilt(con: duckdb.DuckDBPyConnection) -> tuple[dict[date, DayStatus], RowCounts]:
+        check(con, operation.name, operation.source)
+        tables = Tables(con, operation.name, operation.report)
+        return nothing | rebuild_days(tables, expected, now), row_counts(tables)
+
+    return store.change(rebuilt)
 
 
 def _expected(operation: Operation, days: Iterable[date]) -> dict[date, int]:
+    """How many windows the clock shows on each of these days."""
     return {day: len(operation.clock.windows_of_day(day)) for day in days}
 
 

@@ -24,7 +24,6 @@ from wolkvox_assets.store.quota_readings import QuotaReading
 from wolkvox_assets.store.total_rows import key_of
 from wolkvox_assets.store.windows import Checked, WindowContent
 from wolkvox_assets.sync import (
-    Ask,
     AskBriefly,
     Audited,
     Discard,
@@ -38,8 +37,8 @@ from wolkvox_assets.sync import (
     Verified,
 )
 
-Plan = Callable[[Ask, AskBriefly], Iterator[Step]]
-"""Yields what it comes to know, given a way to ask, and one with little patience."""
+Plan = Callable[[AskBriefly], Iterator[Step]]
+"""Yields what it comes to know, given a way to ask."""
 
 
 class TimeIsUp(Exception):
@@ -72,14 +71,13 @@ class Fetch:
         `TimeIsUp`; what was learned before is handed over all the same.
         """
         with open_client(self._record) as client:
-            ask = partial(self._ask, client)
-            for step in plan(ask, ask):
+            for step in plan(partial(self._ask, client)):
                 self._take(step)
 
     def put(self, item: object) -> None:
         self.handover.put(self.operation, self.clocks, item)
 
-    def _ask(self, client: WolkvoxClient, asked: Range, requests: int | None = None) -> Agents:
+    def _ask(self, client: WolkvoxClient, asked: Range, requests: int | None = None, /) -> Agents:
         self.handover.wait(0)
         if time.monotonic() >= self.until:
             raise TimeIsUp
@@ -135,7 +133,7 @@ class Fetch:
                     self.put(self._content(window, {}, source))
             case Verified(range=range_, asked=asked):
                 self.put(Checked(range_, self.clocks.now(), asked))
-            case Discard() | LeftOut():
+            case Discard() | LeftOut() | Note():
                 self.put(step)
             case Proof(holds=holds, evidence=evidence):
                 self.put(Verdict(self.clocks.now(), holds, evidence))
@@ -146,8 +144,6 @@ class Fetch:
                         f"(seed {seed})"
                     )
                 )
-            case Note():
-                self.put(step)
 
     def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
         start_utc = self.operation.clock.start_utc(window)

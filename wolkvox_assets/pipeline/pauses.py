@@ -9,7 +9,7 @@ from typing import NamedTuple
 import duckdb
 
 from wolkvox_assets.pipeline.attempts import scope_of, waits_until
-from wolkvox_assets.pipeline.quota import Share, seen_by_all
+from wolkvox_assets.pipeline.quota import seen_by_all, share_of
 from wolkvox_assets.pipeline.reconcile import Site
 from wolkvox_assets.settings import ConfigurationProblem, Operation, read_token
 from wolkvox_assets.store import Store, sources
@@ -52,8 +52,7 @@ def reason_to_wait(
     """Why this work should not be tried at `now` (aware), or None where it may be. `live`: how many operations' live
     windows come first where the quota gets scarce.
     """
-    share = Share(operation.clock, operation.quota_reserve, 0 if work is Work.LIVE else live)
-    until = share.waits_until(standing.quota, now)
+    until = share_of(work, operation, live).waits_until(standing.quota, now)
     if until is not None:
         return (
             f"the day's quota of {operation.name} is used up{'' if work is Work.LIVE else ' but for live windows'}; it "

@@ -29,7 +29,7 @@ from wolkvox_assets.store.requests import longest_with_rows
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, Ask, AskBriefly, BadAnswers, Note, Quarantine, Step, Sync
+from wolkvox_assets.sync import Additivity, AskBriefly, BadAnswers, Note, Quarantine, Step, Sync
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,14 @@ class WindowsPlan:
     seed: int
     give_up_after: int
 
-    def reconcile(
-        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
-    ) -> Iterator[Step]:
+    def reconcile(self, windows: list[datetime], now: datetime, ask: AskBriefly) -> Iterator[Step]:
         """Make these windows (wall clock), all over at `now` (aware), true; should the server's clock be behind, those
         that are over there.
         """
         over = windows
         while over:
             try:
-                yield from self._and_doubts_again(over, now, ask, briefly)
+                yield from self._and_doubts_again(over, now, ask)
             except NotOverYet as early:
                 now = early.server_time
                 before, over = len(over), due_work.ended(self.operation, over, now)
@@ -68,9 +66,7 @@ class WindowsPlan:
             else:
                 return
 
-    def _and_doubts_again(
-        self, windows: list[datetime], now: datetime, ask: Ask, briefly: AskBriefly
-    ) -> Iterator[Step]:
+    def _and_doubts_again(self, windows: list[datetime], now: datetime, ask: AskBriefly) -> Iterator[Step]:
         """What was in doubt is asked again, once, where it was decided meanwhile whether there is a total row."""
         clock = self.operation.clock
         settled = [w for w in windows if clock.end_utc(w) <= now - due_work.SETTLED_AFTER]
@@ -78,7 +74,7 @@ class WindowsPlan:
         before = self.judge.verdict
         errors, given_up = dict[datetime, Exception](), False
         try:
-            yield from self._quarantine(contiguous(windows), settled_before, ask, briefly)
+            yield from self._quarantine(contiguous(windows), settled_before, ask)
         except BadAnswers as bad:
             doubts = [w for w, error in bad.errors.items() if isinstance(error, AnswerInDoubt)]
             if bad.given_up or self.judge.verdict is before or not doubts:
@@ -88,7 +84,7 @@ class WindowsPlan:
         else:
             return
         try:
-            yield from self._quarantine(contiguous(doubts), settled_before, ask, briefly)
+            yield from self._quarantine(contiguous(doubts), settled_before, ask)
         except BadAnswers as bad:
             errors |= bad.errors
             given_up = bad.given_up
@@ -96,7 +92,7 @@ class WindowsPlan:
             raise BadAnswers(errors, given_up=given_up)
 
     def _quarantine(
-        self, ranges: Sequence[Range], settled_before: datetime, ask: Ask, briefly: AskBriefly
+        self, ranges: Sequence[Range], settled_before: datetime, ask: AskBriefly
     ) -> Iterator[Step]:
         stored = StoredWindows(self.store, self.operation.name, self.operation.report)
         return Quarantine(
@@ -115,7 +111,7 @@ class WindowsPlan:
                 MissingParameters,
             ),
             unsure=AnswerInDoubt,
-            ask_briefly=briefly,
+            ask_briefly=ask,
             long=LONG_RANGE // WINDOW,
             doubtful=self._is_doubtful,
             give_up_after=self.give_up_after,

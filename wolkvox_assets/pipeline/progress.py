@@ -3,8 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.pipeline.commit import Batch
@@ -16,7 +16,7 @@ from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
-from wolkvox_assets.store.daily import nothing_ever
+from wolkvox_assets.store.daily import DayStatus, nothing_ever
 from wolkvox_assets.store.windows import Correction
 
 _CORRECTIONS_SHOWN = 100
@@ -212,6 +212,22 @@ class Progress:
         if self.left_to_do is not None:
             found["left_to_do"] = self.left_to_do
         return found
+
+
+def what_is_missing(operation: Operation, days: Mapping[date, DayStatus]) -> str | None:
+    """What to know, and to do, where these days are not complete."""
+    expected = sum(day.windows_expected for day in days.values())
+    complete = sum(day.complete for day in days.values())
+    known = sum(day.windows_known for day in days.values())
+    if complete == len(days):
+        return None
+    if known and known == expected and not complete:
+        return f"operation {operation.name}: {nothing_ever(operation.report, known)}"
+    return (
+        f"operation {operation.name}: {len(days) - complete} of {len(days)} days from {min(days)} to {max(days)} are "
+        f"not complete: {known} of {expected} windows are known. Materialise "
+        f"{operation.name}/{operation.report.names.windows} for the rest; totals follow by themselves."
+    )
 
 
 def corrections_table(corrections: Sequence[Correction], table: str) -> str:

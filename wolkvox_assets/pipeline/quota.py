@@ -31,6 +31,7 @@ from wolkvox_assets.report.clocks import FUTURE_AFTER
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
+from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.quota_readings import (
     NOTHING_SEEN,
     OVERLAP,
@@ -172,11 +173,16 @@ def _midnight_after(clock: WallClock, after: datetime) -> datetime:
     return clock.start_utc(midnight)
 
 
-def quota_waits(store: Store, operation: Operation, now: datetime, live: int = 0) -> datetime | None:
-    """`Share.waits_until`, by what is stored."""
+def share_of(work: Work, operation: Operation, live: int) -> Share:
+    """What this work may use. `live`: how many operations' live windows come first, before all other work."""
+    return Share(operation.clock, operation.quota_reserve, 0 if work is Work.LIVE else live)
+
+
+def quota_waits(store: Store, operation: Operation, now: datetime) -> datetime | None:
+    """Until when even live windows have to wait, by what is stored."""
     with store.reading() as con:
         seen = seen_by(con, operation, now)
-    return Share(operation.clock, operation.quota_reserve, live).waits_until(seen, now)
+    return share_of(Work.LIVE, operation, 0).waits_until(seen, now)
 
 
 def seen_by(con: duckdb.DuckDBPyConnection | None, operation: Operation, now: datetime) -> QuotaSeen:

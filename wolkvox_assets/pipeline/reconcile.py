@@ -11,7 +11,7 @@ from wolkvox_assets.pipeline.attempts import POLICIES
 from wolkvox_assets.pipeline.fetching import Fetch
 from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.plan import WindowsPlan, read_judge
-from wolkvox_assets.pipeline.quota import QuotaGuard, Share, seen_by
+from wolkvox_assets.pipeline.quota import QuotaGuard, seen_by, share_of
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -76,7 +76,7 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
         seed=int(site.run_id[:8], 16),
         give_up_after=policy.give_up_after,
     )
-    share = Share(operation.clock, operation.quota_reserve, 0 if task.work is Work.LIVE else site.live)
+    share = share_of(task.work, operation, site.live)
     guard = QuotaGuard(share, seen, windows=len(task.windows), now=site.now)
     fetch = Fetch(operation, task.clocks, judge, guard, handover, task.until)
     if remark is not None:

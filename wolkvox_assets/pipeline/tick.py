@@ -28,6 +28,8 @@ from wolkvox_assets.store import Store, StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.sync import BadAnswers
 
+# The next tick is for windows that have just closed: it should not have to wait for a request of this one.
+_ENDS_BEFORE = timedelta(seconds=15)
 # A minute is enough for 700 MB.
 _TIDYING_SECONDS = 60.0
 
@@ -180,6 +182,6 @@ class Tick:
             outcome.succeeded |= {work} if windows else set()
 
 
-def next_tick(now: datetime, delay: timedelta) -> datetime:
-    """When the next tick is due after `now` (aware)."""
-    return due_work.next_live(now.astimezone(UTC), delay)
+def seconds_left(now: datetime, delay: timedelta) -> float:
+    """How long a tick that begins at `now` (aware) may go on: the next one is due then."""
+    return (due_work.next_live(now.astimezone(UTC), delay) - now - _ENDS_BEFORE).total_seconds()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import islice
+from typing import Protocol
 
 from wolkvox_assets.report.measures import Agents, in_use
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous, one
@@ -31,8 +32,12 @@ from wolkvox_assets.sync.steps import (
 Make = Callable[[Sequence[Range], Ask, Additivity], Iterator[Step]]
 """Makes ranges true, given a way to ask and what is known of additivity."""
 
-AskBriefly = Callable[[Range, int], Agents]
-"""Like `Ask`, but gives up after so many requests where the trouble may be the range's."""
+
+class AskBriefly(Protocol):
+    """An `Ask` that can be told to give up after so many requests where the trouble may be the range's."""
+
+    def __call__(self, r: Range, requests: int | None = None, /) -> Agents: ...
+
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 

@@ -58,8 +58,7 @@ class Sums:
         if (yield from self._equal(r, answer, in_use(self.held(r)))):
             return
         total = yield from self.hour_by_hour(r)
-        if not self._agree(r, answer, total):
-            yield from self._once_more(r, answer)
+        yield from self._settle(r, answer, total)
 
     def hours_and_whole(self, r: Range, whole: Agents | None) -> Generator[Step, None, None]:
         """Compares a day, or a part of one, with its hours, and those with their windows: all were asked just now.
@@ -67,9 +66,7 @@ class Sums:
         `whole`: the answer for all of it, where it is there.
         """
         total = yield from self.hour_by_hour(r)
-        answer = in_use(self.ask(r)) if whole is None else whole
-        if not self._agree(r, answer, total):
-            yield from self._once_more(r, answer)
+        yield from self._settle(r, in_use(self.ask(r)) if whole is None else whole, total)
 
     def hour_by_hour(self, r: Range) -> Generator[Step, None, Agents]:
         """Returns what the windows of `r` add up to."""
@@ -121,10 +118,11 @@ class Sums:
         yield Verified(r)
         return True
 
-    def _once_more(self, r: Range, answer: Agents) -> Generator[Step, None, None]:
-        # Records may have come in for hours that had been asked.
-        total = yield from self.hour_by_hour(r)
-        self._must_agree(r, answer, total)
+    def _settle(self, r: Range, answer: Agents, total: Agents) -> Generator[Step, None, None]:
+        if not self._agree(r, answer, total):
+            # Records may have come in for hours that had been asked: once more.
+            total = yield from self.hour_by_hour(r)
+            self._must_agree(r, answer, total)
 
     def _agree(self, r: Range, answer: Agents, total: Agents) -> bool:
         # A record may have come in between two requests: then the range asked anew has it too.

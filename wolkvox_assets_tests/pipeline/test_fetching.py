@@ -18,7 +18,7 @@ from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.store.quota_readings import NOTHING_SEEN
 from wolkvox_assets.store.windows import WindowContent
-from wolkvox_assets.sync import Ask, AskBriefly, KnownEmpty, Source, Step
+from wolkvox_assets.sync import Ask, KnownEmpty, Source, Step
 
 HOUR = Range(datetime(2026, 11, 1, 3), datetime(2026, 11, 1, 4))
 
@@ -40,7 +40,7 @@ def test_an_answer_counts_from_when_it_came(monkeypatch: pytest.MonkeyPatch) -> 
             access = Access("main", "0013", SecretStr(simulator.token), simulator.url)
             return WolkvoxClient(access, Asking(on_request))
 
-        def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
+        def plan(ask: Ask) -> Iterator[Step]:
             assert ask(HOUR) == {}
             came.append(uptime_ns())
             yield KnownEmpty(HOUR, Source.EMPTY_RANGE)

@@ -25,7 +25,7 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
     broken = WINDOWS[1]
     asked: list[Range] = []
 
-    def ask(r: Range, requests: int = 0, /) -> Agents:
+    def ask(r: Range, requests: int | None = None, /) -> Agents:
         asked.append(r)
         if r.start <= broken < r.end:
             raise AnswerUnreadable("nonsense")
@@ -37,7 +37,7 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
     plan = WindowsPlan(operation, FileStore(tmp_path), Additivity.FAILED, judge, 0, 150)
     steps: list[Step] = []
     with pytest.raises(BadAnswers) as bad:
-        steps.extend(plan.reconcile(WINDOWS, NOON, ask, ask))
+        steps.extend(plan.reconcile(WINDOWS, NOON, ask))
     known = {step.window for step in steps if isinstance(step, Known)}
     assert known == set(WINDOWS) - {broken}
     assert any(isinstance(step, LeftOut) for step in steps)

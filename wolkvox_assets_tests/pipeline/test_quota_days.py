@@ -24,7 +24,7 @@ from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets.simulator import Operation as Account
 from wolkvox_assets.simulator.answers import Quirk
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.sync import Ask, AskBriefly, Known, Source, Step
+from wolkvox_assets.sync import Ask, Known, Source, Step
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -47,7 +47,7 @@ class Place:
     def ask(self, operation: Operation, token: str | None = None) -> list[str]:
         """A run for one window; returns the warnings. Where the quota says no, so does this."""
 
-        def plan(ask: Ask, _: AskBriefly) -> Iterator[Step]:
+        def plan(ask: Ask) -> Iterator[Step]:
             yield Known(WINDOW, ask(one(WINDOW)), Source.ASKED)
 
         def open_client(on_request: Callable[[RequestRecord], None]) -> WolkvoxClient:

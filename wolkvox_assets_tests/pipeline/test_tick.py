@@ -14,7 +14,7 @@ from wolkvox_assets.pipeline.attempts import waits_until
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.pauses import remember_failure
 from wolkvox_assets.pipeline.quota import ReserveReached
-from wolkvox_assets.pipeline.tick import Outcome, Tick, next_tick
+from wolkvox_assets.pipeline.tick import Outcome, Tick, seconds_left
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.simulator.centre import Use
 from wolkvox_assets.store import OtherSource, StoreError
@@ -380,4 +380,4 @@ def test_what_cannot_be_stored_is_told_to_each_operation(
 def test_when_the_next_tick_is_due(minute: int, second: int, due: int) -> None:
     hour = NOON.replace(minute=0)
     now = hour + timedelta(minutes=minute, seconds=second)
-    assert next_tick(now, MINUTE) == hour + due * MINUTE
+    assert seconds_left(now, MINUTE) == (hour + due * MINUTE - now).total_seconds() - 15

@@ -249,10 +249,7 @@ def test_where_long_ranges_are_answered_as_empty_and_are_not_it_asks_shorter_one
     if known:
         store.fill(truth, whole)
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(
-            ranges, ask=ask, stored=store, settled_before=whole.end, additivity=additivity, seed=1
-        )
+    make = Sync(store, whole.end, 1).reconcile
 
     quarantine = Quarantine(server, additivity, make, bad=Unreadable, doubtful=lambda *_: True)
     for step in quarantine.reconcile([whole]):
@@ -267,8 +264,7 @@ def test_of_an_empty_long_range_two_days_are_asked_only_where_it_is_doubtful(
 ) -> None:
     server = Server({})
 
-    def make(ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
-        return reconcile(ranges, ask=ask, stored=Store(), settled_before=LATER, additivity=additivity, seed=1)
+    make = Sync(Store(), LATER, 1).reconcile
 
     def is_doubtful(empty: Range, until: datetime) -> bool:
         return doubtful and until > empty.end
@@ -307,21 +303,18 @@ class Troubled:
         self.known: set[datetime] = set()
         self.left_out: set[datetime] = set()
 
-    def briefly(self, r: Range, requests: int) -> Agents:
-        for _ in range(requests):
+    def ask(self, r: Range, requests: int | None = None, /) -> Agents:
+        for _ in range(requests or 20):
             self.requests += 1
             if not self.fails(r):
                 return {"Ana": Usage(len(r), 5 * len(r), 0, 5 * len(r))}
         raise Fault(str(r))
 
-    def ask(self, r: Range, /) -> Agents:
-        return self.briefly(r, 20)
-
     def run(self, whole: Range, additivity: Additivity) -> None:
         make = Sync(NothingStored(), whole.end, 1).reconcile
 
         for step in Quarantine(
-            self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.briefly
+            self.ask, additivity, make, bad=Unreadable, faults=Fault, ask_briefly=self.ask
         ).reconcile([whole]):
             if isinstance(step, Known):
                 self.known.add(step.window)

@@ -4,11 +4,10 @@ Both are built from the windows alone, never from each other, so that either can
 changes windows rebuilds the totals of their days in the same commit (`pipeline/commit.py`); here those days are marked.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 
 import dagster as dg
-import duckdb
 
 from wolkvox_assets.checks import READY_AFTER
 from wolkvox_assets.day_report.drawing import Reports
@@ -21,10 +20,9 @@ from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.orchestration.run.marks import marks_of_days
 from wolkvox_assets.pipeline.commit import rebuild
 from wolkvox_assets.pipeline.due_work import SETTLED_AFTER
+from wolkvox_assets.pipeline.progress import what_is_missing
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store, StoreError, sources
-from wolkvox_assets.store.daily import DayStatus, RowCounts, nothing_ever, row_counts
-from wolkvox_assets.store.tables import Tables
+from wolkvox_assets.store import Store, StoreError
 
 _AGENT_DESCRIPTION = """\
 Each agent's day: {about}, and in how many windows.
@@ -87,53 +85,16 @@ def _build(location: CodeLocation, operation: Operation, table: str, description
         days = [date.fromisoformat(key) for key in context.partition_keys]
         store: Store = context.resources.store.store
         try:
-            statuses, counted = _rebuild(store, operation, days, location.now())
+            statuses, counted = rebuild(store, operation, days, location.now())
         except StoreError as error:
             raise as_failure(error, operation.name) from error
         reports = Reports(store, operation, location.now, context.log)
         marks = marks_of_days(operation, statuses, counted, reports, [table])
         dagster_internals.log_together(context, list(marks))
         reports.pages(only=days)
-        _warn_of_what_is_missing(context, operation, days, statuses.values())
+        if missing := what_is_missing(operation, statuses):
+            context.log.warning(missing)
         log_checks(context, store, {operation: days}, location.now(), [table])
         yield from ()
 
     return daily_totals
-
-
-def _rebuild(
-    store: Store, operation: Operation, days: Sequence[date], now: datetime
-) -> tuple[dict[date, DayStatus], RowCounts]:
-    """The totals of these days, those without a known window too, and how many rows the tables have then."""
-
-    def rebuilt(con: duckdb.DuckDBPyConnection) -> tuple[dict[date, DayStatus], RowCounts]:
-        sources.check(con, operation.name, operation.source)
-        tables = Tables(con, operation.name, operation.report)
-        return rebuild(tables, operation, days, now), row_counts(tables)
-
-    known, counted = store.change(rebuilt)
-    nothing = operation.report.nothing
-    return {
-        day: known.get(day) or DayStatus(0, 0, len(operation.clock.windows_of_day(day)), False, nothing)
-        for day in days
-    }, counted
-
-
-def _warn_of_what_is_missing(
-    context: dg.AssetExecutionContext,
-    operation: Operation,
-    days: Sequence[date],
-    statuses: Collection[DayStatus],
-) -> None:
-    expected = sum(day.windows_expected for day in statuses)
-    complete = sum(day.complete for day in statuses)
-    known = sum(day.windows_known for day in statuses)
-    if known and known == expected and not complete:
-        context.log.warning(f"operation {operation.name}: {nothing_ever(operation.report, known)}")
-    elif complete < len(days):
-        context.log.warning(
-            f"operation {operation.name}: {len(days) - complete} of {len(days)} days from {days[0]} to {days[-1]} are "
-            f"not complete: {known} of {expected} windows are known. Materialise "
-            f"{operation.name}/{operation.report.names.windows} for "
-            "the rest; totals follow by themselves."
-        )

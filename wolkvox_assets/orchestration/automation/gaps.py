@@ -32,9 +32,7 @@ _MOST_DAYS = 31
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
+    *dead_runs.WITH_A_PROCESS,
 ]
 
 
@@ -59,11 +57,11 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         dead_runs.end_dead_runs(instance, now)
         _make_pool_known(instance, location.pool(operation))
         with store.reading():  # opened once for the dozen readings within
-            reason = _under_way(instance, asset)
-            if reason is None:
-                standing = pauses.standings(store, [operation], now)[operation.label]
-                live = location.live_first(operation)
-                reason = pauses.reason_to_wait(standing, operation, Work.HISTORY, now, live)
+            if reason := _under_way(instance, asset):
+                return dg.SkipReason(reason)
+            standing = pauses.standings(store, [operation], now)[operation.label]
+            live = location.live_first(operation)
+            reason = pauses.reason_to_wait(standing, operation, Work.HISTORY, now, live)
             # The last that this sensor has started; after the look for runs under way, so that it ended before now.
             filters = dg.RunsFilter(tags={"dagster/sensor_name": sensor_name(operation)})
             last = next(iter(instance.get_run_records(filters=filters, limit=1)), None)

@@ -10,7 +10,7 @@ needs no catch-up: each tick looks for all that is due, so a missed one is made 
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from math import ceil
 
 import dagster as dg
@@ -27,7 +27,7 @@ from wolkvox_assets.orchestration.run.tags import WORK
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.progress import Progress
 from wolkvox_assets.pipeline.reconcile import Site
-from wolkvox_assets.pipeline.tick import Tick, next_tick
+from wolkvox_assets.pipeline.tick import Tick, seconds_left
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
@@ -35,8 +35,6 @@ from wolkvox_assets.store.attempts import Work
 LIVE = "live"
 LIVE_SCHEDULE = f"{LIVE}_schedule"
 _TAGS = {WORK: str(Work.LIVE)}
-# The next tick is for windows that have just closed: it should not have to wait for a request of this one.
-_ENDS_BEFORE = timedelta(seconds=15)
 _WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 
 
@@ -91,30 +89,24 @@ class _Share:
         return {day for batch in self.stored for day in batch.touched()}
 
 
+@dataclass(frozen=True)
 class _LiveRun:
     """The tick of this run, and each operation's share of it (by `Operation.label`)."""
 
-    def __init__(self, tick: Tick, shares: Mapping[str, _Share]) -> None:
-        self._tick, self._shares = tick, shares
+    tick: Tick
+    shares: Mapping[str, _Share]
 
-    def follow(self, context: dg.OpExecutionContext, operation: str) -> Progress:
-        """Until all is done for this operation; marks what was stored meanwhile, of any operation."""
-        own = self._shares[operation]
-        progress = Progress(context.log, own.site.operation)
-        for batch in own.stored:
-            progress.tell(batch)
-        for stored in self._tick.commits(operation):
-            marks = [mark for name, batch in stored.items() for mark in self._shares[name].marks.of(batch)]
-            dagster_internals.log_together(context, marks)
-            for name, batch in stored.items():
-                self._shares[name].stored.append(batch)
-            if operation in stored:
-                progress.tell(stored[operation])
-        return progress
-
-    def tell(self, context: dg.OpExecutionContext, operation: str, progress: Progress) -> None:
-        """What became of this operation. Raises `dg.Failure` where something could not be done."""
-        own, outcome = self._shares[operation], self._tick.outcomes[operation]
+    def follow(self, context: dg.OpExecutionContext, operation: Operation) -> None:
+        """Until all is done for this operation; says what became of it. Raises `dg.Failure` where something could not
+        be done.
+        """
+        progress = Progress(context.log, operation)
+        try:
+            for batch in self._stored(context, operation.label):
+                progress.tell(batch)
+        except StoreError as error:
+            raise as_failure(error, operation.name, Work.LIVE) from error
+        own, outcome = self.shares[operation.label], self.tick.outcomes[operation.label]
         if outcome.waits is not None:
             context.log.info(outcome.waits)
         if outcome.stopped is not None:
@@ -128,6 +120,17 @@ class _LiveRun:
                 own.marks.failed(context, sorted(set(failed.windows) - progress.windows))
         if failures:
             raise failures[0] from outcome.failed[0].error
+
+    def _stored(self, context: dg.OpExecutionContext, operation: str) -> Iterator[Batch]:
+        """What is stored of this operation; what of any is stored meanwhile is marked."""
+        yield from self.shares[operation].stored
+        for stored in self.tick.commits(operation):
+            marks = [mark for name, batch in stored.items() for mark in self.shares[name].marks.of(batch)]
+            dagster_internals.log_together(context, marks)
+            for name, batch in stored.items():
+                self.shares[name].stored.append(batch)
+            if operation in stored:
+                yield stored[operation]
 
 
 def _op_name(operation: Operation) -> str:
@@ -143,11 +146,7 @@ def _build_op(location: CodeLocation, operation: Operation) -> dg.OpDefinition:
     )
     def live_op(context: dg.OpExecutionContext) -> None:
         run: _LiveRun = context.resources.tick
-        try:
-            progress = run.follow(context, operation.label)
-        except StoreError as error:
-            raise as_failure(error, operation.name, Work.LIVE) from error
-        run.tell(context, operation.label, progress)
+        run.follow(context, operation)
 
     return live_op
 
@@ -173,9 +172,7 @@ def _tick_resource(location: CodeLocation) -> dg.ResourceDefinition:
                 reports = Reports(site.store, operation, site.now, log)
                 groups.setdefault(location.pool(operation), []).append(site)
                 shares[operation.label] = _Share(site, reports, Marks(operation, reports, instance, run))
-        now = location.now()
-        left = next_tick(now, settings.live_delay) - now - _ENDS_BEFORE
-        until = time.monotonic() + left.total_seconds()
+        until = time.monotonic() + seconds_left(location.now(), settings.live_delay)
         tick = Tick(list(groups.values()), settings.live_delay, until)
         try:
             yield _LiveRun(tick, shares)

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from wolkvox_assets.orchestration.run.tags import LAUNCHED_BY, WORK
 from wolkvox_assets.pipeline.attempts import lately
 
-_UNDER_WAY = [
+WITH_A_PROCESS = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -47,7 +47,7 @@ def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
     `now`: aware.
     """
     ended = []
-    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY)):
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=WITH_A_PROCESS)):
         run_id = record.dagster_run.run_id
         file = _lock_file(instance, run_id)
         if not file.exists() and not _never_began(instance, record, now):
@@ -56,7 +56,7 @@ def end_dead_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
             with FileLock(file, timeout=0):
                 # It may have ended in the usual way since it was looked up.
                 run = instance.get_run_by_id(run_id)
-                if run is not None and run.status in _UNDER_WAY:
+                if run is not None and run.status in WITH_A_PROCESS:
                     _end(instance, run)
                     ended.append(run_id)
             file.unlink(missing_ok=True)

@@ -16,6 +16,8 @@ import dagster as dg
 if TYPE_CHECKING:
     from dagster._core.events import DagsterEventBatchMetadata
 
+StepContext = dg.AssetExecutionContext | dg.OpExecutionContext
+
 _RUNS_AT_A_TIME = 1000
 _OBSERVATION = dg.DagsterEventType.ASSET_OBSERVATION.value
 _ENDED = [
@@ -25,9 +27,7 @@ _ENDED = [
 ]
 
 
-def report_planned(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, asset: dg.AssetKey, partition: str
-) -> None:
+def report_planned(context: StepContext, asset: dg.AssetKey, partition: str) -> None:
     """Tell that this run was to materialise the partition. If the run then fails, Dagster shows it as failed.
 
     Dagster does so by itself for runs of partitions; a tick finds out only while it runs which windows it is for.
@@ -45,9 +45,7 @@ def report_planned(
     context.instance.report_dagster_event(planned, context.run.run_id)
 
 
-def log_together(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, marks: Sequence[dg.AssetMaterialization]
-) -> None:
+def log_together(context: StepContext, marks: Sequence[dg.AssetMaterialization]) -> None:
     """As `context.log_event` for each of them, but handed to the storage together.
 
     Each alone costs milliseconds: noticeable where a run marks thousands of windows.

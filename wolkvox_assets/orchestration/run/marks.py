@@ -17,8 +17,6 @@ from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.daily import DayStatus, RowCounts
 
-Context = dg.AssetExecutionContext | dg.OpExecutionContext
-
 
 class Marks:
     """The marks of one operation in one run."""
@@ -45,7 +43,7 @@ class Marks:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
         return [*marks, *marks_of_days(self._operation, batch.days, batch.rows, self._reports)]
 
-    def failed(self, context: Context, windows: Iterable[datetime]) -> None:
+    def failed(self, context: dagster_internals.StepContext, windows: Iterable[datetime]) -> None:
         """Show that this run, which is about to fail, was for these windows and has not got them."""
         for window in windows:
             for partition in keys_of_window(self._partitions, self._operation, window):

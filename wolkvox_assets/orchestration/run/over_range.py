@@ -14,10 +14,10 @@ import dagster as dg
 from wolkvox_assets.api import QuotaUsedUp
 from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.checks import log_checks
-from wolkvox_assets.orchestration.instance import internals as dagster_internals
+from wolkvox_assets.orchestration.instance.internals import StepContext, log_together
 from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import REPORTED, as_failure
-from wolkvox_assets.orchestration.run.marks import Context, Marks
+from wolkvox_assets.orchestration.run.marks import Marks
 from wolkvox_assets.orchestration.run.tags import BACKFILL
 from wolkvox_assets.pipeline import due_work, pauses
 from wolkvox_assets.pipeline.loading import load
@@ -32,7 +32,7 @@ from wolkvox_assets.store.tables import reading
 
 
 def run_over(
-    context: Context, site: Site, windows: Iterable[datetime], work: Work, *, direct: bool = False
+    context: StepContext, site: Site, windows: Iterable[datetime], work: Work, *, direct: bool = False
 ) -> None:
     """Make these windows (wall clock) equal to the API's answers, and mark each, and the totals of its day, as it
     is committed.
@@ -62,7 +62,7 @@ def run_over(
         with closing(load(site.store, site.run_id, [partial(reconcile, site, task)])) as commits:
             for stored in commits:
                 for batch in stored.values():
-                    dagster_internals.log_together(context, marks.of(batch))
+                    log_together(context, marks.of(batch))
                     progress.tell(batch)
                     days |= batch.touched()
     except (ReserveReached, QuotaUsedUp) as stop:
@@ -79,7 +79,7 @@ def run_over(
         raise dg.Failure(progress.left_to_do, metadata=REPORTED, allow_retries=False)
 
 
-def finish(context: Context, site: Site, progress: Progress) -> None:
+def finish(context: StepContext, site: Site, progress: Progress) -> None:
     """Say what the run found, on the asset's page."""
     report = site.operation.report
     with reading(site.store, site.operation.name, report) as tables:
@@ -101,7 +101,7 @@ def finish(context: Context, site: Site, progress: Progress) -> None:
     context.log_event(dg.AssetObservation(asset_key=windows_key(site.operation), metadata=metadata))
 
 
-def failure_of(context: Context, site: Site, work: Work, error: Exception) -> dg.Failure:
+def failure_of(context: StepContext, site: Site, work: Work, error: Exception) -> dg.Failure:
     """What is to be raised for this error, which is stored for pauses and alerts, where anything can be stored."""
     reported = False
     try:
