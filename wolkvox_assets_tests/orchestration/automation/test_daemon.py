@@ -154,7 +154,7 @@ def until(what: Callable[[], object], seconds: float, daemon: Daemon) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, f"it did not come to it:\n{daemon.log[-6000:]}"
-        time.sleep(0.25)
+        time.sleep(0.5)  # a look takes CPU, too
 
 
 class Known:
