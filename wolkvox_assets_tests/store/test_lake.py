@@ -173,6 +173,7 @@ def test_of_two_that_have_the_turn_at_once_the_second_is_refused(
     if flushed:
         with duck.cursor(store.lake) as con:
             con.execute(f"CALL ducklake_flush_inlined_data('{duck.NAME}')")
+            con.execute("COMMIT")
 
     def another() -> None:
         # As if Postgres had let go of the turn, and nobody had noticed yet.
@@ -241,12 +242,14 @@ def test_what_is_stored_last_stays_last_whatever_becomes_of_the_files(store: Lak
         prove(store, f"{n}")
         with duck.cursor(store.lake) as con:
             con.execute(f"CALL ducklake_flush_inlined_data('{duck.NAME}')")
+            con.execute("COMMIT")
     with store.transaction() as con:
         con.execute("DELETE FROM additivity_proofs WHERE evidence = '1'")
         con.execute("UPDATE additivity_proofs SET run_id = 'other' WHERE evidence = '0'")
     with duck.cursor(store.lake) as con:
-        con.execute(f"CALL ducklake_rewrite_data_files('{duck.NAME}')")
+        con.execute(f"CALL ducklake_rewrite_data_files('{duck.NAME}'); COMMIT; BEGIN")
         con.execute(f"CALL ducklake_merge_adjacent_files('{duck.NAME}')")
+        con.execute("COMMIT")
     prove(store, "9")
     assert proofs(store) == ["0", "2", "9"]
 
@@ -297,6 +300,7 @@ def test_an_older_lake_is_upgraded_by_the_first_who_needs_it(nothing_yet: LakeSt
     prove(nothing_yet, "one")
     with duck.cursor(nothing_yet.lake) as con:
         con.execute(f"UPDATE schema_version SET version = {VERSION - 1}")
+        con.execute("COMMIT")
     assert nothing_yet.version() == VERSION - 1
     with nothing_yet.looking() as con:
         assert con is None
@@ -309,6 +313,7 @@ def test_a_newer_lake_is_refused_and_left_as_it_is(nothing_yet: LakeStore) -> No
     prove(nothing_yet, "one")
     with duck.cursor(nothing_yet.lake) as con:
         con.execute(f"UPDATE schema_version SET version = {VERSION + 1}")
+        con.execute("COMMIT")
     with pytest.raises(StoreError, match=r"newer release.*Nothing was changed"):
         prove(nothing_yet, "two")
     with pytest.raises(StoreError, match="newer release"), nothing_yet.reading():

@@ -40,7 +40,8 @@ class NotInstalled(Exception):
 
 @contextmanager
 def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection of its own to the process's DuckDB, in which the lake's tables need no other name.
+    """A connection of its own to the process's DuckDB, in a transaction, in which the lake's tables need no other name.
+    It is rolled back at the end where it was not committed.
 
     The catalog is made where there is none: call it for the first time with the turn. Raises `NotInstalled`,
     `OSError`, and `duckdb.Error` in which no password is.
@@ -51,7 +52,8 @@ def cursor(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
             warm = _open[os.getpid(), lake] = attached(lake)
         con = warm.cursor()
     try:
-        con.execute(f"USE {NAME}")
+        # In this order: by itself, USE would be another transaction in Postgres, of seven statements.
+        con.execute(f"BEGIN; USE {NAME}")
         yield con
     finally:
         # Closing rolls back as well, and where Postgres is gone by then, DuckDB ends the whole process (`abort`).

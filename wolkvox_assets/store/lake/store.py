@@ -252,14 +252,12 @@ class LakeStore:
         warm = duck.is_warm(self.lake)
         try:
             con = stack.enter_context(duck.cursor(self.lake))
-            con.execute("BEGIN")
             return con, _tables(con, self.lake)
         except duckdb.Error:
             duck.forget(self.lake)
             if not warm:
                 raise
         con = stack.enter_context(duck.cursor(self.lake))
-        con.execute("BEGIN")
         return con, _tables(con, self.lake)
 
     def _has_catalog(self) -> bool:
