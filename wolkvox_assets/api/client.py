@@ -368,7 +368,11 @@ class WolkvoxClient:
     def _connection_error(self, problem: Exception, status: int | None) -> WolkvoxError:
         """Our own error for what requests raised. Keeps its text and nothing else: it holds the headers."""
         # What counts stands at the end: 'HTTPSConnectionPool(…): … (Caused by ConnectTimeoutError(…))'
-        reason = str(problem).rpartition("(Caused by ")[2].removesuffix(")")
+        said = str(problem)
+        reason = said.rpartition("(Caused by ")[2].removesuffix(")") if "(Caused by " in said else said
+        match problem.args:
+            case (urllib3.exceptions.ProtocolError(args=(str(what), OSError() as why)),):
+                reason = f"{what.rstrip('.')}: {why.strerror or why}"
         text = f"{type(problem).__name__}: {visible(self._redact(reason)[:500])}"
         if isinstance(problem, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
             return CertificateRefused(f"({text})")

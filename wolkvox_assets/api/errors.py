@@ -30,6 +30,7 @@ What belongs here: the exceptions, and the contract's error table as data. What 
 body (`parsing.py`), when and how often to ask again (`retries.py`), sending (`client.py`).
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,8 +48,16 @@ class Asked:
     date_end: str | None = None
 
     def __str__(self) -> str:
-        range_ = f" from {self.date_ini} to {self.date_end}" if self.date_ini else ""
+        range_ = (
+            f" from {_for_people(self.date_ini)} to {_for_people(self.date_end)}" if self.date_ini else ""
+        )
         return f"operation {self.operation!r}, {self.api}{range_}"
+
+
+def _for_people(sent: str | None) -> str:
+    """`2026-11-24 00:04:59` of `20261124000459`, and no seconds where there are none."""
+    shown = re.sub(r"^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)$", r"\1-\2-\3 \4:\5:\6", sent or "")
+    return shown.removesuffix(":00") if len(shown) == 19 else shown
 
 
 class WolkvoxError(Exception):
@@ -101,7 +110,7 @@ class SettingsRefused(Permanent, ValueError):
 
 
 class RangeRefused(Permanent, ValueError):
-    happened = "This range cannot be asked for."
+    happened = "This range cannot be requested."
     remedy = "Nothing was sent."
 
 
@@ -115,7 +124,10 @@ class LockUnusable(Permanent):
 
 class LockUnreachable(LockUnusable):
     happened = "The lock in Postgres that keeps two machines from using the token at once cannot be taken."
-    remedy = "Nothing was sent. Check that Postgres (WOLKVOX_STORE) runs, lets us in and lets us write; then repeat."
+    remedy = (
+        "Nothing was sent. Check that Postgres (WOLKVOX_STORE) is running, and that its role may connect and "
+        "write; then repeat."
+    )
 
 
 class UnknownReport(Permanent):
@@ -164,16 +176,14 @@ class AnswerTooLarge(Permanent):
 class AnswerUnreadable(Permanent):
     happened = "The answer cannot be read; none of it was kept."
     remedy = (
-        "The report's format may have changed: look at the answer (column body of api_requests in the published "
-        "file) and compare it with the vendor's documentation of this report."
+        "The report's format may have changed: look at the answer (column body of the table "
+        "api_requests) and compare it with the vendor's documentation of this report."
     )
 
 
 class UnexpectedStatus(Permanent):
     happened = "The server's answer is not described anywhere."
-    remedy = (
-        "Look at the answer (column body of api_requests in the published file). Ask Wolkvox what it means."
-    )
+    remedy = "Look at the answer (column body of the table api_requests). Ask Wolkvox what it means."
 
 
 class QuotaUsedUp(WolkvoxError):
@@ -198,7 +208,7 @@ class TooManyAtOnce(Transient):
 
 
 class Unavailable(Transient):
-    happened = "The server refuses, with a text that is in no table: perhaps backup or maintenance."
+    happened = "The server refuses, with an unknown message: perhaps backup or maintenance."
     remedy = "Try again later, in up to a few hours; if it stays, ask Wolkvox what the text means."
 
 
@@ -215,18 +225,18 @@ class TimedOut(ConnectionFailed):
 
 
 class ServerFault(Transient):
-    happened = "The server, or a proxy before it, is in trouble."
+    happened = "The server, or a proxy in front of it, failed."
     remedy = "Try again later; if it stays, report it to Wolkvox with this message."
 
 
 class TooSlow(ServerFault):
-    happened = "The server does not finish its answer in time."
+    happened = "The server did not finish its answer in time."
 
 
 class RowsMissing(ServerFault):
     happened = "The answer has fewer rows than it says; none of it was kept."
     remedy = (
-        "If it stays, compare the answer (column body of api_requests in the published file) with the same report "
+        "If it stays, compare the answer (column body of the table api_requests) with the same report "
         "in Wolkvox's own pages, and report it to Wolkvox with this message."
     )
 

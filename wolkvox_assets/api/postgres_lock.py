@@ -177,7 +177,7 @@ class PostgresLock:
             said, may_pass = self._database.trouble(problem)
             if self._failing_since is None:
                 self._failing_since = time.monotonic()
-                logger.warning("The token's lock in Postgres cannot be had now (%s). Trying again.", said)
+                logger.warning("The token's lock in Postgres cannot be taken now (%s). Trying again.", said)
             lasted = time.monotonic() - self._failing_since
             if lasted >= GIVE_UP_SECONDS or not may_pass:
                 raise LockUnreachable(f"{said[0].upper()}{said[1:]}.") from None

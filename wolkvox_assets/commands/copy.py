@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from datetime import date
 
+from wolkvox_assets.report import plain_text
 from wolkvox_assets.report.reports import REPORTS
 from wolkvox_assets.settings import ConfigurationProblem, load_settings, read_lake
 from wolkvox_assets.store import open_store
@@ -64,7 +65,7 @@ class _Line:
 def _lines(operation: str, tables: Mapping[str, Counted]) -> list[str]:
     measures = dict.fromkeys(column for report in REPORTS for column in report.columns)
     return [
-        f"{operation}: {table}: {counted.rows:,} rows equal"
+        f"{operation}: {table}: {plain_text.counted(counted.rows, 'row')} equal"
         + "".join(f", {name} {counted.sums[name]:,}" for name in measures if name in counted.sums)
         for table, counted in tables.items()
         if counted.rows

@@ -20,7 +20,7 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
 from wolkvox_assets.pipeline.quota import UNREADABLE, quota_group, reserve_not_kept, seen_by, share_of
 from wolkvox_assets.report.clocks import Clocks, told
 from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.report.plain_text import counted, visible
 from wolkvox_assets.report.reports import REPORTS, label
 from wolkvox_assets.settings import (
     ENV_FILE,
@@ -92,13 +92,13 @@ def _clock(operation: Operation, there: Clocks) -> tuple[bool, str, str]:
     what, now = f"{operation.name}: clock", datetime.now(UTC)
     wall = operation.clock.now(now)
     if there.server_time is None:
-        compared = "the server didn't tell its time; if this is not the time there, set this machine's clock"
+        compared = "the server did not send its time; if this is not the time there, set this machine's clock"
     elif abs(apart := now - there.server_time) > _CLOCKS_APART:
         ahead = "ahead of" if apart > timedelta(0) else "behind"
         finding = (
             f"this machine's is {told(apart)} {ahead} the server's, which shows {there.server_time:%Y-%m-%d %H:%M:%S} "
             "UTC. "
-            "Windows are asked when both say that they are over, so they come late. Set this machine's clock (NTP)"
+            "Windows are requested when both say that they are over, so they come late. Set this machine's clock (NTP)"
         )
         return False, what, finding
     else:
@@ -115,9 +115,7 @@ def _lake_out_of_reach(settings: Settings) -> bool:
 
 
 def _without_a_lock(operation: Operation) -> tuple[bool, str, str]:
-    said = (
-        "not asked: the lock of its token lies in the lake's Postgres, which can't be used (see lake, below)"
-    )
+    said = "not checked: the lock of its token lies in the lake's Postgres, which can't be used (see lake, below)"
     return False, f"{operation.name}: token, quota", said
 
 
@@ -138,7 +136,9 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
         return False, what, str(error)
     said = f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
     if quota.used_today_all_tokens >= quota.limit * (1 - operation.quota_reserve):
-        said += f": only the reserve of {operation.quota_reserve:.0%} is left, so nothing more is asked today"
+        said += (
+            f": only the reserve of {operation.quota_reserve:.0%} is left, so nothing more is requested today"
+        )
     return True, what, said
 
 
@@ -186,7 +186,7 @@ def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]
             until = share_of(work, operation, len(group)).waits_until(seen, now)
             if until is not None:
                 said.append(
-                    f"used up when last looked at: {who} asked before it is looked at again, after "
+                    f"used up at the last reading: {who} requested before the next reading, after "
                     f"{until:%Y-%m-%d %H:%M} UTC"
                 )
                 break
@@ -228,15 +228,16 @@ def _newest(store: Store, operation: Operation, last: datetime, now: datetime) -
     waits = reason_to_wait(standing, operation, Work.LIVE, now, 0)
     if waits is not None:
         return False, what, f"{said}: {visible(waits)}"
-    return True, what, f"{said}; newer ones are asked for while Dagster runs (make dev)"
+    return True, what, f"{said}; newer ones are requested while Dagster runs (make dev)"
 
 
 def _gaps(store: Store, operation: Operation, now: datetime) -> Iterator[tuple[bool, str, str]]:
     missing = to_do.missing(store, operation, now)
     if missing:
         said = (
-            f"{sum(map(len, missing))} windows since {operation.start} are not known yet, in {len(missing)} places, the"
-            f" newest {missing[0]}. While Dagster runs they are asked for, as far as the day's quota goes"
+            f"not known yet: {counted(sum(map(len, missing)), 'window')} since {operation.start}, in "
+            f"{counted(len(missing), 'place')}, newest {missing[0]}. While Dagster runs they are requested, as "
+            "far as the day's quota goes"
         )
         yield True, f"{operation.label}: gaps", said
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import duckdb
 
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.reports import REPORTS, label
 from wolkvox_assets.settings import ConfigurationProblem, Operation, Settings, checked_name, load_settings
 from wolkvox_assets.store import Store, sources
@@ -148,7 +149,7 @@ def _what_comes_next(operation: str, current: Operation | None) -> str:
 
 
 def _rows(counts: Mapping[str, int]) -> list[str]:
-    return [f"{count} rows in {table}" for table, count in sorted(counts.items())]
+    return [f"{counted(count, 'row')} in {table}" for table, count in sorted(counts.items())]
 
 
 def _windows(con: duckdb.DuckDBPyConnection, operation: str) -> str | None:
@@ -161,6 +162,8 @@ def _windows(con: duckdb.DuckDBPyConnection, operation: str) -> str | None:
         ).fetchall()[0]
         of = "" if report is REPORTS[0] else f" of {report.api}"
         found += (
-            [f"{count} windows{of} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"] if count else []
+            [f"{counted(count, 'window')}{of} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"]
+            if count
+            else []
         )
     return ", ".join(found) or None

@@ -10,7 +10,7 @@ from wolkvox_assets.day_report.charts import duration
 from wolkvox_assets.day_report.figures import Figures
 from wolkvox_assets.day_report.span_chart import described, picture
 from wolkvox_assets.day_report.words import say
-from wolkvox_assets.report.plain_text import markdown
+from wolkvox_assets.report.plain_text import counted, markdown
 
 _AGENTS = 5
 
@@ -19,14 +19,14 @@ def markdown_of(day: Figures) -> str:
     """Hold and mute through the day, the agents with the most, how much of it is known."""
     language = "en"  # as Dagster's UI
     state = say("closed" if day.closed else "complete" if day.complete else "partial", language)
-    known = f"{day.known} of {day.expected} windows known"
+    known = f"{day.known} of {counted(day.expected, 'window')} known"
     if not day.complete and day.until:
         known += f", up to {day.until:%H:%M}"
     svg = b64encode(picture(day, language).encode()).decode()
     totals = (
         f"{day.operation}, {day.span.first}, **{state.lower()}**: {known}. "
         f"Hold (blue) {duration(day.usage.hold_seconds)}, mute (orange) {duration(day.usage.mute_seconds)}, "
-        f"{day.usage.hold_mute_count} uses by {len(day.agents)} agents."
+        f"{counted(day.usage.hold_mute_count, 'use')} by {counted(len(day.agents), 'agent')}."
     )
     lines = [
         f"![{described(day, language)}](data:image/svg+xml;base64,{svg})",

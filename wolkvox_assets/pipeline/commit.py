@@ -12,6 +12,7 @@ from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
@@ -308,8 +309,9 @@ def _forget_what_was_no_answer(
         if days:
             part.batch.remarks.append(
                 Note(
-                    f"The first row of this operation has come. {len(days)} days before {first}, which were known as "
-                    "empty, are asked again: nobody could tell a quiet operation from a server without the report."
+                    f"The first row of this operation has come. {counted(len(days), 'day')} before {first}, known as "
+                    "empty until now, will be requested again: nobody could tell a quiet operation from a server "
+                    "without the report."
                 )
             )
 

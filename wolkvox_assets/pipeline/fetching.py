@@ -16,6 +16,7 @@ from wolkvox_assets.pipeline.loading import Handover
 from wolkvox_assets.pipeline.quota import QuotaGuard, ReserveReached
 from wolkvox_assets.report.clocks import Clocks, Moment, moment
 from wolkvox_assets.report.measures import Agents
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
@@ -140,8 +141,8 @@ class Fetch:
             case Audited(range=range_, windows=windows, derived=derived, seed=seed):
                 self.put(
                     Note(
-                        f"{range_}: {len(windows)} of {derived} derived windows were asked as well, and agree "
-                        f"(seed {seed})"
+                        f"{range_}: {len(windows)} of {counted(derived, 'derived window')} also requested, in "
+                        f"agreement (seed {seed})"
                     )
                 )
 

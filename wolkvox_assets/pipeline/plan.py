@@ -21,6 +21,7 @@ from wolkvox_assets.api import (
 from wolkvox_assets.pipeline import due_work
 from wolkvox_assets.report.clocks import NotOverYet
 from wolkvox_assets.report.measures import in_use
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
@@ -59,8 +60,8 @@ class WindowsPlan:
                 now = early.server_time
                 before, over = len(over), due_work.ended(self.operation, over, now)
                 yield Note(
-                    f"{early} {before - len(over)} of {before} windows are not over by the server's clock: not stored, "
-                    "not marked. They are asked when they are.",
+                    f"{early} {before - len(over)} of {counted(before, 'window')} not over by the server's clock: "
+                    "not stored, not marked. They will be requested when they are over.",
                     warning=True,
                 )
             else:

@@ -11,7 +11,7 @@ from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.due_work import LIVE_FOR
 from wolkvox_assets.pipeline.quota import LOOK_EVERY, ReserveReached, quota_waits
 from wolkvox_assets.pipeline.reconcile import Site
-from wolkvox_assets.report.plain_text import markdown, quoted, visible
+from wolkvox_assets.report.plain_text import counted, markdown, quoted, visible
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
@@ -78,16 +78,16 @@ class Progress:
         for discard in batch.discarded:
             forgotten = sum(len(range_) for range_ in discard.ranges)
             self._log.warning(
-                f"{visible(discard.reason)} {forgotten} windows that were derived, or found empty as part of a range, "
-                "are forgotten and asked one by one, and so is everything from now on until the answers are seen to "
-                "add up again."
+                f"{visible(discard.reason)} {counted(forgotten, 'window')} derived, or found empty as part of a range, "
+                "are discarded and requested one by one, and so is everything from now on until the answers "
+                "are seen to add up again."
             )
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(visible(verdict.evidence))
         if batch.superseded:
             self._log.warning(
-                f"{len(batch.superseded)} answers were not stored: another run has stored newer ones for these windows "
-                f"meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
+                f"{counted(len(batch.superseded), 'answer')} not stored: another run has stored newer ones for "
+                f"these windows meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
             )
         for total_row in batch.total_rows:
             what = (
@@ -99,8 +99,8 @@ class Progress:
             self._total_row = total_row
         if batch.forgotten:
             self._log.warning(
-                f"{sum(map(len, batch.forgotten))} windows were stored as if it were otherwise: forgotten, and asked "
-                f"again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
+                f"{counted(sum(map(len, batch.forgotten)), 'window')} stored before this was known: discarded, and "
+                f"requested again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
             )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(visible(remark.text))
@@ -115,7 +115,7 @@ class Progress:
         self._tell_next = spent + min(spent / 4, _SILENT_AT_MOST_SECONDS)
         to_go = timedelta(seconds=round(spent / self._done * (of - self._done)))
         self._log.info(
-            f"{self._done} of {of} windows stored and published, {self._requests} requests made, "
+            f"{self._done} of {counted(of, 'window')} stored, {counted(self._requests, 'request')} made, "
             f"{self._saved} saved, {spent:.0f} s; about {to_go} to go"
         )
 
@@ -160,9 +160,9 @@ class Progress:
             words = visible(stop.summary())
             turn = quota_waits(site.store, self._operation, now) or now + LOOK_EVERY
         left = (
-            f"{self._done} windows done"
+            f"{counted(self._done, 'window')} done"
             if self._of is None
-            else f"{self._of - self._done} of {self._of} windows left to do"
+            else f"{self._of - self._done} of {counted(self._of, 'window')} left to do"
         )
         self.left_to_do = (
             f"{words} Stopped with {left}; what was done is stored and marked. It is tried again within the hour, from "

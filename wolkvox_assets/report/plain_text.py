@@ -14,6 +14,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`: for a message in which there can be one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def quoted(text: str) -> str:
     """The same in quotes and of bounded length, as a name stands in a sentence."""
     return (

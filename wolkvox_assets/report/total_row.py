@@ -325,7 +325,7 @@ class Judge:
         return (
             "It is not certain yet whether this server adds a row with the total of all agents, and whether this "
             f"answer has one (evidence so far: {so_far}). None of it was kept. More answers will decide it; then "
-            "it is asked again."
+            "it is requested again."
         )
 
     def _contradiction(self, used: Sequence[Row]) -> str:
@@ -338,7 +338,9 @@ class Judge:
             else f"This server adds the total row {quoted(name)}, as was found, "
             "but here none is the total of the others."
         )
-        return f"{what} None of this answer was kept. More answers will decide it; then it is asked again."
+        return (
+            f"{what} None of this answer was kept. More answers will decide it; then it is requested again."
+        )
 
     def _without_total(
         self, name: str, rows: Sequence[Row], used: Sequence[Row]

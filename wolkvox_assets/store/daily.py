@@ -9,6 +9,7 @@ import pandas as pd
 
 from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.store.filled import filled, filled_file
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import credible_until
@@ -17,8 +18,9 @@ from wolkvox_assets.store.windows import credible_until
 def nothing_ever(report: Report, windows: int) -> str:
     """What it can mean that no answer ever had a row, in so many known windows."""
     return (
-        f"no answer ever had a row: {windows} windows are known, all empty, and no day counts as complete. Either "
-        f"nobody {report.did}, or the server lacks the report, which answers the same: look at the report in Wolkvox."
+        f"no answer ever had a row: {counted(windows, 'known window')}, all empty, and no day counts as complete. "
+        f"Either nobody {report.did}, or the server lacks the report, which answers the same: look at the report "
+        "in Wolkvox."
     )
 
 

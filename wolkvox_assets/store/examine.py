@@ -102,7 +102,7 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
             "store",
             (
                 f"{own}, and {published}. Put a backup of one of the two back in its place in {store.folder}; or move "
-                "both away, and everything is asked again"
+                "both away, and everything is requested again"
             ),
         )
 

@@ -287,7 +287,7 @@ class FileStore:
             raise StoreError(
                 f"{self.folder}: {fault}, and it can't be restored: {why}. "
                 "Nothing was overwritten. Put a backup of one of the two files back in its place; or move both "
-                "away, and everything is asked again."
+                "away, and everything is requested again."
             ) from also
 
     def _refuse_newer(self) -> None:

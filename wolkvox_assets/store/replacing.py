@@ -121,7 +121,7 @@ def restore(own: Path, published: Path, fault: str) -> None:
         _same_time(new, published)
         kept = _set_aside(own)
     logger.warning(
-        "%s: %s was restored from %s. What was stored after that was published is asked again by itself. %s",
+        "%s: %s was restored from %s. What was stored after that was published is requested again by itself. %s",
         fault,
         own,
         published.name,

@@ -59,8 +59,10 @@ class BadAnswers(Exception):
         self.__cause__ = self.first = next(iter(errors.values()))
         left_out = contiguous(errors)
         shown = "; ".join(map(str, left_out[:10])) + (" …" if len(left_out) > 10 else "")
-        more = f" In all {len(errors)} windows could not be had: {shown}." if len(errors) > 1 else ""
-        why = " Given up: no answer can be read but empty ones, so it is not the windows." if given_up else ""
+        more = f" {len(errors)} windows could not be fetched: {shown}." if len(errors) > 1 else ""
+        why = (
+            " Given up: only empty answers can be read, so the windows are not the cause." if given_up else ""
+        )
         super().__init__(f"{self.first}{more}{why}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wolkvox_assets.report.measures import Agents, add_up, in_all, in_use
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.sync.compare import difference
 from wolkvox_assets.sync.direct import ask_directly
@@ -157,7 +158,7 @@ def agreement(range_: Range, total: Agents) -> Proof:
     return Proof(
         holds=True,
         evidence=(
-            f"{range_}: {len(range_)} windows with {uses} uses by {len(total)} agents were asked, {hours_asked} hours"
-            " and the whole of it too: all of them agree, agent by agent."
+            f"{range_}: {len(range_)} windows with {counted(uses, 'use')} by {counted(len(total), 'agent')} were "
+            f"requested, {counted(hours_asked, 'hour')} and the whole range too: all of them agree, agent by agent."
         ),
     )

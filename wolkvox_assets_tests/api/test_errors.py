@@ -75,8 +75,7 @@ def test_the_text_names_operation_and_range_and_remedy() -> None:
     for part in (
         "'north'",
         "agent_9",
-        "20261116080500",
-        "20261116080959",
+        "2026-11-16 08:05 to 2026-11-16 08:09:59",
         "HTTP 200",
         "code 403",
         "VALIDATE",

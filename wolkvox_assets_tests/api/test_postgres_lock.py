@@ -251,7 +251,7 @@ def test_postgres_is_away_while_the_answer_comes(
             with caplog.at_level(logging.WARNING):
                 time.sleep(0.1)
         assert "The answer is there, but Postgres can't be told" in caplog.text
-        assert "The token's lock in Postgres cannot be had now" in caplog.text
+        assert "The token's lock in Postgres cannot be taken now" in caplog.text
         stoppable.start()
         # The lease outlived it; whose it was takes it back as soon as it speaks with Postgres again.
         assert not other.wait(1)

@@ -185,7 +185,7 @@ def test_who_shares_a_quota_and_what_it_waits_for(
         found = quotas()
         assert set(found) == {"north", "south"}
         for said in found.values():
-            assert "the same server; used up when last looked at: nothing is asked before" in said
+            assert "the same server; used up at the last reading: nothing is requested before" in said
         with FileStore(tmp_path / "data").transaction() as con:
             record_quota(con, "south", QuotaReading(looked_at, 200, 150), run_id="r")
         for said in quotas().values():
@@ -383,7 +383,7 @@ def test_windows_that_are_old_and_gaps(
 ) -> None:
     project = Project(tmp_path, simulator, DAY)
     project.materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
-    for failed, words in ((False, "newer ones are asked for while Dagster runs"), (True, "Unavailable")):
+    for failed, words in ((False, "newer ones are requested while Dagster runs"), (True, "Unavailable")):
         if failed:
             attempt = FailedAttempt(
                 Work.LIVE, datetime.now(UTC), FailureScope.TEMPORARY, "Unavailable", "x", "", "r"
@@ -513,4 +513,4 @@ def test_a_lake_whose_postgres_can_t_be_used_is_told_soon(
     (said,) = [line for line in lines if line.split()[1] == "lake"]
     assert f"its Postgres can't be used: {what}" in said
     assert "se_kret" not in " ".join(lines)
-    assert sum("not asked: the lock of its token" in line for line in lines) == 1
+    assert sum("not checked: the lock of its token" in line for line in lines) == 1

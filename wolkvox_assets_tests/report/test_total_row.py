@@ -80,7 +80,9 @@ def test_an_unusual_name_takes_three_answers() -> None:
 
 
 def test_the_doubt_says_what_is_known_so_far() -> None:
-    with pytest.raises(AnswerInDoubt, match=r"'techcon' is the sum of all others in 1 answer\).*asked again"):
+    with pytest.raises(
+        AnswerInDoubt, match=r"'techcon' is the sum of all others in 1 answer\).*requested again"
+    ):
         Judge().agents_of("1", with_total("techcon", three(1)))
 
 

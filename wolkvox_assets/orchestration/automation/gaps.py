@@ -19,6 +19,7 @@ from wolkvox_assets.orchestration.run.failures import unreported
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
 from wolkvox_assets.pipeline import pauses, to_do
 from wolkvox_assets.pipeline.attempts import PAUSE_WHEN_DIED, PAUSE_WHEN_STOPPED, SAME_AGAIN_AFTER, lately
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -87,7 +88,9 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
                 f"run {last.dagster_run.run_id} was for these very windows and left them as they are; look at its log. "
                 "They are tried again when it is an hour old."
             )
-        context.log.info(f"{sum(map(len, missing))} windows in {len(missing)} places, newest {missing[0]}")
+        context.log.info(
+            f"{counted(sum(map(len, missing)), 'window')} in {counted(len(missing), 'place')}, newest {missing[0]}"
+        )
         return dg.RunRequest(
             asset_selection=[asset],
             run_config=config,

@@ -88,7 +88,7 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     instance.report_run_failed(
         run,
         "The process of this run died without reporting (killed, or the machine was restarted). What it had committed "
-        "is stored and published; its place in the pool is free again. Repeat the run.",
+        "is stored; its place in the pool is free again. Repeat the run.",
     )
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

@@ -14,12 +14,12 @@ from wolkvox_assets.store.attempts import FailureScope, Work
 from wolkvox_assets.sync import BadAnswers
 
 _KEPT = (
-    "Every window fetched before is stored, marked as materialised and published. Where the schedule and the sensor "
-    "are on, they ask for the rest by themselves; where they are off, repeat the run."
+    "Every window fetched before is stored and marked as materialised. Where the schedule and the sensor "
+    "are on, they request the rest by themselves; where they are off, repeat the run."
 )
 _DIED = (
     "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "
-    "stored and published. Where the schedule and the sensor are on, they do the rest by themselves; where they "
+    "stored. Where the schedule and the sensor are on, they do the rest by themselves; where they "
     "are off, repeat the run. If it comes again, look at memory and disk."
 )
 
@@ -41,7 +41,7 @@ def as_failure(
         case OtherSource():
             words = f"{error}"
         case ConfigurationProblem():
-            words = f"{error} Nothing was asked."
+            words = f"{error} Nothing was requested."
         case StoreError():
             words = f"operation {operation}: {error}"
         case _:

@@ -25,6 +25,7 @@ from wolkvox_assets.pipeline.progress import Progress, corrections_table
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.daily import known_without_a_row, row_counts
@@ -47,8 +48,8 @@ def run_over(
     if len(ended) < len(wanted):
         last = max(wanted)
         context.log.warning(
-            f"{len(wanted) - len(ended)} windows up to {last:%Y-%m-%d %H:%M} are not over yet (clocks go back, and "
-            "the hour comes again): not asked, not marked. Repeat after "
+            f"{counted(len(wanted) - len(ended), 'window')} up to {last:%Y-%m-%d %H:%M} not over yet (clocks go "
+            "back, and the hour comes again): not requested, not marked. Repeat after "
             f"{site.operation.clock.end_utc(last):%Y-%m-%d %H:%M} UTC."
         )
     if not ended:

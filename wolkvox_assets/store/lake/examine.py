@@ -14,6 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection
 
 from wolkvox_assets.api.postgres import trouble
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.lake import duck
@@ -34,9 +35,10 @@ class Holdings(NamedTuple):
     inlined_rows: int
 
     def __str__(self) -> str:
-        files = f"{self.files:,} files ({self.bytes / 1e6:,.0f} MB)"
+        files = f"{counted(self.files, 'file')} ({self.bytes / 1e6:,.0f} MB)"
         return (
-            f"{self.snapshots:,} snapshots, {files}, and {self.inlined_rows:,} rows that are not in files yet"
+            f"{counted(self.snapshots, 'snapshot')}, {files}, and {counted(self.inlined_rows, 'row')} not in "
+            "files yet"
         )
 
 

@@ -144,7 +144,7 @@ class LakeStore:
             yield open_readings[self.lake]
             return
         # The caller's own OSError, of a file it writes, is none of the lake's.
-        with self._explained("reading"), self._current() as con:
+        with self._explained("reading the lake"), self._current() as con:
             open_readings[self.lake] = con
             try:
                 yield con
@@ -161,11 +161,11 @@ class LakeStore:
         """See `Store`."""
         with ExitStack() as stack:
             try:
-                with self._explained("looking"):
+                with self._explained("reading the lake"):
                     con, found = stack.enter_context(self._begun()) if self._has_catalog() else (None, _NONE)
             except StoreError:
                 con, found = None, _NONE
-            with self._explained("looking"):
+            with self._explained("reading the lake"):
                 yield con if found.current else None
 
     def tidy(self) -> bool:
@@ -174,7 +174,7 @@ class LakeStore:
 
     def version(self) -> int:
         """Of its tables, as they are; 0 where there are none. Raises `StoreError`."""
-        with self._explained("looking"):
+        with self._explained("reading the lake"):
             if not self._has_catalog():
                 return 0
             with self._begun() as (_, found):
@@ -182,7 +182,7 @@ class LakeStore:
 
     def holdings(self) -> examine.Holdings:
         """What it is made of. Raises `StoreError`."""
-        with self._explained("looking"), asking(self.lake) as con:
+        with self._explained("reading the lake"), asking(self.lake) as con:
             return examine.holdings(con) if examine.has_catalog(con) else examine.Holdings(0, 0, 0, 0)
 
     def maintain(self) -> maintenance.Maintained:
@@ -197,7 +197,7 @@ class LakeStore:
 
     def require_data(self) -> None:
         """Raises `StoreError` where its data is not where this machine looks for it."""
-        with self._explained("looking"):
+        with self._explained("reading the lake"):
             self._has_data()
 
     def _has_data(self) -> bool:
@@ -433,8 +433,9 @@ def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
             )
         case psycopg2.Error():
             return StoreError(
-                f"{doing}: the lake's Postgres can't be used: {said}. Nothing was changed. See that it runs and can be "
-                "reached from here, and that WOLKVOX_STORE is right; then repeat the run, repeating is harmless."
+                f"{doing}: the lake's Postgres can't be used: {said}. Nothing was changed. Check that it is "
+                "running and can be reached from here, and that WOLKVOX_STORE is right; then repeat the run, "
+                "repeating is harmless."
             )
         case duckdb.Error() if _OTHER_DATA in str(error):
             return StoreError(
@@ -460,7 +461,7 @@ def _explained(error: BaseException, doing: str, lake: Lake) -> StoreError:
             "can be written by this user; then repeat the run."
         )
     return StoreError(
-        f"{doing} in the lake in {lake.data} failed: {said}. What was committed before is intact; repeat the run, "
+        f"{doing} in {lake.data} failed: {said}. What was committed before is intact; repeat the run, "
         "repeating is harmless."
     )
 
@@ -471,7 +472,7 @@ def reader(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         con = duck.attached(lake, read_only=True)
     except (duckdb.Error, OSError, duck.NotInstalled) as error:
-        raise _explained(error, "reading", lake) from None
+        raise _explained(error, "reading the lake", lake) from None
     try:
         yield con
     finally:

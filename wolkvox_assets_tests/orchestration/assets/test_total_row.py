@@ -115,7 +115,7 @@ def test_a_report_that_is_not_there_makes_no_day_complete(
     assert result.success
     [observed] = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
     said = observed.asset_observation_data.asset_observation.metadata["nothing_ever"].value
-    assert "no answer ever had a row: 576 windows are known" in str(said)
+    assert "no answer ever had a row: 576 known windows" in str(said)
     assert project.query("SELECT complete FROM operation_hold_mute_daily") == [(False,), (False,)]
     assert doctor.run() == 1
     assert "no answer ever had a row: 576 windows" in capsys.readouterr().out
