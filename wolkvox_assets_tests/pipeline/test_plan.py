@@ -1,6 +1,6 @@
 """What a plan asks again within a run, and what not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,13 @@ from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets.sync import Additivity, BadAnswers, Known, LeftOut, Step
 from wolkvox_assets_tests.pipeline.conftest import NOON, START, TODAY
+from wolkvox_assets_tests.store.tables import agent_9, content
 
 FIRST = TODAY + timedelta(hours=9)
+ANA = Usage(1, 5, 0, 5)
 WINDOWS = [FIRST + n * WINDOW for n in range(6)]
 
 
@@ -44,3 +47,25 @@ def test_only_what_was_in_doubt_is_asked_again_when_it_was_decided_meanwhile(tmp
     assert asked.count(one(broken)) == 1
     assert list(bad.value.errors) == [broken]
     assert isinstance(bad.value.first, AnswerUnreadable)
+
+
+@pytest.mark.parametrize(
+    ("used", "believed"), [(TODAY, False), (TODAY + timedelta(days=3), False), (None, True)]
+)
+def test_an_empty_answer_for_many_days_is_not_believed_before_days_in_use(
+    used: datetime | None, believed: bool, tmp_path: Path
+) -> None:
+    """As of a server that says of ranges over a day what it says of empty ones."""
+    operation, store = Operation(name="main", server="0013", start=START), FileStore(tmp_path)
+    with store.transaction() as con:
+        replace_windows(agent_9(con), [content(used, {"Ana": ANA})] if used else [], run_id="run")
+    days = Range(TODAY - timedelta(days=10), TODAY)
+
+    def ask(r: Range, requests: int = 0, /) -> Agents:
+        uses = sum(window.time() == FIRST.time() for window in r.windows())
+        return {"Ana": Usage(*(uses * number for number in ANA))} if uses and len(r) <= 288 else {}
+
+    plan = WindowsPlan(operation, store, Additivity.PROVED, Judge(), 0, False, 150)
+    steps = list(plan.reconcile(list(days.windows()), NOON, ask, ask))
+    found = {step.window for step in steps if isinstance(step, Known) and step.agents}
+    assert found == (set() if believed else {w for w in days.windows() if w.time() == FIRST.time()})
