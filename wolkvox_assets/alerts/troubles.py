@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from wolkvox_assets.alerts.news import Trouble
 from wolkvox_assets.pipeline.pauses import open_failures
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Settings
 from wolkvox_assets.store.attempts import FailedAttempt, Work
@@ -26,4 +27,4 @@ def troubles(settings: Settings, now: datetime) -> dict[str, Trouble]:
 
 def _is_news(attempt: FailedAttempt, now: datetime) -> bool:
     # A range that somebody began by hand may never be repeated.
-    return attempt.work is not Work.RANGE or now - attempt.ended_at < _MET_WITHIN
+    return attempt.work is not Work.RANGE or lately(attempt.ended_at, now, _MET_WITHIN)

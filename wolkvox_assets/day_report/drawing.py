@@ -12,6 +12,7 @@ from math import inf
 from wolkvox_assets.day_report.figures import read
 from wolkvox_assets.day_report.files import TODAY_EVERY, ReportFiles
 from wolkvox_assets.day_report.spans import Kind, Span
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import Operation
@@ -99,7 +100,8 @@ class Reports:
 
     def _due(self, day: date, now: datetime) -> bool:
         last = self._drawn.get(day)
-        return (last is None or now - last >= TODAY_EVERY) and not self._files.lately(day, now)
+        drawn = last is not None and lately(last, now, TODAY_EVERY)
+        return not drawn and not self._files.lately(day, now)
 
     def _warn(self, what: str, error: Exception) -> None:
         self._log.warning(

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from wolkvox_assets.day_report.figures import DayState, beside, day_states, listed_days, read
 from wolkvox_assets.day_report.spans import Kind, Span, spans_of
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
 from wolkvox_assets.store.disk import make_folder
@@ -53,9 +54,6 @@ class _Made(NamedTuple):
     digest: str
     at: datetime
 
-    def lately(self, now: datetime) -> bool:
-        return timedelta(0) <= now - self.at < TODAY_EVERY
-
 
 class ReportFiles:
     """The pages of one operation, below the data folder of `store`."""
@@ -72,7 +70,7 @@ class ReportFiles:
     def lately(self, day: date, now: datetime) -> bool:
         """Whether the page of this day, if it still goes on, was made too short a time ago to be made again."""
         made = self._made().get(Span.of(Kind.DAY, day).name)
-        return made is not None and made.lately(now)
+        return made is not None and lately(made.at, now, TODAY_EVERY)
 
     def write(
         self, now: datetime, *, only: Collection[date] | None = None, until: float = inf, patience: float = 0
@@ -106,7 +104,7 @@ class ReportFiles:
                 continue
             goes_on = not all(days[day].closed for day in span.days() if day in days)
             if only is None:
-                due = not (goes_on and old is not None and old.lately(now))
+                due = not (goes_on and old is not None and lately(old.at, now, TODAY_EVERY))
             else:
                 due = any(day in span for day in only)
             if due:

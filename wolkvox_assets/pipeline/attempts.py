@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from wolkvox_assets.api import RetryPolicy, Transient, WolkvoxError
-from wolkvox_assets.report.clocks import FUTURE_AFTER
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work
@@ -120,10 +120,3 @@ def _after(failed: Sequence[FailedAttempt], scope: FailureScope, now: datetime) 
         pause, last = _PAUSES[scope].after(len(failed)), failed[-1].ended_at
         if lately(last, now, pause):
             yield last + pause
-
-
-def lately(moment: datetime, now: datetime, within: timedelta) -> bool:
-    """Whether this moment (aware) is less than that long ago. One of the future is not: a clock was ahead, and what it
-    left must not make anything wait until it is reached.
-    """
-    return now - within < moment <= now + FUTURE_AFTER

@@ -27,7 +27,7 @@ from wolkvox_assets.api import (
     UnknownReport,
     WolkvoxError,
 )
-from wolkvox_assets.report.clocks import FUTURE_AFTER
+from wolkvox_assets.report.clocks import FUTURE_AFTER, lately
 from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -301,7 +301,7 @@ class QuotaGuard:
         if self._blind_for > 0:
             return False
         unreadable_at = self.seen.unreadable_at
-        if unreadable_at is not None and timedelta(0) <= now - unreadable_at < _UNREADABLE_FOR:
+        if unreadable_at is not None and lately(unreadable_at, now, _UNREADABLE_FOR):
             return False  # a server that can't say is not asked again by each run
         return reading is None or self._outdated(reading, now)
 

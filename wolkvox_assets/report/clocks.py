@@ -90,6 +90,13 @@ class Clocks:
             raise NotOverYet(self.server_time, max(self.ahead, end - self.server_time))
 
 
+def lately(moment: datetime, now: datetime, within: timedelta) -> bool:
+    """Whether this moment (aware) is less than that long ago. One of the future is not: a clock was ahead, and what it
+    left must not make anything wait until it is reached.
+    """
+    return now - within < moment <= now + FUTURE_AFTER
+
+
 class Moment(NamedTuple):
     """Tells the newer of two answers, whatever the clocks showed. `at`: later is more. `clock`: what it counts by; of
     two moments by different clocks nothing follows."""

@@ -182,7 +182,8 @@ class Wrong(NamedTuple):
 
 
 def judged(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation | None, list[Wrong]]:
-    """The operation with these values, or everything that keeps it from working. `strict`: a number is not text."""
+    """The operation with these values, and everything that is wrong with them; None where that keeps it from working.
+    `strict`: a number is not text."""
     operation, wrong = None, list[Wrong]()
     try:
         operation = Operation.model_validate(values, strict=strict)
@@ -197,11 +198,15 @@ def judged(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation |
             read_token(values.get("name", "main"), values.get("token_env", "WOLKVOX_TOKEN"))
         except ConfigurationProblem as problem:
             wrong.append(Wrong("token_env", str(problem)))
-    if operation is not None:
+    if operation is not None and not wrong:
         today = operation.clock.now(datetime.now(UTC)).date()
         if operation.start > today:
-            future = f"{operation.start} is in the future: today is {today} in {operation.timezone}"
-            wrong.append(Wrong("start", future))
+            future = (
+                f"{operation.start} is in the future: today is {today} in {operation.timezone}, by this machine's "
+                "clock. Nothing is asked for before that day"
+            )
+            # It works all the same: this clock may be wrong for a moment, when the machine comes up.
+            return operation, [Wrong("start", future)]
     return None if wrong else operation, wrong
 
 

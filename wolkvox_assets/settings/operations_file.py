@@ -66,7 +66,7 @@ def read(path: Path, *, needed: bool) -> tuple[dict[str, dict[str, Any]], list[s
 
 
 def judged_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, list[str]]:
-    """The operation of this table, or everything that is wrong with it."""
+    """The operation of this table, and everything that is wrong with it; None where that keeps it from working."""
     known = {key: value for key, value in values.items() if key in KEYS}
     # It must name its token's variable: WOLKVOX_TOKEN is that of the environment's own operation.
     operation, wrong = judged(with_simulator({"token_env": None, **known, "name": name}), strict=True)
@@ -88,4 +88,4 @@ def judged_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, l
         else:
             must = "be text in quotes" if '"' in KEYS[field] else "look"
             problems.add(f"{whose}: {field}: it must {must} like this: {KEYS[field]}")
-    return None if problems else operation, sorted(problems)
+    return None if values.keys() - known.keys() else operation, sorted(problems)

@@ -22,6 +22,7 @@ import duckdb
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.store import examine, replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError, StoreFull, explained, in_use, stoppable
@@ -182,14 +183,12 @@ class FileStore:
             if con is None:
                 return False
             last = con.execute(
-                "SELECT rewritten_at, bytes FROM store_rewrites ORDER BY rewritten_at DESC LIMIT 1"
+                "SELECT rewritten_at, bytes FROM store_rewrites ORDER BY rowid DESC LIMIT 1"
             ).fetchone()
         if last is None:
             return True
-        ago = datetime.now(UTC).replace(tzinfo=None) - last[0]
-        # A time that is still to come was a wrong clock's.
-        lately = timedelta(0) <= ago < _REST_BETWEEN_REWRITES
-        return bool(not lately and self.own.stat().st_size > _SWOLLEN * last[1])
+        rests = lately(last[0].replace(tzinfo=UTC), datetime.now(UTC), _REST_BETWEEN_REWRITES)
+        return bool(not rests and self.own.stat().st_size > _SWOLLEN * last[1])
 
     @contextmanager
     def turn(self, patience_seconds: float | None = None) -> Iterator[None]:

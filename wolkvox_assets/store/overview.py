@@ -30,7 +30,7 @@ def overview(tables: Tables) -> Overview:
         " days AS (SELECT COUNT(*) FILTER (complete), COUNT(*) FILTER (NOT complete),"
         "  MIN(verified_at) FILTER (complete) FROM {operation_days} WHERE operation = $operation),"
         " changed AS (SELECT COUNT(*) FROM {corrections} WHERE operation = $operation),"
-        " quota AS (SELECT ARG_MAX(used_today, read_at), ARG_MAX(daily_limit, read_at), MAX(read_at)"
+        " quota AS (SELECT ARG_MAX(used_today, rowid), ARG_MAX(daily_limit, rowid), ARG_MAX(read_at, rowid)"
         "  FROM quota_readings WHERE operation = $operation)"
         " FROM windows, days, changed, quota"
     ).fetchone()

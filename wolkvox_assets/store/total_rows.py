@@ -6,6 +6,7 @@ from wolkvox_assets.api.errors import WolkvoxError
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
 from wolkvox_assets.report.total_row import Row, TotalRow, same_row
 from wolkvox_assets.report.windows import Range, contiguous
+from wolkvox_assets.store.evidence import EVERYTHING
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import forget_windows, naive_utc
 
@@ -40,10 +41,12 @@ def _doubtful(tables: Tables, before: TotalRow | None, verdict: TotalRow) -> lis
             names=_stored_as(tables, verdict.name),
         ).fetchall()
     elif before is not None and before.name is not None and verdict.decided_at - before.decided_at < _NEW:
+        # Where a clock was set back in between, no time of day tells which windows those are.
+        in_order = before.decided_at <= verdict.decided_at
         windows = tables.execute(
             "SELECT window_start FROM {window_log}"
             " WHERE operation = $operation AND agents > 0 AND fetched_at >= $since",
-            since=naive_utc(before.decided_at),
+            since=naive_utc(before.decided_at) if in_order else EVERYTHING.start,
         ).fetchall()
     else:
         return []

@@ -75,6 +75,17 @@ def test_a_clock_that_was_ahead_does_not_put_it_off(swollen: FileStore) -> None:
     assert swollen.tidy()
 
 
+def test_it_is_measured_by_the_last_time_it_was_written_anew_whatever_the_clock_said(
+    store: FileStore,
+) -> None:
+    with store.transaction() as con:
+        con.execute(
+            "DELETE FROM store_rewrites; INSERT INTO store_rewrites VALUES"
+            " (TIMESTAMP '2200-01-01', 1), (TIMESTAMP '2026-01-01', 1_000_000_000)"
+        )
+    assert not store.tidy()
+
+
 def test_it_is_left_alone_while_somebody_writes(swollen: FileStore) -> None:
     before = swollen.own.read_bytes()
     with running(hold_lock, swollen.lock) as other:

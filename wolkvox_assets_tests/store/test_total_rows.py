@@ -77,6 +77,13 @@ def test_what_a_wrong_verdict_left_out_is_asked_again_and_a_proved_one_spoils_no
             assert sum(map(len, record_total_row(agent_9(con), has(None), run_id="2"))) == forgotten
 
 
+def test_what_a_wrong_verdict_left_out_is_asked_again_also_where_a_clock_was_set_back(store: Store) -> None:
+    fill(store, {"Ana": USED}, {}, {"Beto": USED})
+    with store.transaction() as con:
+        record_total_row(agent_9(con), has("General", at=NOW + timedelta(days=365)), run_id="1")
+        assert sum(map(len, record_total_row(agent_9(con), has(None), run_id="2"))) == 2
+
+
 def test_the_latest_answers_come_oldest_first_and_only_those_that_can_be_read(store: Store) -> None:
     row = '{"agent_name": "%s", "count": "1", "hold_time": "5", "mute_time": "", "total_time": "5"}'
     bodies = ['{"code": 200, "data": [' + row % name + "]}" for name in ("Ana", "Beto")]

@@ -18,7 +18,8 @@ from wolkvox_assets.orchestration.partitions import windows_key
 from wolkvox_assets.orchestration.run.failures import unreported
 from wolkvox_assets.orchestration.run.tags import OPERATION, WORK
 from wolkvox_assets.pipeline import pauses, to_do
-from wolkvox_assets.pipeline.attempts import PAUSE_WHEN_DIED, PAUSE_WHEN_STOPPED, SAME_AGAIN_AFTER, lately
+from wolkvox_assets.pipeline.attempts import PAUSE_WHEN_DIED, PAUSE_WHEN_STOPPED, SAME_AGAIN_AFTER
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.windows import Range
 from wolkvox_assets.settings import Operation

@@ -16,7 +16,7 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from wolkvox_assets.orchestration.run.tags import LAUNCHED_BY, WORK
-from wolkvox_assets.pipeline.attempts import lately
+from wolkvox_assets.report.clocks import lately
 
 WITH_A_PROCESS = [
     dg.DagsterRunStatus.STARTING,

@@ -82,6 +82,8 @@ def test_what_a_person_began_and_did_not_repeat_is_forgotten_after_two_days(loca
     assert list(wrong(location)) == ["main: ConnectionFailed"]
     location.now += 2 * HOUR
     assert wrong(location) == {}
+    location.now -= 1000 * HOUR  # a clock that was ahead is set right
+    assert wrong(location) == {}
 
 
 def test_each_operation_has_its_own_causes(location: Location) -> None:
