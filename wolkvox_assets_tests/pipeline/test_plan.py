@@ -12,10 +12,9 @@ from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.windows import replace_windows
 from wolkvox_assets.sync import Additivity, BadAnswers, Known, LeftOut, Step
 from wolkvox_assets_tests.pipeline.conftest import NOON, START, TODAY
-from wolkvox_assets_tests.store.tables import agent_9, content
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows
 
 FIRST = TODAY + timedelta(hours=9)
 ANA = Usage(1, 5, 0, 5)
@@ -61,11 +60,11 @@ def test_an_empty_answer_for_many_days_is_not_believed_before_days_in_use(
         replace_windows(agent_9(con), [content(used, {"Ana": ANA})] if used else [], run_id="run")
     days = Range(TODAY - timedelta(days=10), TODAY)
 
-    def ask(r: Range, requests: int = 0, /) -> Agents:
+    def ask(r: Range, requests: int | None = None, /) -> Agents:
         uses = sum(window.time() == FIRST.time() for window in r.windows())
         return {"Ana": Usage(*(uses * number for number in ANA))} if uses and len(r) <= 288 else {}
 
-    plan = WindowsPlan(operation, store, Additivity.PROVED, Judge(), 0, False, 150)
-    steps = list(plan.reconcile(list(days.windows()), NOON, ask, ask))
+    plan = WindowsPlan(operation, store, Additivity.PROVED, Judge(), 0, 150)
+    steps = list(plan.reconcile(list(days.windows()), NOON, ask))
     found = {step.window for step in steps if isinstance(step, Known) and step.agents}
     assert found == (set() if believed else {w for w in days.windows() if w.time() == FIRST.time()})
