@@ -100,6 +100,7 @@ def two_operations(folder: Path, simulator: Simulator, start: datetime) -> dict[
 def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> None:
     """Two ranges and a tick, at one time, as nothing holds them apart."""
     (tmp_path / "dagster.yaml").touch()
+    (tmp_path / "impatient.py").write_text(IMPATIENT + YESTERDAY_IS_HISTORY)
     account = Operation(Centre(6, seed=5), tokens=[TOKEN])
     start = midnight(1)
     ranges = (
@@ -110,7 +111,7 @@ def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> N
         environment = {**os.environ, **two_operations(tmp_path, simulator, start)}
         processes = []
         for n, command in enumerate((*ranges, "job execute -j live")):
-            words = [sys.executable, "-m", "dagster", *command.split(), "-m", "wolkvox_assets.definitions"]
+            words = [sys.executable, "-m", "dagster", *command.split(), "-m", "impatient"]
             with (tmp_path / f"{n}.log").open("w") as log:
                 processes.append(
                     subprocess.Popen(
