@@ -216,8 +216,8 @@ _DURATION = re.compile(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])(?:\.0+)
 
 
 def seconds_of(value: object) -> int:
-    """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]), `MM:SS`, plain seconds as text or number, all with a
-    fraction of zeros or none; blank, null or "-" for nothing [?][D+].
+    """A duration in seconds: `HH:MM:SS` (hours may pass 24 [F]) or `MM:SS`, with a fraction of zeros or none; plain
+    seconds as text or number; blank, null or "-" for nothing [?][D+]. "5.000" as text may be five thousand.
 
     Raises `ValueError` for everything else.
     """

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.api import AnswerUnreadable
+from wolkvox_assets.api import AnswerUnreadable, MissingParameters
 from wolkvox_assets.pipeline.plan import WindowsPlan
 from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.total_row import Judge
 from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.sync import Additivity, BadAnswers, Known, LeftOut, Step
+from wolkvox_assets.sync import Additivity, BadAnswers, Known, KnownEmpty, LeftOut, Step
 from wolkvox_assets_tests.pipeline.conftest import NOON, START, TODAY
 from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows
 
@@ -68,3 +68,17 @@ def test_an_empty_answer_for_many_days_is_not_believed_before_days_in_use(
     steps = list(plan.reconcile(list(days.windows()), NOON, ask))
     found = {step.window for step in steps if isinstance(step, Known) and step.agents}
     assert found == (set() if believed else {w for w in days.windows() if w.time() == FIRST.time()})
+
+
+def test_ranges_that_are_refused_for_their_length_are_asked_in_parts(tmp_path: Path) -> None:
+    operation = Operation(name="main", server="0013", start=START)
+    days = Range(TODAY - timedelta(days=3), TODAY)
+
+    def ask(r: Range, requests: int | None = None, /) -> Agents:
+        if len(r) > 288:
+            raise MissingParameters
+        return {}
+
+    plan = WindowsPlan(operation, FileStore(tmp_path), Additivity.PROVED, Judge(), 0, 150)
+    steps = plan.reconcile(list(days.windows()), NOON, ask)
+    assert sum(len(step.range) for step in steps if isinstance(step, KnownEmpty)) == len(days)
