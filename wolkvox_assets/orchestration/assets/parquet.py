@@ -14,6 +14,7 @@ from wolkvox_assets.orchestration.partitions import month_partitions
 from wolkvox_assets.orchestration.run.failures import as_failure
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store, StoreError
+from wolkvox_assets.store.errors import explained
 from wolkvox_assets.store.parquet import exported, folder_of, months_out_of_date, write_month
 
 EXPORT = "export_parquet"
@@ -65,7 +66,7 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
         )
         months = [date.fromisoformat(key) for key in chosen]
         try:
-            with store.reading() as con:
+            with explained("writing Parquet files", store.folder, 0), store.reading() as con:
                 if con is None:
                     return
                 for month in months or months_out_of_date(con, folder_of(store), operation.name):

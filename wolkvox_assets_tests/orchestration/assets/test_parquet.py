@@ -56,3 +56,21 @@ def test_a_person_chooses_a_month(definitions: dg.Definitions, tmp_path: Path) -
         assert instance.get_materialized_partitions(KEY) == {"2026-10-01"}
     ((operation, start, *_),) = rows(folder_of(store), "agent_9_windows")
     assert (operation, start) == ("main", datetime(2026, 10, 5, 8))
+
+
+def test_where_it_cannot_be_written_it_is_said_what_to_do(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "data")
+    put(store, datetime(2026, 10, 5, 8))
+    folder_of(store).write_text("")
+    job = definitions.resolve_job_def("export_parquet")
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(
+            instance=instance, resources=definitions.resources, raise_on_error=False
+        )
+    assert not done.success
+    (failed,) = done.get_step_failure_events()
+    words = f"{failed.step_failure_data.user_failure_data}"
+    assert "writing Parquet files" in words
+    assert "What was committed before is intact; repeat the run" in words
