@@ -28,6 +28,7 @@ DAILY = {name for name in ALL if "daily" in name}
 NEWEST_IS_RECENT = f"{NEWEST.asset}/{NEWEST.name}"
 TOMORROW = DAY + timedelta(days=1)
 QUOTA = "agent_9_windows/quota_reserve_kept"
+ANSWERS = {"agent_9_windows/answers_as_described", "agent_9_windows/no_merged_names"}
 NOTHING: set[str] = set()
 
 
@@ -46,6 +47,17 @@ class Checked(Location):
         assert self.loaded is not None
         with self.project.store.transaction() as con:
             take_out(con, self.loaded.folder)
+
+    def all_passed(self) -> None:
+        """As if each check had been evaluated, and had passed."""
+        for check in CHECKS:
+            passed = dg.AssetCheckEvaluation(dg.AssetKey(["main", check.asset]), check.name, True, {})
+            self.instance.report_runless_asset_event(passed)
+
+    def load(self, table: str, first: str, last: str) -> None:
+        """A run for a range of partitions."""
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        self.run(asset_selection=[dg.AssetKey(["main", table])], tags=tags)
 
     def shown(self) -> dict[str, bool]:
         """What Dagster shows of each check: what it last found, where that was of the newest mark."""
@@ -91,11 +103,7 @@ def tick(location: Checked) -> None:
 
 
 def window_range(location: Checked) -> None:
-    tags = {
-        "dagster/asset_partition_range_start": f"{TOMORROW}T00:00",
-        "dagster/asset_partition_range_end": f"{TOMORROW}T00:10",
-    }
-    location.run(asset_selection=[dg.AssetKey(["main", "agent_9_windows"])], tags=tags)
+    location.load("agent_9_windows", f"{TOMORROW}T00:00", f"{TOMORROW}T00:10")
 
 
 def daily(location: Checked) -> None:
@@ -137,6 +145,46 @@ def test_each_fault_is_shown_and_so_is_its_end(
     assert checked.failed() == NOTHING
     if way in (daily, on_demand):
         assert checked.project.simulator.counters.requests == requests
+
+
+def fill_a_hole(location: Checked) -> None:
+    with location.project.store.transaction() as con:
+        for table in ("agent_9_windows", "agent_9_window_log"):
+            con.execute(f"DELETE FROM {table} WHERE window_start >= '{DAY} 09:30' AND hour(window_start) = 9")
+    tick(location)
+
+
+def verify_a_part(location: Checked) -> None:
+    location.load("agent_9_windows", f"{DAY}T09:30", f"{DAY}T09:55")
+
+
+def rebuild_the_day(location: Checked) -> None:
+    location.load("agent_hold_mute_daily", f"{DAY}", f"{DAY}")
+    location.load("operation_hold_mute_daily", f"{DAY}", f"{DAY}")
+
+
+@pytest.mark.parametrize(
+    ("way", "shown"), [(fill_a_hole, ALL), (verify_a_part, ALL), (rebuild_the_day, DAILY)]
+)
+def test_a_run_looks_at_the_days_that_it_touches_and_at_its_own_answers(
+    checked: Checked, way: Callable[[Checked], None], shown: set[str]
+) -> None:
+    """Where all passed last time: else it looks at everything."""
+    checked.all_passed()
+    checked.put_in(*(fault for fault in FAULTS if fault not in {QUOTA, *ANSWERS}))
+    server = checked.project.simulator.api
+    server.quirks = frozenset({"extra_columns", "split_agents"})
+    try:
+        way(checked)
+    finally:
+        server.quirks = frozenset()
+    mended = {"agent_hold_mute_daily/equals_its_windows", "operation_hold_mute_daily/equals_its_windows"}
+    mended |= {"operation_hold_mute_daily/equals_its_agents", QUOTA}
+    if (
+        way is verify_a_part
+    ):  # it corrects windows: the API's answer for the day is older than what is stored now
+        mended.add("agent_hold_mute_daily/equals_the_api_answer")
+    assert checked.failed() == shown & (FAULTS.keys() - mended)
 
 
 def test_what_failed_is_not_green_again_before_it_was_looked_at(checked: Checked) -> None:
