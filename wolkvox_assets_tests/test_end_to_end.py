@@ -146,7 +146,7 @@ def test_a_redirect_ends_the_run_and_nothing_follows_it(project: Project) -> Non
     assert project.simulator.counters.requests == 5
     assert project.simulator.counters.requests_after_redirect == 0
     assert len(project.known()) == 3  # the first request was for the quota; what was fetched is stored
-    assert "operation 'main', agent_9 from 20261118" in output
+    assert "operation 'main', agent_9 from 2026-11-18" in output
     assert_no_token(project, output)
 
 

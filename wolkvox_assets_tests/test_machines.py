@@ -168,7 +168,7 @@ class Work(NamedTuple):
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param(Work(4, hours=1, kills=4, breaks=1), marks=pytest.mark.long),
+        pytest.param(Work(4, hours=1, kills=3, breaks=1), marks=pytest.mark.long),
         pytest.param(Work(8, hours=2, kills=12, breaks=2), marks=pytest.mark.by_hand),
     ],
     ids=["short", "long"],
