@@ -327,7 +327,14 @@ def test_a_row_that_is_wrong_is_named_with_operation_and_range(
     server.script = [answer(row(), row("Beto", hold="-00:00:05"))]
     with pytest.raises(AnswerUnreadable) as caught:
         make_client().report(AGENT_9, WINDOW)
-    for part in ("'north'", "2026-11-16 08:05", "2026-11-16 08:09:59", "'Beto'", "'hold_time'", "'-00:00:05'"):
+    for part in (
+        "'north'",
+        "2026-11-16 08:05",
+        "2026-11-16 08:09:59",
+        "'Beto'",
+        "'hold_time'",
+        "'-00:00:05'",
+    ):
         assert part in str(caught.value)
     assert len(server.seen) == 1
 

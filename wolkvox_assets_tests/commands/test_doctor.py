@@ -189,7 +189,7 @@ def test_who_shares_a_quota_and_what_it_waits_for(
         with FileStore(tmp_path / "data").transaction() as con:
             record_quota(con, "south", QuotaReading(looked_at, 200, 150), run_id="r")
         for said in quotas().values():
-            assert "only live windows are asked before" in said
+            assert "only live windows are requested before" in said
 
 
 @pytest.mark.parametrize(("hours", "words"), [(-6, "ahead of the server's"), (6, "behind the server's")])
@@ -216,7 +216,7 @@ def test_a_server_that_tells_no_time_is_nothing_wrong(
         simulator.api.date_header = False
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
     assert code == 0
-    assert any("the server didn't tell its time" in line for line in lines)
+    assert any("the server did not send its time" in line for line in lines)
 
 
 def test_tokens_of_other_operations_are_no_misspelt_variables(
@@ -397,7 +397,7 @@ def test_windows_that_are_old_and_gaps(
         assert "the newest window ended" in freshness
         assert words in freshness
         (gaps,) = (line for line in lines if "main: gaps" in line)
-        assert "windows since 2026-11-18 are not known yet, in 2 places" in gaps
+        assert "windows since 2026-11-18, in 2 places" in gaps
 
 
 def test_a_full_disk(

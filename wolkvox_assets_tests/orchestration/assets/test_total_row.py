@@ -118,7 +118,7 @@ def test_a_report_that_is_not_there_makes_no_day_complete(
     assert "no answer ever had a row: 576 known windows" in str(said)
     assert project.query("SELECT complete FROM operation_hold_mute_daily") == [(False,), (False,)]
     assert doctor.run() == 1
-    assert "no answer ever had a row: 576 windows" in capsys.readouterr().out
+    assert "no answer ever had a row: 576 known windows" in capsys.readouterr().out
 
     # An installation from before: its days stood there complete.
     with project.store.transaction() as con:
