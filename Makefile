@@ -84,7 +84,7 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(TICKS),--ticks $(TICKS)) $(if $(LAKE),--lake $(LAKE))
+	@$(BIN)/python -m wolkvox_assets_tests.bench $(if $(STORE),--store $(STORE)) $(if $(HISTORY),--history) $(if $(TICKS),--ticks $(TICKS)) $(if $(LAKE),--lake $(LAKE))
 
 # To look at, page by page, and for README: into screenshots/, which git ignores.
 screenshots: $(READY)
