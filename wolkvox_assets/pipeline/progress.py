@@ -115,8 +115,8 @@ class Progress:
         self._tell_next = spent + min(spent / 4, _SILENT_AT_MOST_SECONDS)
         to_go = timedelta(seconds=round(spent / self._done * (of - self._done)))
         self._log.info(
-            f"{self._done} of {counted(of, 'window')} stored, {counted(self._requests, 'request')} made, "
-            f"{self._saved} saved, {spent:.0f} s; about {to_go} to go"
+            f"{self._done:,} of {counted(of, 'window')} stored, {counted(self._requests, 'request')} made, "
+            f"{self._saved:,} saved, {spent:.0f} s; about {to_go} to go"
         )
 
     def _count(self, batch: Batch) -> None:
@@ -162,7 +162,7 @@ class Progress:
         left = (
             f"{counted(self._done, 'window')} done"
             if self._of is None
-            else f"{self._of - self._done} of {counted(self._of, 'window')} left to do"
+            else f"{self._of - self._done:,} of {counted(self._of, 'window')} left to do"
         )
         self.left_to_do = (
             f"{words} Stopped with {left}; what was done is stored and marked. It is tried again within the hour, from "

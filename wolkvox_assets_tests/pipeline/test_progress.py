@@ -42,4 +42,4 @@ def test_a_short_run_tells_each_commit_at_first(caplog: pytest.LogCaptureFixture
 def test_a_month_at_a_second_a_window_tells_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     told = lines(8928, 1, caplog)
     assert 8928 / 60 <= len(told) <= 8928 / 60 + 30
-    assert told[-1].startswith("8928 of 8928")
+    assert told[-1].startswith("8,928 of 8,928")
