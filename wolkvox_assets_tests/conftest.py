@@ -12,13 +12,18 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from wolkvox_assets.store import Store, replacing, schema
+from wolkvox_assets.store import Store, replacing, schema, versions
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests import lakes, postgres
+
+# How long one example takes says what else the machine does.
+hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.hookimpl(trylast=True)  # when they have been shuffled
@@ -64,7 +69,7 @@ def empty_stores_are_copied(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     kept, make = tmp_path_factory.mktemp("empty"), replacing.create
 
     def create(own: Path) -> None:
-        empty = kept / sha256(f"{replacing.VERSION} {schema.schema()}".encode()).hexdigest()
+        empty = kept / sha256(f"{versions.VERSION} {schema.schema()}".encode()).hexdigest()
         if not empty.exists():
             make(own)
             shutil.copyfile(own, empty)

@@ -143,7 +143,6 @@ evidence = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(evidence, moments, st.sampled_from([0.0, 0.2, 1.0]), st.integers(0, 5))
 def test_nobody_waits_for_more_than_an_hour_whatever_was_seen(
     seen: QuotaSeen, now: datetime, reserve: float, live: int
@@ -254,7 +253,7 @@ def live_through(server: Server, days: int, others: int) -> Days:
     return found
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     begins=st.integers(0, 24 * 60 - 1),
     knows=st.booleans(),

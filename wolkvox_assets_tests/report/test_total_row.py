@@ -243,7 +243,7 @@ uses = st.tuples(st.integers(1, 5), st.integers(1, 10**4), st.integers(0, 10**4)
 answers = st.lists(st.dictionaries(names, uses, min_size=1), min_size=30, max_size=40)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(answers, st.none() | st.sampled_from([*USUAL, "techcon", "Ventas"]), st.randoms())
 def test_nothing_is_doubled_or_lost(truth: list[dict[str, Usage]], name: str | None, random: object) -> None:
     """Whatever is said to be certain is true, in any order; and what was in doubt is certain in the end."""

@@ -62,7 +62,7 @@ _WINDOWS = st.lists(st.integers(0, 40).map(lambda n: _START + n * WINDOW))
 
 
 @given(_WINDOWS)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_contiguous_holds_exactly_these_windows_in_the_fewest_ranges(windows: list[datetime]) -> None:
     ranges = contiguous(windows)
     assert [w for r in ranges for w in r.windows()] == sorted(set(windows))

@@ -107,7 +107,7 @@ _FETCHED = st.integers(0, 3).map(lambda n: FETCHED + timedelta(minutes=n))
 
 
 @given(data=st.data(), agents=_WINDOWS, expected=st.lists(st.integers(0, 7), min_size=3, max_size=3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_totals_are_those_of_plain_python(
     con: duckdb.DuckDBPyConnection, data: st.DataObject, agents: dict[datetime, Agents], expected: list[int]
 ) -> None:

@@ -268,7 +268,7 @@ def fresh(data_dir: Path) -> Store:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_the_later_content_of_a_window_wins_however_it_is_split(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -282,7 +282,7 @@ def test_the_later_content_of_a_window_wins_however_it_is_split(
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_any_order_and_any_repetition_give_the_same_tables(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

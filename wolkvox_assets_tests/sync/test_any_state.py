@@ -13,7 +13,7 @@ from wolkvox_assets.sync import Additivity
 from wolkvox_assets_tests.sync.driver import no_derived, run, run_interrupted
 from wolkvox_assets_tests.sync.model import MONDAY, Kept, Server, Store, Touching, Truth, Use, usage
 
-modest = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+modest = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 lengths = st.one_of(st.integers(1, 30), st.integers(1, 600), st.integers(1, 31 * 288))
 seeds = st.integers(0, 2**32)

@@ -63,7 +63,7 @@ def test_a_record_between_a_whole_and_its_later_part_is_not_taken_from_the_earli
     assert not store.proofs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     late=st.dictionaries(st.integers(1, 170), st.integers(0, 287), min_size=1, max_size=4),
     full=st.booleans(),
@@ -78,7 +78,7 @@ def test_records_at_any_moment_of_a_day(late: dict[int, int], full: bool, seed: 
     assert not store.discarded
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     late=st.dictionaries(st.integers(1, 700), st.integers(0, 5 * 288 - 1), min_size=1, max_size=6),
     stored=st.sampled_from(["nothing", "all but one", "derived"]),
@@ -153,7 +153,7 @@ def newcomers(truth: Truth, late: Mapping[int, datetime]) -> Server:
     return Newcomers(truth)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(late=st.dictionaries(st.integers(1, 60), st.integers(0, 5 * 288 - 1), min_size=1, max_size=4))
 @example(late={n: 5 * 288 - 150 + n for n in (1, 3)})  # each between a whole and its later part
 @example(late={n: 5 * 288 - 150 + n for n in range(1, 30, 2)})

@@ -70,7 +70,7 @@ def test_windows_that_could_be_read_and_not_be_told_are_no_reason_to_give_up() -
         assert left_out.value.given_up is given_up
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     bad=st.sets(st.integers(0, 600), max_size=3),
     additivity=st.sampled_from([Additivity.PROVED, Additivity.FAILED, Additivity.UNPROVED]),
