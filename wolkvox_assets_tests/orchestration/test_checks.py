@@ -293,10 +293,12 @@ def test_the_newest_window_is_watched_also_when_no_run_stores_anything(checked: 
     checked.now += 15 * MINUTE
     assert look() == [(False, "ERROR")]
     assert not checked.shown()[NEWEST_IS_RECENT]
-    window_range(checked)
-    assert not checked.shown()[NEWEST_IS_RECENT]
-    tick(checked)
-    assert checked.shown()[NEWEST_IS_RECENT]
+    for way in (window_range, on_demand):
+        way(checked)
+        assert not checked.shown()[NEWEST_IS_RECENT]
+    for way in (tick, on_demand):
+        way(checked)
+        assert checked.shown()[NEWEST_IS_RECENT]
 
 
 def test_a_check_that_blocks_is_told_by_the_alerts_until_it_passes(checked: Checked) -> None:
