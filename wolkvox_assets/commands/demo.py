@@ -105,7 +105,7 @@ def _materialize(arguments: list[str], environment: dict[str, str], folder: Path
     ):
         for line in process.stdout or ():
             file.write(line)
-            if "windows stored" in line:
+            if " requests made, " in line:
                 print("    " + line.rsplit(" - ", 1)[-1].strip(), flush=True)
     if process.returncode:
         print(f"that failed; {log} has the whole output, which ends with:\n{log.read_text('utf-8')[-3000:]}")

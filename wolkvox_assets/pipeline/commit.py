@@ -250,7 +250,8 @@ def _store_report(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts,
     _forget_what_was_no_answer(con, report, parts, run_id)
     _store_windows(con, report, parts, run_id)
     for part in parts.values():
-        part.days.update(part.batch.touched() | _store_total_rows(part.tables, part.batch, run_id))
+        part.days.update(_store_total_rows(part.tables, part.batch, run_id))
+        part.days.update(part.batch.touched())  # only now: with what was forgotten for a total row
     _rebuild(con, report, parts, {name: part.days for name, part in parts.items()})
     # Only now: whether an operation has any row stands in its totals.
     _rebuild(con, report, parts, days_to_rejudge(con, report, _at_server(parts)))

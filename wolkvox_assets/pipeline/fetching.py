@@ -6,7 +6,7 @@ stop. What doesn't: which requests to make (`sync/`), how one is made (`api/`), 
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -62,6 +62,8 @@ class Fetch:
     # until it can be handed over.
     _begun: Moment | None = None
     _came: tuple[datetime, Moment] | None = None
+    # The same of ranges that were answered as empty: others may be asked before that is believed.
+    _empty_came: dict[Range, tuple[datetime, Moment]] = field(default_factory=dict)
 
     def run(
         self,
@@ -88,7 +90,10 @@ class Fetch:
         self.clocks.must_be_over(self.operation.clock.end_utc(asked.end - WINDOW))
         for note in answer.notes:
             self.put((asked, note))
-        return self._agents(asked, answer)
+        agents = self._agents(asked, answer)
+        if not agents and len(asked) > 1:
+            self._empty_came[asked] = self._came
+        return agents
 
     def _agents(self, asked: Range, answer: Answer) -> Agents:
         try:
@@ -128,10 +133,11 @@ class Fetch:
     def _take(self, step: Step) -> None:
         match step:
             case Known(window=window, agents=agents, source=source):
-                self.put(self._content(window, agents, source))
+                self.put(self._content(window, agents, source, self._came))
             case KnownEmpty(range=range_, source=source):
+                came = self._empty_came.pop(range_, self._came)
                 for window in range_.windows():
-                    self.put(self._content(window, {}, source))
+                    self.put(self._content(window, {}, source, came))
             case Verified(range=range_, asked=asked):
                 self.put(Checked(range_, self.clocks.now(), asked))
             case Discard() | LeftOut() | Note():
@@ -146,7 +152,9 @@ class Fetch:
                     )
                 )
 
-    def _content(self, window: datetime, agents: Agents, source: Source) -> WindowContent:
+    def _content(
+        self, window: datetime, agents: Agents, source: Source, came: tuple[datetime, Moment] | None
+    ) -> WindowContent:
         start_utc = self.operation.clock.start_utc(window)
-        came_at, begun = self._came or (self.clocks.now(), moment())
+        came_at, begun = came or (self.clocks.now(), moment())
         return WindowContent(window, start_utc, agents, str(source), came_at, begun)

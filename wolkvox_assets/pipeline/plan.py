@@ -26,7 +26,6 @@ from wolkvox_assets.report.total_row import AnswerInDoubt, Judge, Row
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.requests import longest_with_rows
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
@@ -60,8 +59,8 @@ class WindowsPlan:
                 now = early.server_time
                 before, over = len(over), due_work.ended(self.operation, over, now)
                 yield Note(
-                    f"{early} {before - len(over)} of {counted(before, 'window')} not over by the server's clock: "
-                    "not stored, not marked. They will be requested when they are over.",
+                    f"{early} Of {counted(before, 'window')}, {before - len(over):,} not over by the server's clock: "
+                    "not stored, not marked. What is left will be requested when it is over.",
                     warning=True,
                 )
             else:
@@ -119,12 +118,9 @@ class WindowsPlan:
         ).reconcile(ranges)
 
     def _is_doubtful(self, empty: Range, until: datetime) -> bool:
-        """Whether the days after it are in use, and no answer for a range as long is known to have had a row."""
+        """Whether the days after it are in use."""
         after = StoredWindows(self.store, self.operation.name, self.operation.report)
-        if not in_use(after.totals(Range(empty.end, until))):
-            return False
-        with reading(self.store, self.operation.name, self.operation.report) as tables:
-            return tables is not None and longest_with_rows(tables) < empty.end - empty.start
+        return bool(in_use(after.totals(Range(empty.end, until))))
 
 
 def read_judge(operation: Operation, store: Store) -> Judge:

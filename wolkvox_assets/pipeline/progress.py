@@ -79,8 +79,8 @@ class Progress:
             forgotten = sum(len(range_) for range_ in discard.ranges)
             self._log.warning(
                 f"{visible(discard.reason)} {counted(forgotten, 'window')} derived, or found empty as part of a range, "
-                "are discarded and requested one by one, and so is everything from now on until the answers "
-                "are seen to add up again."
+                "discarded: requested one by one, as is everything from now on until the answers are seen to add up "
+                "again."
             )
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(visible(verdict.evidence))

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from wolkvox_assets.report.plain_text import counted
+
 TOLERANCE = timedelta(seconds=5)
 """Clocks of machines that are set by the network differ by less; a `Date` header has whole seconds."""
 
@@ -131,5 +133,5 @@ def told(span: timedelta) -> str:
     seconds = abs(round(span.total_seconds()))
     days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
     if days:
-        return f"{days} days {hours} h"
+        return f"{counted(days, 'day')} {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s"

@@ -7,7 +7,6 @@ import duckdb
 import pandas as pd
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
 # Long enough to look into last quarter's odd number; the bodies are most of the file's size.
@@ -49,14 +48,3 @@ def record_requests(
         "DELETE FROM api_requests WHERE requested_at < $before",
         {"before": naive_utc(now - KEPT)},
     )
-
-
-def longest_with_rows(tables: Tables) -> timedelta:
-    """The longest range whose answer had a row."""
-    ends = [f"strptime({end}, '%Y%m%d%H%M%S')" for end in ("date_ini", "date_end")]
-    row = tables.execute(
-        f"SELECT MAX({ends[1]} - {ends[0]} + INTERVAL 1 SECOND) FROM api_requests"  # noqa: S608  # two columns
-        " WHERE operation = $operation AND api = $api AND http_status = 200 AND records > 0",
-        api=tables.report.api,
-    ).fetchone()
-    return (row and row[0]) or timedelta(0)

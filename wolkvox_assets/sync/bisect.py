@@ -215,7 +215,8 @@ class _Month:
 
     def _denied(self, r: Range, held: _Held) -> bool:
         """Whether an empty answer for `r` is denied by that for a window of it whose use is stored. If so, it goes on
-        as with any part that is larger than its whole. Raises `NotEmpty` where the range is longer than a day.
+        as with any part that is larger than its whole. Raises `NotEmpty` where the range is longer than a day, and
+        `Disagreement` where it is not, and is answered as empty again: nothing can be derived from that.
         """
         if not held.totals:
             return False
@@ -226,6 +227,8 @@ class _Month:
         denied = bool(in_use(self.ask(part)))
         if denied and r.end - r.start > DAY:
             raise NotEmpty(r, part)
+        if denied and in_one_day(r) and not in_use(self.ask(r)):
+            raise Disagreement(f"{r} was answered as empty, twice, and {part} was not")
         return denied
 
     def _cut_off(

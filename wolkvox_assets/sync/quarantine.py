@@ -43,7 +43,7 @@ Errors = type[Exception] | tuple[type[Exception], ...]
 
 _HOUR = 12  # windows
 _BRIEFLY = 3  # requests
-_DAYS_ASKED = 2  # of a long range that is answered as empty
+_DAYS_ASKED = 4  # of a long range that is answered as empty: some may be holidays
 _DAYS_AFTER = 4  # a long weekend and a day
 _DAY = timedelta(days=1)
 
@@ -86,9 +86,9 @@ class Quarantine:
 
     A range of more than `long` windows that raises `slow` is asked in halves, and so is everything as long from
     then on; a shorter one that does is heard. The same where such a range is answered as empty, and a day of it is not:
-    the words for an empty range are those for a bad one [F]. So two days of it are asked where the days after it are in
-    use, and no answer for a range as long had rows: in this run, or, by what is stored, `doubtful` (range, end of the
-    days after it).
+    the words for an empty range are those for a bad one [F]. So some days of it are asked where no answer for a range
+    as long had rows in this run, and the days after it are in use: in this run, or, by what is stored, `doubtful`
+    (range, end of the days after it).
 
     `faults` may be an outage, or the range's own. So each range is asked with little patience (`ask_briefly`); where
     that fails, one or two small ranges are asked, once each, that worked before or lie elsewhere. One of them is
@@ -152,7 +152,7 @@ class Quarantine:
             yield from self._around(error, left)
         except NotEmpty as error:
             self.longest = max(self.long, len(error.range) // 2)
-            yield Note(f"{error} Shorter ranges are asked.", warning=True)
+            yield Note(f"{error} Shorter ranges are requested.", warning=True)
             self.waiting.append(contiguous(left))
         except self.slow:
             if self.asked is None or len(self.asked) <= self.long:
@@ -176,7 +176,8 @@ class Quarantine:
         if in_use(answer):
             self.believed = max(self.believed, len(r))
         elif len(r) > self.believed and self._is_doubtful(r):
-            for day in islice(likely_busy_first(list(days(r))), _DAYS_ASKED):
+            whole = [day for day in days(r) if day.end - day.start == _DAY]
+            for day in islice(likely_busy_first(whole or list(days(r))), _DAYS_ASKED):
                 if in_use(self._answer(day)):
                     raise NotEmpty(r, day)
 

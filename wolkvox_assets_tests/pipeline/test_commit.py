@@ -11,6 +11,7 @@ import pytest
 from wolkvox_assets.pipeline.commit import Batch, Handed, commit
 from wolkvox_assets.report.clocks import Clocks, moment
 from wolkvox_assets.report.measures import Agents, Usage
+from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -55,6 +56,20 @@ def day_of(store: Store, day: datetime) -> list[tuple[object, ...]]:
         store,
         f"SELECT windows_known, complete FROM operation_hold_mute_daily WHERE local_date = '{day.date()}'",
     )
+
+
+def test_what_is_forgotten_for_a_total_row_leaves_no_totals_whatever_clock_it_was_stored_by(
+    store: Store,
+) -> None:
+    with_total = {"Ana": Usage(1, 20, 10, 30), "TOTAL": Usage(1, 20, 10, 30)}
+    store_them(store, clocks(), YESTERDAY - timedelta(days=5), agents=with_total)
+    store_them(store, clocks(timedelta(days=30)), YESTERDAY - timedelta(days=4), agents=with_total)
+    store_them(store, clocks(), YESTERDAY - timedelta(days=6), agents=USES)
+    batch = Batch()
+    batch.total_rows.append(TotalRow(NOW, "TOTAL", "seen"))
+    commit(store, [Handed(BOGOTA, clocks(), batch)], "run")
+    days = "SELECT local_date, agent_name, SUM(total_seconds)::BIGINT FROM {} GROUP BY ALL ORDER BY ALL"
+    assert query(store, days.format("agent_hold_mute_daily")) == query(store, days.format("agent_9_windows"))
 
 
 def test_windows_that_are_still_to_come_are_not_known(store: Store) -> None:

@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 from wolkvox_assets.api import RequestRecord
-from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.store import Store
-from wolkvox_assets.store.requests import longest_with_rows, record_requests
-from wolkvox_assets.store.tables import reading
+from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets_tests.lakes import BOTH
 from wolkvox_assets_tests.store.tables import query
 
@@ -106,20 +104,3 @@ def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: Store) ->
         con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 91 DAY")
     assert [row[7] for row in record(store)] == ["was new then"]  # nothing made, nothing cleared out
     assert [row[7] for row in record(store, request(msg="new"))] == ["new"]
-
-
-def test_the_longest_range_whose_answer_had_a_row(store: Store) -> None:
-    def longest() -> timedelta:
-        with reading(store, "main", AGENT_9) as tables:
-            assert tables is not None
-            return longest_with_rows(tables)
-
-    def asked(date_end: str, status: int, records: int | None) -> RequestRecord:
-        return request(date_ini="20261101000000", date_end=date_end, http_status=status, records=records)
-
-    record(store, FULL, operation="other")
-    assert longest() == timedelta(0)
-    record(store, FULL, asked("20261130235959", 404, None), asked("20261110235959", 200, 0), request())
-    assert longest() == timedelta(minutes=5)
-    record(store, asked("20261102235959", 200, 3))
-    assert longest() == timedelta(days=2)

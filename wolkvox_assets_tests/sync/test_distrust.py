@@ -313,6 +313,19 @@ def test_an_empty_answer_that_a_stored_window_denies_wipes_nothing(lapses: int) 
     assert server.requests < 100
 
 
+@pytest.mark.parametrize("limit", [100, 144, 287])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_server_that_answers_longer_ranges_as_empty_for_good_wipes_nothing(limit: int, seed: int) -> None:
+    class Limited(Server):
+        def answer(self, r: Range) -> Agents:
+            return {} if len(r) > limit else super().answer(r)
+
+    server, store = Limited(dict(list(busy(DAY).items())[:36])), Store()
+    store.fill(server.truth, DAY)
+    run([DAY], server, store, seed=seed)
+    assert {window: agents for window, agents in store.content().items() if agents} == server.truth
+
+
 def test_what_is_gone_costs_one_request_more() -> None:
     server, store = Server({}), Store()
     store.fill(busy(DAY), DAY)

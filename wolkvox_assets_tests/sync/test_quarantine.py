@@ -258,8 +258,8 @@ def test_where_long_ranges_are_answered_as_empty_and_are_not_it_asks_shorter_one
     assert not known or server.requests < 60
 
 
-@pytest.mark.parametrize(("doubtful", "requests"), [(False, 1), (True, 3)])
-def test_of_an_empty_long_range_two_days_are_asked_only_where_it_is_doubtful(
+@pytest.mark.parametrize(("doubtful", "requests"), [(False, 1), (True, 5)])
+def test_of_an_empty_long_range_some_days_are_asked_only_where_it_is_doubtful(
     doubtful: bool, requests: int
 ) -> None:
     server = Server({})

@@ -66,11 +66,12 @@ def _build(location: CodeLocation, operation: Operation) -> dg.AssetsDefinition:
         )
         months = [date.fromisoformat(key) for key in chosen]
         try:
-            with explained("writing Parquet files", store.folder, 0), store.reading() as con:
+            with store.reading() as con:
                 if con is None:
                     return
                 for month in months or months_out_of_date(con, folder_of(store), operation.name):
-                    rows = write_month(con, store, operation.name, month)
+                    with explained("writing Parquet files", store.folder, 0):
+                        rows = write_month(con, store, operation.name, month)
                     if not rows:
                         context.log.warning(f"operation {operation.name}: nothing is known of {month:%Y-%m}.")
                         continue
