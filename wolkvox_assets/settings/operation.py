@@ -203,7 +203,7 @@ def judged(values: dict[str, Any], *, strict: bool = False) -> tuple[Operation |
         if operation.start > today:
             future = (
                 f"{operation.start} is in the future: today is {today} in {operation.timezone}, by this machine's "
-                "clock. Nothing is asked for before that day"
+                "clock. Nothing is requested before that day; reload the code location when this is no longer so"
             )
             # It works all the same: this clock may be wrong for a moment, when the machine comes up.
             return operation, [Wrong("start", future)]
