@@ -59,8 +59,8 @@ class WindowsPlan:
                 now = early.server_time
                 before, over = len(over), due_work.ended(self.operation, over, now)
                 yield Note(
-                    f"{early} Of {counted(before, 'window')}, {before - len(over):,} not over by the server's clock: "
-                    "not stored, not marked. What is left will be requested when it is over.",
+                    f"{early} Not over by the server's clock: {before - len(over):,} of {counted(before, 'window')}. "
+                    "Nothing of these is stored or marked; they will be requested when they are over.",
                     warning=True,
                 )
             else:

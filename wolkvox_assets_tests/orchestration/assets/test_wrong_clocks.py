@@ -62,7 +62,7 @@ def test_what_is_not_over_by_the_servers_clock_is_not_stored_and_comes_when_it_i
         ]
         told = capfd.readouterr().err
         assert "The clocks disagree" in told
-        assert f"{len(range_) - len(over)} of {len(range_)} windows not over by the server's clock" in told
+        assert f"Not over by the server's clock: {len(range_) - len(over)} of {len(range_)} windows" in told
 
         server_clock[0] = timedelta(0)
         assert project.materialize(
