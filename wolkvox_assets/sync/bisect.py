@@ -227,7 +227,7 @@ class _Month:
         denied = bool(in_use(self.ask(part)))
         if denied and r.end - r.start > DAY:
             raise NotEmpty(r, part)
-        if denied and in_one_day(r) and not in_use(self.ask(r)):
+        if denied and not in_use(self.ask(r)):
             raise Disagreement(f"{r} was answered as empty, twice, and {part} was not")
         return denied
 

@@ -313,16 +313,21 @@ def test_an_empty_answer_that_a_stored_window_denies_wipes_nothing(lapses: int) 
     assert server.requests < 100
 
 
-@pytest.mark.parametrize("limit", [100, 144, 287])
+@pytest.mark.parametrize("hours", [0, 6, 12])  # a day, and as long over a midnight
+@pytest.mark.parametrize("limit", [60, 144, 287])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_server_that_answers_longer_ranges_as_empty_for_good_wipes_nothing(limit: int, seed: int) -> None:
+def test_a_server_that_answers_longer_ranges_as_empty_for_good_wipes_nothing(
+    hours: int, limit: int, seed: int
+) -> None:
+    day = Range(DAY.start + timedelta(hours=hours), DAY.end + timedelta(hours=hours))
+
     class Limited(Server):
         def answer(self, r: Range) -> Agents:
             return {} if len(r) > limit else super().answer(r)
 
-    server, store = Limited(dict(list(busy(DAY).items())[:36])), Store()
-    store.fill(server.truth, DAY)
-    run([DAY], server, store, seed=seed)
+    server, store = Limited(dict(list(busy(day).items())[:36])), Store()
+    store.fill(server.truth, day)
+    run([day], server, store, seed=seed)
     assert {window: agents for window, agents in store.content().items() if agents} == server.truth
 
 
