@@ -147,8 +147,8 @@ class Fetch:
             case Audited(range=range_, windows=windows, derived=derived, seed=seed):
                 self.put(
                     Note(
-                        f"{range_}: {len(windows)} of {counted(derived, 'derived window')} also requested, in "
-                        f"agreement (seed {seed})"
+                        f"{range_}: of {counted(derived, 'derived window')}, {len(windows)} requested as well: the "
+                        f"answers agree (seed {seed})"
                     )
                 )
 

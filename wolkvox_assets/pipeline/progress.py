@@ -78,16 +78,16 @@ class Progress:
         for discard in batch.discarded:
             forgotten = sum(len(range_) for range_ in discard.ranges)
             self._log.warning(
-                f"{visible(discard.reason)} {counted(forgotten, 'window')} derived, or found empty as part of a range, "
-                "discarded: requested one by one, as is everything from now on until the answers are seen to add up "
+                f"{visible(discard.reason)} Discarded: {counted(forgotten, 'window')} derived, or found empty as part "
+                "of a range. From now on every window is requested by itself, until the answers are seen to add up "
                 "again."
             )
         for verdict in batch.verdicts:
             (self._log.info if verdict.holds else self._log.warning)(visible(verdict.evidence))
         if batch.superseded:
             self._log.warning(
-                f"{counted(len(batch.superseded), 'answer')} not stored: another run has stored newer ones for "
-                f"these windows meanwhile. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
+                f"Not stored: {counted(len(batch.superseded), 'answer')}, since another run has stored newer ones for "
+                f"these windows. The first is of {batch.superseded[0]:%Y-%m-%d %H:%M}."
             )
         for total_row in batch.total_rows:
             what = (
@@ -99,8 +99,8 @@ class Progress:
             self._total_row = total_row
         if batch.forgotten:
             self._log.warning(
-                f"{counted(sum(map(len, batch.forgotten)), 'window')} stored before this was known: discarded, and "
-                f"requested again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
+                f"Discarded: {counted(sum(map(len, batch.forgotten)), 'window')} stored before this was known. They "
+                f"are requested again as gaps ({batch.forgotten[0]}{' …' if len(batch.forgotten) > 1 else ''})."
             )
         for remark in batch.remarks:
             (self._log.warning if remark.warning else self._log.info)(visible(remark.text))

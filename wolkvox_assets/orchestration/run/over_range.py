@@ -48,8 +48,8 @@ def run_over(
     if len(ended) < len(wanted):
         last = max(wanted)
         context.log.warning(
-            f"{counted(len(wanted) - len(ended), 'window')} up to {last:%Y-%m-%d %H:%M} not over yet (clocks go "
-            "back, and the hour comes again): not requested, not marked. Repeat after "
+            f"Not over yet: {counted(len(wanted) - len(ended), 'window')} up to {last:%Y-%m-%d %H:%M} (clocks go "
+            "back, and the hour comes again). Nothing of these is requested or marked. Repeat after "
             f"{site.operation.clock.end_utc(last):%Y-%m-%d %H:%M} UTC."
         )
     if not ended:
