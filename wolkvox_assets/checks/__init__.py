@@ -19,7 +19,7 @@ from wolkvox_assets.checks.check import (
     of_report,
     touched_by,
 )
-from wolkvox_assets.checks.days import AGENT_DAYS, OPERATION_DAYS, READY_AFTER
+from wolkvox_assets.checks.days import AGENT_DAYS, OPERATION_DAYS, READY_AFTER, still_loading
 from wolkvox_assets.checks.windows import NEWEST, OLD_AFTER, STALE_AFTER, TOTAL, WINDOWS
 from wolkvox_assets.report.definition import Report
 
@@ -51,5 +51,6 @@ __all__ = [
     "checks_of",
     "evaluate",
     "newest_of",
+    "still_loading",
     "touched_by",
 ]

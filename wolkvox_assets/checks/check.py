@@ -77,7 +77,8 @@ def touched_by(run_id: str, days: Collection[date]) -> Scope:
 class Check:
     """`asset`: the table's name, which is the last part of the asset's key. `holds`: what is true when it passes.
     `wrong`: what is wrong when it doesn't; `remedy`: what to do then. All these, and the name, are filled in for each
-    report. `blocking`: a failure means "don't build on this".
+    report. `blocking`: a failure means "don't build on this". `while_loading`: it fails as well while history comes in,
+    which is nobody's trouble.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Check:
     find: "Callable[[Look], Cases]"
     severity: Severity = Severity.ERROR
     blocking: bool = True
+    while_loading: bool = False
 
 
 warning = partial(Check, severity=Severity.WARN, blocking=False)

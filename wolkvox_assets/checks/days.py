@@ -4,12 +4,13 @@ What belongs here: that. What doesn't: the windows themselves (`windows.py`).
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from wolkvox_assets.api.errors import WolkvoxError, says_empty
 from wolkvox_assets.api.parsing import NotAsAgreed, NotWhole, open_envelope, read_report
 from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, listed
 from wolkvox_assets.pipeline.due_work import closed_at
+from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.report.measures import Agents, Usage, in_use
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
 from wolkvox_assets.store.additivity import latest_verdict
@@ -104,6 +105,16 @@ def _closed_days(look: Look) -> Cases:
             for _, known, expected, _, complete in found
         ),
     )
+
+
+def still_loading(look: Look) -> bool:
+    """Whether windows of days that have closed came in lately: what is not whole may become so by itself."""
+    [(newest,)] = look.rows(
+        "SELECT MAX(fetched_at) FROM {window_log} WHERE operation = $operation AND local_date < $today"
+        " AND fetched_at <= $credible",
+        today=look.operation.clock.now(look.now).date(),
+    )
+    return isinstance(newest, datetime) and lately(newest.replace(tzinfo=UTC), look.now, READY_AFTER)
 
 
 def _api_answers(look: Look) -> Cases:
@@ -216,5 +227,6 @@ OPERATION_DAYS = (
         remedy="Ticks and the history sensor load and verify them by themselves: see their last runs, and "
         "{days_not_complete}. By hand: materialise {windows} for these days.",
         find=_closed_days,
+        while_loading=True,
     ),
 )

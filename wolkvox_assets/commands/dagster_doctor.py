@@ -48,7 +48,7 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
             *_lacks(instance, settings, home),
             *_ticks(instance, settings),
             *((False, finding) for finding in _stale_slots(instance)),
-            *((False, finding) for finding in refused(instance, settings.operations).values()),
+            *((False, one.words) for one in refused(instance, settings.operations)),
         ]
 
 

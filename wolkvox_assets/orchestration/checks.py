@@ -14,6 +14,7 @@ their logs (`automation/run_history.py`).
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime
+from typing import NamedTuple
 
 import dagster as dg
 import duckdb
@@ -28,6 +29,7 @@ from wolkvox_assets.checks import (
     checks_of,
     evaluate,
     newest_of,
+    still_loading,
     touched_by,
 )
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
@@ -159,21 +161,46 @@ def newest_windows(
     return [newest for newest in found if is_news(newest)]
 
 
-def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> dict[str, str]:
-    """What must not be built on: by operation and check, the words of each blocking check that failed last."""
+class Refused(NamedTuple):
+    """What must not be built on: a blocking check that failed last. `words`: where, what is wrong, what to do."""
+
+    operation: Operation
+    check: Check
+    words: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.operation.name}: check {self.check.name} of {self.check.asset}"
+
+
+def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> list[Refused]:
     blocking = {
-        _key(operation, check): operation.name
+        _key(operation, check): (operation, check)
         for operation in operations
         for check in checks_of(operation.report)
         if check.blocking
     }
-    found = {}
+    found = []
     # All of them at one time: each asking costs 5 ms, every 30 s.
     for key, told in dagster_internals.not_passed(instance, list(blocking)).items():
         if told is not None and told.severity is dg.AssetCheckSeverity.ERROR:
-            where = f"{blocking[key]}: check {key.name} of {key.asset_key.path[-1]}"
-            found[where] = f"{where} failed. {told.description}"
+            one = Refused(*blocking[key], words="")
+            found.append(one._replace(words=f"{one.place} failed. {told.description}"))
     return found
+
+
+def in_trouble(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> list[Refused]:
+    """The same at `now` (aware), without what fails only because history is still coming in.
+
+    Raises `StoreError` where what is stored cannot be read.
+    """
+    found = refused(instance, location.settings.operations)
+    waiting = {one.operation for one in found if one.check.while_loading}
+    if not waiting:
+        return found
+    with location.settings.store.reading() as con:
+        loading = {operation for operation in waiting if con and still_loading(Look(con, operation, now))}
+    return [one for one in found if not (one.check.while_loading and one.operation in loading)]
 
 
 def _key(operation: Operation, check: Check) -> dg.AssetCheckKey:

@@ -317,6 +317,22 @@ def test_a_check_that_blocks_is_told_by_the_alerts_until_it_passes(checked: Chec
     assert told() == []
 
 
+def test_a_day_that_is_not_whole_is_no_trouble_while_history_comes_in(checked: Checked) -> None:
+    """A first load of a month would send a message otherwise, and another one when it is over."""
+
+    def told() -> list[str]:
+        return [
+            cause for cause in what_is_wrong(checked.instance, checked.code, checked.now) if "check" in cause
+        ]
+
+    tick(checked)
+    checked.put_in("operation_hold_mute_daily/closed_days_are_whole")
+    on_demand(checked)
+    assert told() == []
+    checked.now += 3 * HOUR
+    assert told() == ["main: check closed_days_are_whole of operation_hold_mute_daily"]
+
+
 def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
     """What failed stays, and what a person has executed."""
     key = dg.AssetCheckKey(dg.AssetKey(["main", "agent_9_windows"]), "no_negative_numbers")

@@ -14,7 +14,7 @@ from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets.orchestration.automation.live import LIVE
-from wolkvox_assets.orchestration.checks import newest_windows, refused
+from wolkvox_assets.orchestration.checks import in_trouble, newest_windows
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
@@ -72,7 +72,7 @@ def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: dat
     operations = location.settings.operations
     found = troubles(location.settings, now) | _died(instance, operations, now)
     return found | {
-        cause: Trouble(now, words, brief=True) for cause, words in refused(instance, operations).items()
+        one.place: Trouble(now, one.words, brief=True) for one in in_trouble(instance, location, now)
     }
 
 
