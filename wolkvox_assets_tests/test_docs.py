@@ -497,6 +497,29 @@ def test_corrections_are_those_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert told == real
 
 
+def test_the_log_of_a_backfill_is_the_one_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All but the lines in between, whose numbers and places depend on how fast it was."""
+    told = [one.body for one in blocks(ROOT / "docs" / "backfills.md") if " requests made, " in one.body]
+    told += [one.body for one in blocks(ROOT / "docs" / "backfills.md") if " 1 request made, " in one.body]
+    days = ("2026-11-16T00:00", "2026-11-17T23:55")
+    with Simulator() as simulator:
+        project = Project(tmp_path, simulator, date(2026, 11, 16))
+        for shown in told:
+            capfd.readouterr()
+            project.materialize("agent_9_windows", monkeypatch, partition_range=days)
+            real = [steady(line.rpartition(" - ")[2]) for line in capfd.readouterr().err.splitlines()]
+            for line in shown.splitlines():
+                assert line.startswith(("224 ", "512 ")) or steady(line) in real
+    assert len(told) == 2
+
+
+def steady(line: str) -> str:
+    """Without what is another each time: how often the quota is looked at depends on how fast it was, too."""
+    return re.sub(r"\d+ requests made, \d+ saved.*|\d+ s; .*|seed \d+", "#", line)
+
+
 def test_pages_of_reports_are_those_that_runs_make(demo: Project) -> None:
     data = demo.folder / "data"
     made = {f"{page.relative_to(data)}" for page in (data / "reports").rglob("*.html")}
