@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+import duckdb
 import pytest
 import requests
 from click import Command, Group
@@ -33,6 +34,7 @@ from wolkvox_assets.simulator.centre import Counting, Profile, Use
 from wolkvox_assets.simulator.faults import KINDS
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.meanings import meanings
+from wolkvox_assets.store.schema import schema, views
 from wolkvox_assets_tests.project import ROOT, Project
 
 DEMO_DAY = date(2026, 11, 23)
@@ -304,7 +306,8 @@ def test_programs_and_their_options_exist() -> None:
 # Tables
 
 
-def test_tables_views_and_columns_are_those_of_the_file(demo: Project) -> None:
+@pytest.mark.usefixtures("with_all_reports")
+def test_tables_views_and_columns_are_those_of_the_file() -> None:
     four = ["hold_mute_count", "hold_seconds", "mute_seconds", "total_seconds"]
     told: dict[str, set[str]] = {}
     for heading in ("All tables", "Views"):
@@ -313,10 +316,12 @@ def test_tables_views_and_columns_are_those_of_the_file(demo: Project) -> None:
             assert len(named) == len(set(named)), f"{name} has a column twice"
             told[names(name)[0]] = set(named)
     real: dict[str, set[str]] = {}
-    for table, column in demo.query(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
-    ):
-        real.setdefault(str(table), set()).add(str(column))
+    with duckdb.connect() as con:
+        con.execute(schema() + views())
+        for table, column in con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
+        ).fetchall():
+            real.setdefault(table, set()).add(column)
     without = {table for table, columns in real.items() if "operation" not in columns}
     assert without == {"store_rewrites", "schema_version"}
     assert told == {table: columns - {"operation"} for table, columns in real.items()}
@@ -540,7 +545,7 @@ def test_parts_of_the_package_are_those_there_are() -> None:
 
 
 @pytest.fixture
-def definitions(monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
+def definitions(with_all_reports: None, monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
     for name, value in {"SERVER": "0013", "TOKEN": "x", "START": "2026-11-01", "PARQUET": "on"}.items():
         monkeypatch.setenv(f"WOLKVOX_{name}", value)
     return CodeLocation(load_settings())
