@@ -10,7 +10,7 @@ Three ways to know a range of windows:
 
 * *bare loop*: `requests` with keep-alive, one window after the other; nothing is checked, retried or stored;
 * *direct*: our client, one request a window, stored and published (`loading.load`, without Dagster);
-* *sync*: the same, asking as little as possible, after a proof on another day.
+* *sync*: the same, with as few requests as possible, after a proof on another day.
 
 Figures with a `~` are not measured but worked out: windows x the measured time of one request.
 """

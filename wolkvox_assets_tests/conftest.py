@@ -15,6 +15,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.store import Store, replacing, schema, versions
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
@@ -61,6 +63,23 @@ def settings_of_nobody() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         _no_settings(patch)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def all_reports() -> Iterator[list[Report]]:
+    """Tests are of `agent_9`, whatever else is kept: another report takes none but its own. Gives all that are kept,
+    for what has to hold of each."""
+    kept = list(REPORTS)
+    REPORTS[:] = [AGENT_9]
+    yield kept
+    REPORTS[:] = kept
+
+
+@pytest.fixture
+def with_all_reports(all_reports: list[Report]) -> Iterator[None]:
+    REPORTS[:] = all_reports
+    yield
+    REPORTS[:] = [AGENT_9]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+import duckdb
 import pytest
 import requests
 from click import Command, Group
@@ -33,6 +34,7 @@ from wolkvox_assets.simulator.centre import Counting, Profile, Use
 from wolkvox_assets.simulator.faults import KINDS
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.meanings import meanings
+from wolkvox_assets.store.schema import schema, views
 from wolkvox_assets_tests.project import ROOT, Project
 
 DEMO_DAY = date(2026, 11, 23)
@@ -304,7 +306,8 @@ def test_programs_and_their_options_exist() -> None:
 # Tables
 
 
-def test_tables_views_and_columns_are_those_of_the_file(demo: Project) -> None:
+@pytest.mark.usefixtures("with_all_reports")
+def test_tables_views_and_columns_are_those_of_the_file() -> None:
     four = ["hold_mute_count", "hold_seconds", "mute_seconds", "total_seconds"]
     told: dict[str, set[str]] = {}
     for heading in ("All tables", "Views"):
@@ -313,10 +316,12 @@ def test_tables_views_and_columns_are_those_of_the_file(demo: Project) -> None:
             assert len(named) == len(set(named)), f"{name} has a column twice"
             told[names(name)[0]] = set(named)
     real: dict[str, set[str]] = {}
-    for table, column in demo.query(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
-    ):
-        real.setdefault(str(table), set()).add(str(column))
+    with duckdb.connect() as con:
+        con.execute(schema() + views())
+        for table, column in con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
+        ).fetchall():
+            real.setdefault(table, set()).add(column)
     without = {table for table, columns in real.items() if "operation" not in columns}
     assert without == {"store_rewrites", "schema_version"}
     assert told == {table: columns - {"operation"} for table, columns in real.items()}
@@ -497,6 +502,29 @@ def test_corrections_are_those_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert told == real
 
 
+def test_the_log_of_a_backfill_is_the_one_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All but the lines in between, whose numbers and places depend on how fast it was."""
+    told = [one.body for one in blocks(ROOT / "docs" / "backfills.md") if " requests made, " in one.body]
+    told += [one.body for one in blocks(ROOT / "docs" / "backfills.md") if " 1 request made, " in one.body]
+    days = ("2026-11-16T00:00", "2026-11-17T23:55")
+    with Simulator() as simulator:
+        project = Project(tmp_path, simulator, date(2026, 11, 16))
+        for shown in told:
+            capfd.readouterr()
+            project.materialize("agent_9_windows", monkeypatch, partition_range=days)
+            real = [steady(line.rpartition(" - ")[2]) for line in capfd.readouterr().err.splitlines()]
+            for line in shown.splitlines():
+                assert line.startswith(("224 ", "512 ")) or steady(line) in real
+    assert len(told) == 2
+
+
+def steady(line: str) -> str:
+    """Without what is another each time: how often the quota is looked at depends on how fast it was, too."""
+    return re.sub(r"\d+ requests made, \d+ saved.*|\d+ s; .*|seed \d+", "#", line)
+
+
 def test_pages_of_reports_are_those_that_runs_make(demo: Project) -> None:
     data = demo.folder / "data"
     made = {f"{page.relative_to(data)}" for page in (data / "reports").rglob("*.html")}
@@ -517,7 +545,7 @@ def test_parts_of_the_package_are_those_there_are() -> None:
 
 
 @pytest.fixture
-def definitions(monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
+def definitions(with_all_reports: None, monkeypatch: pytest.MonkeyPatch) -> CodeLocation:
     for name, value in {"SERVER": "0013", "TOKEN": "x", "START": "2026-11-01", "PARQUET": "on"}.items():
         monkeypatch.setenv(f"WOLKVOX_{name}", value)
     return CodeLocation(load_settings())

@@ -29,8 +29,8 @@ def news(
         if not trouble.brief or cause in told or cause in seen
     }
     messages = [
-        f"wolkvox_assets: trouble since {_text(trouble.since)}. {trouble.words} ({cause}) No further message is "
-        "sent for this cause until it is over."
+        f"wolkvox_assets: trouble since {_text(trouble.since)}. {_said(cause, trouble)} No further message is sent "
+        "for this cause until it is over."
         for cause, trouble in now.items()
         if cause not in told
     ]
@@ -41,6 +41,11 @@ def news(
         if cause not in now
     ]
     return messages, {cause: told.get(cause) or _text(trouble.since) for cause, trouble in now.items()}
+
+
+def _said(cause: str, trouble: Trouble) -> str:
+    # A setting that is wrong is a cause in words.
+    return cause if cause.endswith(trouble.words) else f"{trouble.words} ({cause})"
 
 
 def _text(moment: datetime) -> str:

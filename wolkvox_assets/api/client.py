@@ -215,7 +215,7 @@ class WolkvoxClient:
         elif range_.end <= range_.start:
             refused = "It is empty."
         elif range_.end - range_.start > MAX_RANGE:
-            refused = f"It is longer than {MAX_RANGE.days} days: ask in parts."
+            refused = f"It is longer than {MAX_RANGE.days} days: request it in parts."
         if refused:
             error = RangeRefused(refused)
             error.asked = asked
@@ -264,7 +264,7 @@ class WolkvoxClient:
             error = state.outcome.exception() if state.outcome else None
             why = error.summary() if isinstance(error, WolkvoxError) else error
             logger.warning(
-                "%s Asking again in %.1f s (attempt %d of %d failed).",
+                "%s Trying again in %.1f s (attempt %d of %d failed).",
                 why,
                 state.upcoming_sleep,
                 state.attempt_number,

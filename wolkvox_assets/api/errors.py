@@ -170,7 +170,7 @@ class RedirectRefused(Permanent):
 
 class AnswerTooLarge(Permanent):
     happened = "The answer is larger than the API's limit for one answer."
-    remedy = "Ask for a shorter range."
+    remedy = "Request a shorter range."
 
 
 class AnswerUnreadable(Permanent):

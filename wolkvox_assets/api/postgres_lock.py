@@ -128,7 +128,7 @@ class PostgresLock:
 
     def _user(self, session: "_Session") -> str:
         for holder, since in session.rows(_USER, {"lock": self._key}):
-            return f"{holder.rpartition(' ')[0]} uses the token, and asks since {since:%Y-%m-%d %H:%M:%S} UTC"
+            return f"{holder.rpartition(' ')[0]} uses the token, for a request since {since:%Y-%m-%d %H:%M:%S} UTC"
         return ""
 
     def taken(self) -> bool:

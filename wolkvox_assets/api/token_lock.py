@@ -94,7 +94,7 @@ class TokenLock:
                     say_so_at = now + SAY_SO_AGAIN_SECONDS
                     # Below a warning, Dagster's runs show nothing of it.
                     logger.warning(
-                        "Operation %r has waited %.0f s for its turn to ask: %s. It goes on by itself.",
+                        "Operation %r has waited %.0f s for its turn to make a request: %s. It goes on by itself.",
                         self._waiting_for,
                         now - began,
                         lock.busy,

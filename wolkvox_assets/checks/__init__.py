@@ -20,7 +20,7 @@ from wolkvox_assets.checks.check import (
     touched_by,
 )
 from wolkvox_assets.checks.days import AGENT_DAYS, OPERATION_DAYS, READY_AFTER, still_loading
-from wolkvox_assets.checks.windows import NEWEST, OLD_AFTER, STALE_AFTER, TOTAL, WINDOWS
+from wolkvox_assets.checks.windows import NEWEST, TOTAL, WINDOWS
 from wolkvox_assets.report.definition import Report
 
 
@@ -38,9 +38,7 @@ def newest_of(report: Report) -> Check:
 
 __all__ = [
     "EVERYTHING",
-    "OLD_AFTER",
     "READY_AFTER",
-    "STALE_AFTER",
     "Beside",
     "Cases",
     "Check",

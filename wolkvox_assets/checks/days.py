@@ -192,7 +192,7 @@ AGENT_DAYS = (
     Check(
         "equals_the_api_answer",
         "{agent_days}",
-        holds="Where the API was asked for a closed day as a whole, its answer is what is stored of each agent. Read "
+        holds="Where a closed day was requested as a whole, the API's answer is what is stored of each agent. Read "
         "from api_requests, without a request.",
         wrong="The API's own answer for a day is different",
         remedy="Materialise {windows} for the day: it is compared again, and repaired where it differs. If the "

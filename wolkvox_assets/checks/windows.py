@@ -10,22 +10,14 @@ from wolkvox_assets.checks.check import IN_SCOPE, NONE, Cases, Check, Look, list
 from wolkvox_assets.pipeline.quota import valid_reading
 from wolkvox_assets.report.clocks import FUTURE_AFTER, told
 from wolkvox_assets.report.total_row import is_usual, same_row
-from wolkvox_assets.report.windows import WINDOW
 from wolkvox_assets.store.additivity import latest_verdict
 from wolkvox_assets.store.total_rows import latest_total_row
 from wolkvox_assets.store.windows import naive_utc
 
 _ASSET = "{windows}"
 
-OLD_AFTER = 3 * WINDOW
-"""A window every five minutes, asked up to four minutes after its end and stored a moment later: the newest one ended
-eleven minutes ago at most."""
-
-STALE_AFTER = 6 * WINDOW
-"""Several ticks in a row have brought nothing."""
-
 _REPEAT = (
-    "Materialise these windows again (`direct: true` asks each of them); if it comes back, look at `body` in "
+    "Materialise these windows again (`direct: true` requests each of them); if it comes back, look at `body` in "
     "api_requests."
 )
 
@@ -177,24 +169,25 @@ def _newest(look: Look) -> Cases:
         "SELECT MAX(window_start), MIN(fetched_at) FROM {window_log} WHERE operation = $operation"
         " AND fetched_at <= $credible"
     )
+    operation = look.operation
+    columns = ("newest_window", "age", "fresh_minutes")
     if newest is None:
-        return listed(("newest_window", "age"), [("none is stored", "")], mild=True)
-    age = look.now - look.operation.clock.end_utc(newest)  # type: ignore[arg-type]  # TIMESTAMP
+        return listed(columns, [("none is stored", "", operation.fresh_minutes)], mild=True)
+    age = look.now - operation.clock.end_utc(newest)  # type: ignore[arg-type]  # TIMESTAMP
     return listed(
-        ("newest_window", "age"),
-        [(newest, told(age))] if age >= OLD_AFTER else [],
+        columns,
+        [(newest, told(age), operation.fresh_minutes)] if age >= operation.old_after else [],
         # At a first start history may come before the first tick.
-        mild=age < STALE_AFTER or began > naive_utc(look.now - OLD_AFTER),  # type: ignore[operator]  # TIMESTAMP
+        mild=age < operation.stale_after or began > naive_utc(look.now - operation.old_after),  # type: ignore[operator]  # TIMESTAMP
     )
 
 
 NEWEST = Check(
     "newest_window_is_recent",
     _ASSET,
-    holds="The newest known window ended a quarter of an hour ago at most. Dagster's freshness can't tell: "
-    "it takes a mark of any window, be it a year old, for a fresh one.",
-    wrong=f"The newest known window ended over {OLD_AFTER // WINDOW * 5} minutes ago "
-    f"(an error from {STALE_AFTER // WINDOW * 5} minutes on)",
+    holds="The newest known window ended less than WOLKVOX_FRESH_MINUTES ago (15 unless set). Dagster's freshness "
+    "can't tell: it takes a mark of any window, be it a year old, for a fresh one.",
+    wrong="The newest known window is older than WOLKVOX_FRESH_MINUTES allows (an error from twice that on)",
     remedy="Is live_schedule on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
     "`wolkvox-assets doctor`.",
     find=_newest,

@@ -39,7 +39,6 @@ from wolkvox_assets.store.total_rows import any_answer_had_rows, latest_total_ro
 _A_DAY = 288  # windows: an operation that is so quiet for longer is to be looked at
 
 _CLOCKS_APART = timedelta(minutes=1)
-_FRESH = timedelta(minutes=30)  # a tick that failed is made up by the next
 
 
 def run(*, as_json: bool = False) -> int:
@@ -222,7 +221,7 @@ def _windows(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
 def _newest(store: Store, operation: Operation, last: datetime, now: datetime) -> tuple[bool, str, str]:
     what, age = f"{operation.label}: freshness", now - operation.clock.end_utc(last)
     said = f"the newest window ended {told(age)} ago"
-    if age <= _FRESH:
+    if age <= operation.stale_after:  # a tick that failed is made up by the next
         return True, what, said
     standing = standings(store, [operation], now)[operation.label]
     waits = reason_to_wait(standing, operation, Work.LIVE, now, 0)

@@ -143,7 +143,7 @@ def _what_comes_next(operation: str, current: Operation | None) -> str:
     assets = " and ".join(f"{operation}/{report.names.windows}" for report in REPORTS)
     return (
         f"From now on {operation} is loaded from {current.source}. Its windows are no longer known, although "
-        f"Dagster still shows their partitions as materialised. The sensor {sensors} asks for them by itself, "
+        f"Dagster still shows their partitions as materialised. The sensor {sensors} requests them by itself, "
         f"from {current.start} on; if it is off, materialise {assets}."
     )
 

@@ -107,5 +107,5 @@ class Reports:
         self._log.warning(
             f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {visible(str(error))[:500]}. "
             f"{_REMEDY if isinstance(error, OSError) else ''}"
-            "What was fetched is stored, marked and published all the same; it is tried again by the next run."
+            "What was fetched is stored and marked all the same; it is tried again by the next run."
         )

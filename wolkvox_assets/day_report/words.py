@@ -71,8 +71,8 @@ WORDS: Mapping[str, Words] = {
         "Compared with the same weekdays, five weeks earlier",
     ),
     "compared_over": Words(
-        "Solo cuentan las {windows} ventanas que se conocen en ambos.",
-        "Only the {windows} windows that are known for both count.",
+        "Solo cuentan las ventanas que se conocen en ambos: {windows}.",
+        "Only windows that are known for both count: {windows}.",
     ),
     "compared_none": Words(
         "No hay datos anteriores con que comparar.", "There is nothing earlier to compare it with."
@@ -83,8 +83,8 @@ WORDS: Mapping[str, Words] = {
     "corrections": Words("Correcciones", "Corrections"),
     "corrections_none": Words("Ningún número conocido cambió después.", "No known number has changed since."),
     "corrections_some": Words(
-        "{count} números conocidos resultaron ser otros.",
-        "{count} known numbers turned out to be different.",
+        "Números conocidos que resultaron ser otros: {count}.",
+        "Known numbers that turned out to be different: {count}.",
     ),
     "corrections_shown": Words("Se muestran los {shown} más recientes.", "The newest {shown} are shown."),
     "corrected_at": Words("Corregido", "Corrected"),

@@ -244,7 +244,7 @@ class QuotaGuard:
         self._good_for = _GOOD_FOR_FEW if windows <= _FEW else _GOOD_FOR_MANY
         self._blind_for = 0  # requests
         self._why_blind = (
-            f"token_info was asked at {seen.unreadable_at:%Y-%m-%d %H:%M} UTC, and its answer can't be read."
+            f"token_info was requested at {seen.unreadable_at:%Y-%m-%d %H:%M} UTC, and its answer can't be read."
             if seen.unreadable_at is not None
             else ""
         )

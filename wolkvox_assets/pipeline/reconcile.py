@@ -84,8 +84,8 @@ def reconcile(site: Site, task: Task, handover: Handover) -> None:
     if verdict is not None and additivity is Additivity.FAILED:
         fetch.put(
             Note(
-                f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is asked "
-                f"by itself; tried again {due_work.FAILED_FOR.days} days after that. {verdict.evidence}",
+                f"The API's answers did not add up on {verdict.proved_at:%Y-%m-%d %H:%M} UTC, so every window is "
+                f"requested by itself; tried again {due_work.FAILED_FOR.days} days after that. {verdict.evidence}",
                 warning=True,
             )
         )

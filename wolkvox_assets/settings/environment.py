@@ -98,6 +98,7 @@ class _Environment(BaseSettings):
     start: str | None = None
     base_url: str | None = None
     quota_reserve: str | None = None
+    fresh_minutes: str | None = None
     owners: str | None = None
     tags: str | None = None
     operations: Path | None = None
@@ -204,7 +205,7 @@ def _operations(env: _Environment) -> tuple[list[Operation], list[str]]:
 
 def _own(env: _Environment, tables: dict[str, dict[str, Any]], *, beside_file: bool) -> dict[str, Any] | None:
     """What the environment sets for an operation of its own; `None` if it is not meant to be one."""
-    fields = ("server", "timezone", "start", "base_url", "quota_reserve", "owners", "tags")
+    fields = ("server", "timezone", "start", "base_url", "quota_reserve", "fresh_minutes", "owners", "tags")
     values = {field: value for field in fields if (value := getattr(env, field)) is not None}
     if env.operation is not None:
         values["name"] = env.operation

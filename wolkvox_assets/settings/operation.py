@@ -4,7 +4,7 @@ What belongs here: what an operation may be. What doesn't: where it is set (`env
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -92,6 +92,14 @@ def _share(value: float) -> float:
     return value
 
 
+def _fresh(value: int) -> int:
+    # Requested up to four minutes after its end by a tick every five, the newest window ended eleven minutes ago at
+    # most.
+    if not 15 <= value <= 1440:
+        raise ValueError("must be whole minutes from 15 to 1440")
+    return value
+
+
 def _owners(value: object) -> tuple[str, ...]:
     owners = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(owners, list) or not all(_is_owner(owner) for owner in owners):
@@ -127,8 +135,8 @@ class Operation(BaseModel):
 
     `token_env` names the environment variable of its token. `start` is the first day of its history, on its own wall
     clock (`timezone`). `base_url`: a simulator, in place of the real server. `quota_reserve`: the share (0 to 1) of
-    the day's requests that is never touched. `owners` (addresses, or `team:name`) and `tags` (pairs): what Dagster's
-    catalogue shows with its assets.
+    the day's requests that is never touched. `fresh_minutes`: how old its newest window may be. `owners` (addresses,
+    or `team:name`) and `tags` (pairs): what Dagster's catalogue shows with its assets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -140,6 +148,7 @@ class Operation(BaseModel):
     start: Annotated[date, BeforeValidator(_start)]
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
     quota_reserve: Annotated[float, AfterValidator(_share)] = 0.2
+    fresh_minutes: Annotated[int, AfterValidator(_fresh)] = 15
     owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = ()
     tags: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_tags)] = ()
     # Not a setting: each report is kept of each operation.
@@ -163,6 +172,16 @@ class Operation(BaseModel):
     @property
     def clock(self) -> WallClock:
         return WallClock(self.timezone)
+
+    @property
+    def old_after(self) -> timedelta:
+        """When its newest window is older than it should be."""
+        return timedelta(minutes=self.fresh_minutes)
+
+    @property
+    def stale_after(self) -> timedelta:
+        """Several ticks in a row have brought nothing."""
+        return 2 * self.old_after
 
     @property
     def source(self) -> OperationSource:

@@ -20,6 +20,7 @@ KEYS = {
     "start": "start = 2026-11-01",
     "base_url": 'base_url = "http://127.0.0.1:8807"',
     "quota_reserve": "quota_reserve = 0.2",
+    "fresh_minutes": "fresh_minutes = 15",
     "owners": 'owners = ["ana@example.com", "team:reporting"]',
     "tags": 'tags = { domain = "service" }',
 }

@@ -70,7 +70,7 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
         else:
             own, published, in_step = _look(store.own), _look(store.published), store.in_step()
     except StoreBusy:
-        yield True, "store", f"{store.own} is being written to; ask again later to have it looked at"
+        yield True, "store", f"{store.own} is being written to; run this again later to have it looked at"
         return
     except StoreError as error:
         yield False, "store", str(error)

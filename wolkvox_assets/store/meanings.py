@@ -38,7 +38,7 @@ _SHARED = {
         "A request that was made, also a failed one. Kept for 90 days.",
         {
             "requested_at": "UTC.",
-            "api": "The report asked, or token_info.",
+            "api": "The report requested, or token_info.",
             "date_ini": "As sent: the operation's wall clock, YYYYmmddHHMMSS. Both ends are included.",
             "date_end": "As sent.",
             "http_status": "NULL where there was no answer.",
@@ -141,7 +141,7 @@ _OF_A_REPORT = {
         },
     ),
     "agreements": Meaning(
-        "A range that was asked as a whole and agreed with all of its windows. Gone when one of them is replaced.",
+        "A range that was requested as a whole and agreed with all of its windows. Gone when one of them is replaced.",
         {
             "range_start": "Wall clock.",
             "range_end": "Wall clock; the range ends before it.",
@@ -160,7 +160,7 @@ _OF_A_REPORT = {
         "Which of two answers for a window is the newer one. The pipeline's own.",
         {
             "boot": "Which start of the machine the uptime counts from, or which count of requests in Postgres.",
-            "uptime_ns": "The machine's uptime when the answer was asked for, in nanoseconds; or the request's "
+            "uptime_ns": "The machine's uptime when the answer was requested, in nanoseconds; or the request's "
             "number there, times 10^9.",
         },
     ),

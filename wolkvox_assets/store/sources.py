@@ -183,8 +183,8 @@ def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource
     if not _can_be_kept(con, operation, source):
         raise OtherSource(
             f"operation {operation}: its stored data cannot be kept for the time zone {source.timezone}: in it, the "
-            "stored windows are other five minutes than those that were asked, so window_start_utc, the hours and the "
-            f"days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
+            "stored windows are other five minutes than those that were requested, so window_start_utc, the hours and "
+            f"the days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
         )
     for table in rows_of(con, operation).keys() & _found_out():
         con.execute(f"DELETE FROM {table} WHERE operation = ?", [operation])  # noqa: S608  # named by DuckDB

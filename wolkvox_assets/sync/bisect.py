@@ -113,8 +113,8 @@ class _Month:
         """Its days were settled as they are by now, which need not be what the whole was at first."""
         if in_use(self.ask(self.whole)) == in_use(answer):
             raise Disagreement(
-                f"{self.whole} was answered alike before its parts were asked and after, and they add up to something"
-                f" else: {difference(in_use(answer), total)}"
+                f"{self.whole} was answered alike before its parts were requested and after, and they add up to "
+                f"something else: {difference(in_use(answer), total)}"
             )
 
     def _held(self, r: Range) -> _Held:
@@ -172,7 +172,7 @@ class _Month:
                     return total
             if source is Source.ASKED and again == in_use(answer):
                 raise contradiction or Disagreement(
-                    f"{r} was answered alike before its windows were asked and after, and they add up to something"
+                    f"{r} was answered alike before its windows were requested and after, and they add up to something"
                     f" else: {difference(again, total)}"
                 )
             answer, source, held = again, Source.ASKED, self._held(r)
@@ -304,7 +304,7 @@ class _Month:
             yield Known(window, answer, Source.ASKED)
             if in_use(answer) != before:
                 raise Disagreement(
-                    f"{one(window)} was derived and then asked as an audit: {difference(before, in_use(answer))}"
+                    f"{one(window)} was derived and then requested as an audit: {difference(before, in_use(answer))}"
                 )
         yield Audited(r, tuple(sorted(drawn)), derived, self.seed)
 

@@ -41,7 +41,7 @@ def prove_on_the_way(ranges: Sequence[Range], ask: Ask) -> Generator[Step, None,
             return left, verdict.holds
     if quiet:
         yield Note(
-            "No day was busy enough to prove on it that ranges add up, so windows were asked one by one."
+            "No day was busy enough to prove on it that ranges add up, so windows were requested one by one."
         )
     return [], False
 

@@ -25,6 +25,13 @@ def test_a_cause_is_told_once_with_what_happened_and_since_when() -> None:
     assert news(told, {"main: TokenRefused": later}) == ([], told)
 
 
+def test_a_wrong_setting_is_told_in_its_own_words_once() -> None:
+    [message], _ = news(
+        {}, {"settings: WOLKVOX_START: is not set": trouble(words="WOLKVOX_START: is not set")}
+    )
+    assert message.count("WOLKVOX_START: is not set") == 1
+
+
 def test_and_once_when_it_is_over() -> None:
     _, told = news({}, {"main: TokenRefused": trouble()})
     [message], told = news(told, {})

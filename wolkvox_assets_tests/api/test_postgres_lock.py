@@ -208,7 +208,10 @@ def test_the_wait_for_a_lost_process_is_said(
     lease = f"({key}, 'host-a process 7 x', clock_timestamp() + interval '2 s', 2)"
     ask(f"INSERT INTO wolkvox_assets.token_leases VALUES {lease}")
     took(lock_of(2))
-    assert "its turn to ask: a request of host-a process 7 may be on its way for another" in caplog.text
+    assert (
+        "its turn to make a request: a request of host-a process 7 may be on its way for another"
+        in caplog.text
+    )
 
 
 def test_who_uses_the_token_is_said_to_who_waits(
@@ -220,8 +223,8 @@ def test_who_uses_the_token_is_said_to_who_waits(
         until = time.monotonic() + 10
         while "waited" not in caplog.text and time.monotonic() < until:
             time.sleep(0.05)
-    us = f"{socket.gethostname()} process {os.getpid()} uses the token, and asks since 20"
-    assert f"for its turn to ask: {us}" in caplog.text
+    us = f"{socket.gethostname()} process {os.getpid()} uses the token, for a request since 20"
+    assert f"for its turn to make a request: {us}" in caplog.text
     assert caplog.text.count("It goes on by itself") == 1
 
 

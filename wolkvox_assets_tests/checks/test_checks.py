@@ -65,8 +65,9 @@ def failed(
     return {name(result): result for result in results if not result.passed}
 
 
-def newest(con: duckdb.DuckDBPyConnection, now: datetime) -> Result:
-    [result] = evaluate(Look(con, operation(con), now), [NEWEST])
+def newest(con: duckdb.DuckDBPyConnection, now: datetime, fresh_minutes: int = 15) -> Result:
+    set_so = operation(con).model_copy(update={"fresh_minutes": fresh_minutes})
+    [result] = evaluate(Look(con, set_so, now), [NEWEST])
     return result
 
 
@@ -233,14 +234,23 @@ def test_windows_that_are_not_over_are_of_the_future(con: duckdb.DuckDBPyConnect
 
 
 @pytest.mark.parametrize(
-    ("minutes", "severity"),
-    [(0, None), (14, None), (15, Severity.WARN), (29, Severity.WARN), (30, Severity.ERROR)],
+    ("minutes", "fresh", "severity"),
+    [
+        (0, 15, None),
+        (14, 15, None),
+        (15, 15, Severity.WARN),
+        (29, 15, Severity.WARN),
+        (30, 15, Severity.ERROR),
+        (59, 60, None),
+        (60, 60, Severity.WARN),
+        (120, 60, Severity.ERROR),
+    ],
 )
 def test_the_newest_window_gets_old(
-    con: duckdb.DuckDBPyConnection, minutes: int, severity: Severity | None
+    con: duckdb.DuckDBPyConnection, minutes: int, fresh: int, severity: Severity | None
 ) -> None:
     con.execute("UPDATE agent_9_window_log SET fetched_at = '2026-11-19 04:50'")
-    result = newest(con, datetime(2026, 11, 19, 5, tzinfo=UTC) + minutes * MINUTE)
+    result = newest(con, datetime(2026, 11, 19, 5, tzinfo=UTC) + minutes * MINUTE, fresh)
     assert (None if result.passed else result.severity) == severity
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from wolkvox_assets.report.definition import Report
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.project import ROOT, Project
 
@@ -35,19 +36,23 @@ def dg(project: Project, *arguments: str) -> str:
 
 
 @pytest.mark.long
-def test_it_checks_lists_and_launches(tmp_path: Path) -> None:
+def test_it_checks_lists_and_launches(tmp_path: Path, all_reports: list[Report]) -> None:
     with Simulator(Centre(5)) as simulator:
         project = Project(tmp_path, simulator, DAY)
         assert "All definitions loaded successfully" in dg(project, "check", "defs")
         listed = dg(project, "list", "defs", "--json")
         keys = {asset["asset_key"] for asset in json.loads(listed[listed.index("{") :])["assets"]}
-        assert keys == {
-            "main/agent_9_windows",
-            "main/agent_hold_mute_daily",
-            "main/operation_hold_mute_daily",
-            "main/wolkvox_agent_9",
-            "wolkvox_duckdb",
+        of_reports = {
+            f"main/{name}"
+            for report in all_reports
+            for name in (
+                f"wolkvox_{report.api}",
+                report.names.windows,
+                report.names.agent_days,
+                report.names.operation_days,
+            )
         }
+        assert keys == of_reports | {"wolkvox_duckdb"}
         hour = f"{DAY}T09:00...{DAY}T09:55"
         dg(project, "launch", "--assets", "main/agent_9_windows", "--partition-range", hour)
         assert project.rows() == project.true_rows(project.known())

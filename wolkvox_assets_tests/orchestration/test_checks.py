@@ -410,5 +410,8 @@ def test_definitions_say_what_is_fresh_and_what_blocks(checked: Checked) -> None
     }
     assert blocking == BLOCKING
     assert {f"{key.asset_key.path[-1]}/{key.name}" for key in graph.asset_check_keys} == ALL
+    checked.reload(WOLKVOX_FRESH_MINUTES="60")
+    specs = {spec.key.path[-1]: spec for spec in checked.definitions.resolve_all_asset_specs()}
+    assert specs["agent_9_windows"].freshness_policy == dg.FreshnessPolicy.time_window(2 * HOUR, HOUR)
     checked.reload(WOLKVOX_AUTOMATION="off")  # nothing starts by itself, so nothing is late
     assert {spec.freshness_policy for spec in checked.definitions.resolve_all_asset_specs()} == {None}

@@ -282,7 +282,7 @@ def test_what_cannot_be_read_is_said_once() -> None:
     ago = server.now - HOUR
     said = server.guard(seen=QuotaSeen(in_vain_at=ago, unreadable_at=ago)).warning()
     assert said is not None
-    assert "asked at 2026-11-16 16:00 UTC" in said
+    assert "requested at 2026-11-16 16:00 UTC" in said
     # One that was read, or can be, says nothing.
     assert server.guard(known=(server.reading(), 0)).warning() is None
     server.error = None

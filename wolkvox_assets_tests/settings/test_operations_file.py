@@ -84,7 +84,7 @@ def test_a_day_is_a_toml_date_or_text(start: str) -> None:
 def test_every_key_counts() -> None:
     settings = load(
         NORTH.replace("America/Bogota", "Europe/Madrid")
-        + 'quota_reserve = 0.5\n"base_url" = "http://127.0.0.1:8807/"\n'
+        + 'quota_reserve = 0.5\nfresh_minutes = 60\n"base_url" = "http://127.0.0.1:8807/"\n'
         + 'owners = ["team:desk"]\ntags = { domain = "service" }\n'
     )
     assert settings.problems == ()
@@ -93,6 +93,7 @@ def test_every_key_counts() -> None:
             update={
                 "timezone": "Europe/Madrid",
                 "quota_reserve": 0.5,
+                "fresh_minutes": 60,
                 "base_url": "http://127.0.0.1:8807",
                 "owners": ("team:desk",),
                 "tags": (("domain", "service"),),
@@ -302,6 +303,8 @@ WRONG = [
     ("", "quota_reserve = nan", "quota_reserve must be a number from 0 to 1"),
     ("", "quota_reserve = true", "must look like this: quota_reserve = 0.2"),
     ("", 'quota_reserve = "20 %"', "must look like this: quota_reserve = 0.2"),
+    ("", "fresh_minutes = 5", "fresh_minutes must be whole minutes from 15 to 1440"),
+    ("", "fresh_minutes = 15.5", "must look like this: fresh_minutes = 15"),
     ("", 'base_url = "127.0.0.1"', "base_url must look like http://127.0.0.1:8807"),
     ("", 'owners = ["ana"]', "owners must be addresses or teams"),
     ("", "owners = [7]", "owners must be addresses or teams"),

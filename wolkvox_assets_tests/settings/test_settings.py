@@ -83,6 +83,7 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         WOLKVOX_START="2023-12-31",
         WOLKVOX_BASE_URL="http://127.0.0.1:8807/",
         WOLKVOX_DATA_DIR="/srv/wolkvox",
+        WOLKVOX_FRESH_MINUTES="90",
         WOLKVOX_OWNERS="ana@example.com, team:the desk",
         WOLKVOX_TAGS="domain=service, tier=",
     )
@@ -95,6 +96,7 @@ def test_every_variable_counts(settings_of: SettingsOf) -> None:
         timezone="America/Santiago",
         start=date(2023, 12, 31),
         base_url="http://127.0.0.1:8807",
+        fresh_minutes=90,
         owners=["ana@example.com", "team:the desk"],
         tags={"domain": "service", "tier": ""},
     )
@@ -388,6 +390,7 @@ WRONG = [
     ),
     *(("WOLKVOX_TAGS", wrong) for wrong in ("a=b,", "a b=c", "=x", "dagster/kind=x", "a=" + "x" * 64, "ñ=x")),
     *(("WOLKVOX_QUOTA_RESERVE", wrong) for wrong in ("-0.1", "1.01", "nan", "inf", "20 %")),
+    *(("WOLKVOX_FRESH_MINUTES", wrong) for wrong in ("0", "14", "1441", "15.5", "-15", "a day")),
     *(("WOLKVOX_TOKEN", wrong) for wrong in ("two words", "línea", "line\nbreak", "tab\there", "   ")),
 ]
 

@@ -12,7 +12,6 @@ from datetime import datetime
 import dagster as dg
 import pydantic
 
-from wolkvox_assets.checks import OLD_AFTER, STALE_AFTER
 from wolkvox_assets.orchestration.assets.catalogue import api_key, of_operation, table_metadata
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import window_partitions, windows_key
@@ -27,7 +26,7 @@ from wolkvox_assets.store.attempts import Work
 _DESCRIPTION = """\
 {about}, for each five minutes.
 
-**Source**: the report `{api}` of Wolkvox's API, asked for windows and for longer ranges.
+**Source**: the report `{api}` of Wolkvox's API, requested for windows and for longer ranges.
 
 **Grain**: one row in `{windows}` for an operation, a window and an agent who {did}; one
 row in `{window_log}` for each known window, with rows or without. A window without rows in the first
@@ -38,17 +37,11 @@ the same numbers.
 **Backfill**: any range is one run, which commits and marks windows as it goes; stopped or failed, repeat it.
 A range that is known already is verified, and repaired where it differs, with one request a month if nothing does.
 
-**Freshness**: the schedule `live_schedule` asks the windows that have just closed, and the gaps of the last days, of
-every operation; the sensor `{label}_gaps` all others of the history, newest first.
+**Freshness**: the schedule `live_schedule` requests the windows that have just closed, and the gaps of the last days,
+of every operation; the sensor `{label}_gaps` all others of the history, newest first.
 
 **Time**: `window_start` is the operation's wall clock ({timezone}).
 """
-
-
-# A mark every five minutes. Dagster looks at the newest mark of an asset, whatever partition it is of: a run that loads
-# history keeps all three assets fresh while nothing new comes in. That is for the checks `newest_window_is_recent` and
-# `closed_days_are_whole` to tell; freshness tells what these can't: that nothing runs at all.
-_FRESH = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER, warn_window=OLD_AFTER)
 
 
 class WindowsConfig(dg.Config):
@@ -76,6 +69,11 @@ def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefi
         timezone=operation.timezone,
     )
 
+    # A mark every five minutes. Dagster looks at the newest mark of an asset, whatever partition it is of: a run that
+    # loads history keeps all three assets fresh while nothing new comes in. That is for the checks
+    # `newest_window_is_recent` and `closed_days_are_whole` to tell; freshness tells that nothing runs.
+    fresh = dg.FreshnessPolicy.time_window(fail_window=operation.stale_after, warn_window=operation.old_after)
+
     @dg.asset(
         key=windows_key(operation),
         deps=[api_key(operation)],
@@ -88,7 +86,7 @@ def build_windows(location: CodeLocation, operation: Operation) -> dg.AssetsDefi
         code_version="2",
         description=description,
         metadata=table_metadata(location.settings, operation, report.names.windows),
-        freshness_policy=_FRESH if location.settings.automation else None,
+        freshness_policy=fresh if location.settings.automation else None,
         **of_operation(operation),
     )
     def windows(context: dg.AssetExecutionContext, config: WindowsConfig) -> Iterator[dg.Output[None]]:
@@ -113,7 +111,7 @@ def _windows(
     if not ranges:
         raise dg.Failure(
             f"operation {operation.name}: the run was started without a partition and without `ranges` in its config, "
-            "so there is nothing to ask for. Choose partitions, or set ranges.",
+            "so there is nothing to request. Choose partitions, or set ranges.",
             metadata=REPORTED,
             allow_retries=False,
         )

@@ -51,7 +51,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         asset_selection=[asset],
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=location.sensors_are,
-        description="Finds windows of the history that are not known, or not marked as materialised, and asks for "
+        description="Finds windows of the history that are not known, or not marked as materialised, and requests "
         "them.",
     )
     def gaps(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -37,8 +37,9 @@ class Marks:
                 {"dagster/partition_row_count": len(window.agents), "source": window.source},
             )
         for checked in batch.verified:
+            verified_at = dg.MetadataValue.timestamp(checked.verified_at)
             for window_start in checked.range.windows():
-                marks += self._of(window_start, {"verified": True}, unless_marked=True)
+                marks += self._of(window_start, {"verified_at": verified_at}, unless_marked=True)
         for window_start in batch.superseded:
             marks += self._of(window_start, {"stored_by_another_run": True}, unless_marked=True)
         return [*marks, *marks_of_days(self._operation, batch.days, batch.rows, self._reports)]
@@ -50,7 +51,11 @@ class Marks:
                 dagster_internals.report_planned(context, self._asset, partition)
 
     def _of(
-        self, window: datetime, metadata: Mapping[str, int | str | bool], *, unless_marked: bool = False
+        self,
+        window: datetime,
+        metadata: Mapping[str, int | str | bool | dg.TimestampMetadataValue],
+        *,
+        unless_marked: bool = False,
     ) -> Iterator[dg.AssetMaterialization]:
         for partition in keys_of_window(self._partitions, self._operation, window):
             if not unless_marked or self._needs_a_mark(partition):

@@ -9,7 +9,7 @@ import pytest
 from wolkvox_assets.orchestration.partitions import window_partitions
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
-from wolkvox_assets_tests.project import Project
+from wolkvox_assets_tests.project import Project, instance_in
 
 WINDOWS = dg.AssetKey(["main", "agent_9_windows"])
 
@@ -91,3 +91,21 @@ def project_partitions(
     for name, value in project.settings.items():
         monkeypatch.setenv(name, value)
     return window_partitions(load_settings().operations[0])
+
+
+def test_a_mark_of_a_window_that_was_only_verified_says_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an instance that knows nothing of the store, as after its folder was lost."""
+    with Simulator(Centre(8)) as simulator:
+        project = Project(tmp_path, simulator, date(2026, 11, 18))
+        for name in ("home", "another"):
+            with instance_in(tmp_path / name) as instance:
+                hour = ("2026-11-18T10:00", "2026-11-18T10:55")
+                project.materialize("agent_9_windows", monkeypatch, partition_range=hour, instance=instance)
+                mark = instance.get_latest_materialization_event(WINDOWS)
+    assert mark is not None
+    assert mark.asset_materialization is not None
+    told = mark.asset_materialization.metadata["verified_at"].value
+    [(verified_at,)] = project.query("SELECT DISTINCT epoch(verified_at) FROM agent_9_window_log")
+    assert told == pytest.approx(verified_at)
