@@ -202,13 +202,16 @@ def _expected(operation: Operation, days: Iterable[date]) -> dict[date, int]:
 
 
 class _Part(NamedTuple):
-    """One operation's part of a commit. `at_server`: `now` by its server's clock. `days`: those that it changes."""
+    """One operation's part of a commit. `at_server`: `now` by its server's clock. `latest`: by the later of the two.
+    `server_told`: whether the server has said what time it is. `days`: those that it changes."""
 
     tables: Tables
     operation: Operation
     batch: Batch
     now: datetime
     at_server: datetime
+    latest: datetime
+    server_told: bool
     days: set[date]
 
 
@@ -225,6 +228,8 @@ def _stored(con: duckdb.DuckDBPyConnection, handed: Sequence[Handed], run_id: st
             batch.copied(),
             clocks.now(),
             clocks.at_server(),
+            max(clocks.here(), clocks.at_server()),
+            clocks.server_time is not None,
             set(),
         )
         for operation, clocks, batch in handed
@@ -280,12 +285,16 @@ def _rebuild(
 
 
 def _forget_windows_to_come(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts) -> None:
-    """What a clock that was ahead has left: of windows that are still to come, nothing can be known."""
-    wall = {name: part.operation.clock.now(part.at_server) for name, part in parts.items()}
-    earliest = min(part.at_server for part in parts.values())
+    """What a clock that was ahead has left: of windows that are still to come by both clocks, nothing can be known.
+
+    Either may be behind, by months: by itself, neither is a reason to delete what was answered with uses.
+    """
+    wall = {name: part.operation.clock.now(part.latest) for name, part in parts.items()}
+    earliest = min(part.latest for part in parts.values())
     for name in with_windows_to_come(con, report, min(wall.values()), earliest) & parts.keys():
         part = parts[name]
-        part.days.update(forget_windows_to_come(part.tables, wall[name], part.at_server))
+        empty_only = not part.server_told
+        part.days.update(forget_windows_to_come(part.tables, wall[name], part.latest, empty_only=empty_only))
 
 
 def _forget_what_was_no_answer(

@@ -11,6 +11,8 @@ from wolkvox_assets.store.windows import naive_utc
 
 # Long enough to look into last quarter's odd number; the bodies are most of the file's size.
 KEPT = timedelta(days=90)
+# Of so many days with requests the first counts as today: a clock that is ahead for a day or two deletes nothing.
+_DAYS_SEEN = 3
 
 
 def record_requests(
@@ -20,7 +22,8 @@ def record_requests(
     run_id: str,
     now: datetime,
 ) -> None:
-    """Add these requests, each with its operation, and forget those that are older than `KEPT` at `now` (aware)."""
+    """Add these requests, each with its operation, and forget those that are older than `KEPT` at `now` (aware),
+    and were so on the days before."""
     if not requests_of:
         return
     requests = [request for _, request in requests_of]
@@ -45,6 +48,8 @@ def record_requests(
     con.execute("INSERT INTO api_requests BY NAME SELECT * FROM batch_requests")
     con.unregister("batch_requests")
     con.execute(
-        "DELETE FROM api_requests WHERE requested_at < $before",
-        {"before": naive_utc(now - KEPT)},
+        "DELETE FROM api_requests WHERE requested_at < (SELECT min(day) FROM ("
+        " SELECT DISTINCT requested_at::DATE AS day FROM api_requests WHERE requested_at <= $now"
+        " ORDER BY day DESC LIMIT $seen)) - $kept",
+        {"now": naive_utc(now), "seen": _DAYS_SEEN, "kept": KEPT},
     )

@@ -308,14 +308,16 @@ def with_windows_to_come(
     return {operation for (operation,) in rows}
 
 
-def forget_windows_to_come(tables: Tables, wall: datetime, now: datetime) -> set[date]:
+def forget_windows_to_come(tables: Tables, wall: datetime, now: datetime, *, empty_only: bool) -> set[date]:
     """Make unknown what was fetched after `now` (aware), of windows that start then (`wall`: on the wall clock)
-    or later. Returns their days. Those that are over are not known either, and stay until they are asked again.
+    or later; `empty_only`: but for those with rows. Returns their days. Those that are over are not known either, and
+    stay until they are asked again.
     """
     to_come = (
         "FROM {window_log} WHERE operation = $operation AND window_start >= $wall AND fetched_at > $credible"
+        " AND (agents = 0 OR NOT $empty_only)"
     )
-    which = {"wall": wall, "credible": credible_until(now)}
+    which = {"wall": wall, "credible": credible_until(now), "empty_only": empty_only}
     days = tables.execute(f"SELECT DISTINCT local_date {to_come}", **which).fetchall()
     if days:
         tables.execute(

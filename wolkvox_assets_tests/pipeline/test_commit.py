@@ -82,6 +82,26 @@ def test_windows_that_are_still_to_come_are_not_known(store: Store) -> None:
     assert [day_of(store, YESTERDAY + timedelta(days=n)) for n in (0, 1, 2)] == [[(1, False)], [], []]
 
 
+@pytest.mark.parametrize("header", [False, True])
+def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header: bool) -> None:
+    """This machine's without a `Date` from the server, or the server's: a cache's, months old."""
+    store_them(store, clocks(), YESTERDAY, 288, USES)
+    wrong = clocks() if header else clocks(timedelta(days=-30))
+    if header:
+        wrong.heard(NOW - timedelta(days=30), NOW)
+    store_them(store, wrong, YESTERDAY - timedelta(days=32))
+    assert query(store, "SELECT COUNT(*), COUNT(DISTINCT window_start) FROM agent_9_windows") == [(288, 288)]
+    store_them(store, clocks(), YESTERDAY - timedelta(days=1))
+    assert day_of(store, YESTERDAY) == [(288, True)]
+
+
+def test_where_the_server_says_so_not_even_uses_that_are_still_to_come_stay(store: Store) -> None:
+    store_them(store, clocks(timedelta(days=30)), YESTERDAY + timedelta(days=2), agents=USES)
+    store_them(store, clocks(heard=True), YESTERDAY)
+    assert query(store, "SELECT window_start FROM agent_9_window_log") == [(YESTERDAY,)]
+    assert query(store, "SELECT * FROM agent_9_windows") == []
+
+
 def test_what_replaces_an_answer_of_the_future_is_no_correction(store: Store) -> None:
     store_them(store, clocks(timedelta(days=30)), YESTERDAY)
     store_them(store, clocks(), YESTERDAY, agents=USES)

@@ -90,17 +90,28 @@ def test_any_text_is_kept_as_it_came(store: Store) -> None:
     assert (row[11], row[7], row[6]) == (body, "null", "NaN")
 
 
+def said(store: Store, *requests: RequestRecord) -> list[object]:
+    return [row[7] for row in record(store, *requests)]
+
+
 def test_requests_are_forgotten_after_ninety_days(store: Store) -> None:
-    old = request(NOW - timedelta(days=91), msg="old")
-    kept = request(NOW - timedelta(days=89), msg="kept")
+    old, kept = request(NOW - timedelta(days=94), msg="old"), request(NOW - timedelta(days=89), msg="kept")
     record(store, kept, operation="other")
-    found = record(store, old, kept, request(msg="new"))
-    assert [row[7] for row in found] == ["kept", "kept", "new"]
+    days = [request(NOW - timedelta(days=n), msg=f"{n}") for n in (2, 1, 0)]
+    assert said(store, old, kept, *days) == ["kept", "kept", "2", "1", "0"]
 
 
 def test_those_stored_long_ago_are_forgotten_when_the_next_come(store: Store) -> None:
     with store.transaction() as con:
-        record_requests(con, [("other", request(msg="was new then"))], run_id="run", now=NOW)
-        con.execute("UPDATE api_requests SET requested_at = requested_at - INTERVAL 91 DAY")
-    assert [row[7] for row in record(store)] == ["was new then"]  # nothing made, nothing cleared out
-    assert [row[7] for row in record(store, request(msg="new"))] == ["new"]
+        days = [("other", request(NOW - timedelta(days=n), msg=f"{n}")) for n in (93, 2, 1)]
+        record_requests(con, days, run_id="run", now=NOW - timedelta(days=4))
+    assert said(store) == ["93", "2", "1"]  # nothing made, nothing cleared out
+    assert said(store, request(msg="new")) == ["2", "1", "new"]
+
+
+def test_a_clock_that_is_months_ahead_for_a_while_deletes_none(store: Store) -> None:
+    for days in (0, 200, 200, 201, 1):
+        with store.transaction() as con:
+            then = NOW + timedelta(days=days)
+            record_requests(con, [("main", request(then, msg=f"{days}"))], run_id="run", now=then)
+    assert said(store) == ["0", "1", "200", "200", "201"]
