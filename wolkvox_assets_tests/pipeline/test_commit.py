@@ -128,6 +128,31 @@ def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> Non
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+def _remarks_after(store: Store, before: Agents, after: Agents) -> list[str]:
+    store_them(store, clocks(), YESTERDAY, 12, before)
+    return [
+        remark.text for remark in store_them(store, clocks(), YESTERDAY, 12, after).remarks if remark.warning
+    ]
+
+
+def test_another_contact_centres_agents_replace_none_silently(store: Store) -> None:
+    """With its token the server and the address are the same, so it is no other source."""
+    these, others = (
+        {name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], ["D", "E"])
+    )
+    (warned,) = _remarks_after(store, these, others)
+    assert "none of the 3 agents before ('A', 'B', 'C') is in the answers now, but 'D', 'E'." in warned
+    assert "The old numbers are in agent_9_corrections" in warned
+
+
+@pytest.mark.parametrize("after", [["A", "D", "E"], ["A", "B", "C", "D"], []])
+def test_where_an_agent_of_before_is_left_or_nobody_is_nothing_is_said(
+    store: Store, after: list[str]
+) -> None:
+    these, others = ({name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], after))
+    assert _remarks_after(store, these, others) == []
+
+
 def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> None:
     """A server that lacked the report has answered like one where nobody used hold or mute."""
     store_them(store, clocks(), YESTERDAY - timedelta(days=2), 576)
