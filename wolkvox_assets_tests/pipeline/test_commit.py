@@ -95,6 +95,14 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+def test_no_first_row_comes_after_a_clock_that_was_behind(store: Store) -> None:
+    """It hides the totals of all days, but not that there were rows before."""
+    store_them(store, clocks(), YESTERDAY - timedelta(days=5), 288, USES, run="before")
+    store_them(store, clocks(timedelta(days=-30)), YESTERDAY - timedelta(days=32), run="behind")
+    assert store_them(store, clocks(), YESTERDAY, agents=USES, run="after").remarks == []
+    assert day_of(store, YESTERDAY - timedelta(days=5)) == [(288, True)]
+
+
 def test_where_the_server_says_so_not_even_uses_that_are_still_to_come_stay(store: Store) -> None:
     store_them(store, clocks(timedelta(days=30)), YESTERDAY + timedelta(days=2), agents=USES)
     store_them(store, clocks(heard=True), YESTERDAY)
