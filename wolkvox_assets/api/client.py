@@ -358,6 +358,12 @@ class WolkvoxClient:
             return ServerFault(
                 f"The answer is encoded as {quoted(self._redact(encoding))}, which was not requested."
             )
+        age = response.headers.get("Age", "").strip()
+        if re.fullmatch(r"[0-9]{1,18}", age) and int(age):
+            # Of before a late record, or another token's: the address of what two of them ask is the same.
+            return ServerFault(
+                f"A cache answered, with what it had for {int(age)} s, although it was told not to."
+            )
         # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
         while not deadline.is_over and (chunk := response.raw.read1(64 * 1024, decode_content=True)):
             body.add(chunk)
@@ -449,6 +455,7 @@ def _session(server: str, token: SecretStr) -> requests.Session:
         {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
+            "Cache-Control": "no-cache, no-store",
             "Connection": "close",
             "User-Agent": "wolkvox-assets",
             "wolkvox-token": token.get_secret_value(),

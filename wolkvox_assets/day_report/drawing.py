@@ -104,8 +104,9 @@ class Reports:
         return not drawn and not self._files.lately(day, now)
 
     def _warn(self, what: str, error: Exception) -> None:
+        said = visible(str(error))[:500].rstrip(".")
         self._log.warning(
-            f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {visible(str(error))[:500]}. "
+            f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {said}. "
             f"{_REMEDY if isinstance(error, OSError) else ''}"
             "What was fetched is stored and marked all the same; it is tried again by the next run."
         )

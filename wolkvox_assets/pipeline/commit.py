@@ -12,7 +12,7 @@ from wolkvox_assets.api import Note as AnswerNote
 from wolkvox_assets.api import RequestRecord
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.report.definition import Report
-from wolkvox_assets.report.plain_text import counted
+from wolkvox_assets.report.plain_text import counted, quoted
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range, contiguous
 from wolkvox_assets.settings import Operation
@@ -61,6 +61,9 @@ from wolkvox_assets.sync import Discard, LeftOut, Note
 # Of memory. At 288, the audits of a day that was loaded within a few seconds came in a commit of their own, with its
 # marks and its picture: 0.2 s of CPU.
 _MOST_WINDOWS = 1000
+
+# A name of one agent, or of two, may have been corrected.
+_AGENTS_REPLACED = 3
 
 
 @dataclass
@@ -334,6 +337,7 @@ def _store_windows(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts
         batch = parts[name].batch
         batch.corrections, batch.superseded = corrections, superseded
         batch.windows = [w for w in batch.windows if w.window_start not in set(superseded)]
+        batch.remarks += _of_other_agents(report, batch)
     fetched = {
         name: contiguous(window.window_start for window in part.batch.windows) for name, part in parts.items()
     }
@@ -348,6 +352,33 @@ def _store_windows(con: duckdb.DuckDBPyConnection, report: Report, parts: _Parts
     for name in with_windows_left_out(con, report) & parts.keys():
         for range_ in [*fetched[name], *(checked.range for checked in parts[name].batch.verified)]:
             take_in(parts[name].tables, range_)
+
+
+def _of_other_agents(report: Report, batch: Batch) -> list[Note]:
+    """A warning where known windows now have other agents, and none of those before. Late records don't do that;
+    another contact centre's token does, and it is no other source: server and address are the same.
+    """
+    changed = [c for c in batch.corrections if c.column_name == report.columns[0]]
+    gone = {(c.window_start, c.agent_name) for c in changed if not c.new_value}
+    came = {(c.window_start, c.agent_name) for c in changed if not c.old_value}
+    windows = {c.window_start for c in changed}
+    now = {(w.window_start, name) for w in batch.windows if w.window_start in windows for name in w.agents}
+    before, after = ({name for _, name in those} for those in (gone, now))
+    if len(before) < _AGENTS_REPLACED or not after or now - came or before & after:
+        return []
+    return [
+        Note(
+            f"{counted(len(windows), 'known window')} from {min(windows)} to {max(windows)}: none of the "
+            f"{len(before)} agents before ({_some(before)}) is in the answers now, but {_some(after)}. If the token "
+            "is another contact centre's, set the right one and materialise these days again. The old numbers are in "
+            f"{report.names.corrections}.",
+            warning=True,
+        )
+    ]
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(quoted(name) for name in sorted(names)[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _discard(part: _Part) -> None:

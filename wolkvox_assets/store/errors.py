@@ -72,8 +72,11 @@ def _explained(error: BaseException, doing: str, folder: Path, patience_seconds:
             f"intact. Close that program, and read {folder / 'wolkvox.duckdb'} instead: it can stay open. ({error})"
         )
     if disk_full(error):
+        # The published file may be a link to another disk; a copy names both files.
+        copied_to = getattr(error, "filename2", None)
+        full = Path(copied_to).parent if copied_to else folder
         return StoreFull(
-            f"{doing}: no room left on the disk of {folder}. What was committed before is intact and "
+            f"{doing}: no room left on the disk of {full}. What was committed before is intact and "
             "wolkvox.duckdb is as it was. Make room (both files together, and once more the size "
             f"of the larger) and repeat the run: repeating is harmless. ({error})"
         )

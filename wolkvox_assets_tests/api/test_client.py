@@ -75,6 +75,8 @@ def test_one_question(server: ScriptedServer, make_client: MakeClient) -> None:
     assert seen.headers.get_all("wolkvox-token") == [TOKEN]
     assert seen.headers["wolkvox_server"] == "0013"
     assert seen.headers["Authorization"] is None
+    # To a cache on the way, what two tokens ask looks the same, and so does what one asks today and tomorrow.
+    assert seen.headers["Cache-Control"] == "no-cache, no-store"
 
 
 def test_the_quota(server: ScriptedServer, make_client: MakeClient) -> None:
@@ -309,6 +311,10 @@ def test_a_web_page_is_the_servers_fault_whatever_its_status(
         (Reply(raw=b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"), ConnectionFailed),
         (Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200 + b"\r\n"), ConnectionFailed),
         (answer(row(), row("Beto"), msg="3 records were found"), RowsMissing),
+        (
+            Reply(200, GOOD.body, {"Age": "86400"}),
+            ServerFault,
+        ),  # out of a cache: of yesterday, or another token's
     ],
 )
 def test_what_other_bodies_become(
@@ -371,6 +377,9 @@ def test_a_byte_order_mark_and_stray_blanks(server: ScriptedServer, make_client:
         {"Date": "9" * 5000},
         {"Date": ", ,"},
         {"Retry-After": "9" * 5000},
+        {"Age": "0"},
+        {"Age": "-1"},
+        {"Age": "old"},
     ],
 )
 def test_headers_that_mean_nothing_change_nothing(

@@ -95,6 +95,14 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+def test_no_first_row_comes_after_a_clock_that_was_behind(store: Store) -> None:
+    """It hides the totals of all days, but not that there were rows before."""
+    store_them(store, clocks(), YESTERDAY - timedelta(days=5), 288, USES, run="before")
+    store_them(store, clocks(timedelta(days=-30)), YESTERDAY - timedelta(days=32), run="behind")
+    assert store_them(store, clocks(), YESTERDAY, agents=USES, run="after").remarks == []
+    assert day_of(store, YESTERDAY - timedelta(days=5)) == [(288, True)]
+
+
 def test_where_the_server_says_so_not_even_uses_that_are_still_to_come_stay(store: Store) -> None:
     store_them(store, clocks(timedelta(days=30)), YESTERDAY + timedelta(days=2), agents=USES)
     store_them(store, clocks(heard=True), YESTERDAY)
@@ -126,6 +134,31 @@ def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> Non
     assert day_of(store, YESTERDAY) == [(12, False)]
     store_them(store, clocks(), YESTERDAY - timedelta(days=1))
     assert day_of(store, YESTERDAY) == [(288, True)]
+
+
+def _remarks_after(store: Store, before: Agents, after: Agents) -> list[str]:
+    store_them(store, clocks(), YESTERDAY, 12, before)
+    return [
+        remark.text for remark in store_them(store, clocks(), YESTERDAY, 12, after).remarks if remark.warning
+    ]
+
+
+def test_another_contact_centres_agents_replace_none_silently(store: Store) -> None:
+    """With its token the server and the address are the same, so it is no other source."""
+    these, others = (
+        {name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], ["D", "E"])
+    )
+    (warned,) = _remarks_after(store, these, others)
+    assert "none of the 3 agents before ('A', 'B', 'C') is in the answers now, but 'D', 'E'." in warned
+    assert "The old numbers are in agent_9_corrections" in warned
+
+
+@pytest.mark.parametrize("after", [["A", "D", "E"], ["A", "B", "C", "D"], []])
+def test_where_an_agent_of_before_is_left_or_nobody_is_nothing_is_said(
+    store: Store, after: list[str]
+) -> None:
+    these, others = ({name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], after))
+    assert _remarks_after(store, these, others) == []
 
 
 def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> None:

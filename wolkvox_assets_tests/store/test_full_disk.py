@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wolkvox_assets.store import StoreFull
+from wolkvox_assets.store.errors import explained
 from wolkvox_assets_tests.store.full_disk import AGENTS, WINDOWS
 from wolkvox_assets_tests.store.processes import ROOT
 
@@ -79,3 +82,14 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     found = outcomes("file", tmp_path / "file", [])
     check(found)
     assert all("File too large" in outcome["message"] for outcome in found if outcome["error"])
+
+
+def test_it_is_told_which_disk_is_full() -> None:
+    """The published file may be a link to another one."""
+    with (
+        pytest.raises(StoreFull, match="the disk of /mnt/published"),
+        explained("publishing", Path("/data"), 1),
+    ):
+        raise OSError(
+            ENOSPC, "No space left", "/data/store.duckdb", None, "/mnt/published/.wolkvox.duckdb.new"
+        )
