@@ -15,13 +15,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.store import Store, replacing, schema, versions
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
-from wolkvox_assets_tests import lakes, postgres
+from wolkvox_assets_tests import ALL_REPORTS, lakes, postgres
 
 # How long one example takes says what else the machine does.
 hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
@@ -65,19 +64,9 @@ def settings_of_nobody() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def all_reports() -> Iterator[list[Report]]:
-    """Tests are of `agent_9`, whatever else is kept: another report takes none but its own. Gives all that are kept,
-    for what has to hold of each."""
-    kept = list(REPORTS)
-    REPORTS[:] = [AGENT_9]
-    yield kept
-    REPORTS[:] = kept
-
-
 @pytest.fixture
-def with_all_reports(all_reports: list[Report]) -> Iterator[None]:
-    REPORTS[:] = all_reports
+def with_all_reports() -> Iterator[None]:
+    REPORTS[:] = ALL_REPORTS
     yield
     REPORTS[:] = [AGENT_9]
 

@@ -188,7 +188,7 @@ NEWEST = Check(
     holds="The newest known window ended less than WOLKVOX_FRESH_MINUTES ago (15 unless set). Dagster's freshness "
     "can't tell: it takes a mark of any window, be it a year old, for a fresh one.",
     wrong="The newest known window is older than WOLKVOX_FRESH_MINUTES allows (an error from twice that on)",
-    remedy="Is live_schedule on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
+    remedy="Is `live_schedule` on, and does `live` fail or wait? Its last run and the sensor `alerts` say why; so does "
     "`wolkvox-assets doctor`.",
     find=_newest,
     blocking=False,

@@ -22,6 +22,7 @@ from wolkvox_assets.store.requests import record_requests
 from wolkvox_assets.store.schema import tables_wanted
 from wolkvox_assets.store.sources import OperationSource
 from wolkvox_assets.store.transfer import copy
+from wolkvox_assets_tests.project import ROOT
 from wolkvox_assets_tests.store.tables import Row, agent_9, content, query, replace_windows
 
 FIRST = datetime(2026, 10, 31, 23)
@@ -97,10 +98,11 @@ def test_killed_and_repeated_and_back_it_is_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = files.own.read_bytes()
+    command = "import wolkvox_assets_tests; from wolkvox_assets.commands.cli import main; main()"
     process = subprocess.Popen(
-        [Path(sys.executable).parent / "wolkvox-assets", "copy", "--to", "lake"],
+        [sys.executable, "-c", command, "copy", "--to", "lake"],
         stdout=subprocess.PIPE,
-        env=dict(os.environ),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     with process:
         assert process.stdout is not None

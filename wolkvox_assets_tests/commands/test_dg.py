@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wolkvox_assets.report.definition import Report
 from wolkvox_assets.simulator import Centre, Simulator
+from wolkvox_assets_tests import ALL_REPORTS
 from wolkvox_assets_tests.project import ROOT, Project
 
 DAY = date(2026, 11, 18)
@@ -36,7 +36,7 @@ def dg(project: Project, *arguments: str) -> str:
 
 
 @pytest.mark.long
-def test_it_checks_lists_and_launches(tmp_path: Path, all_reports: list[Report]) -> None:
+def test_it_checks_lists_and_launches(tmp_path: Path) -> None:
     with Simulator(Centre(5)) as simulator:
         project = Project(tmp_path, simulator, DAY)
         assert "All definitions loaded successfully" in dg(project, "check", "defs")
@@ -44,7 +44,7 @@ def test_it_checks_lists_and_launches(tmp_path: Path, all_reports: list[Report])
         keys = {asset["asset_key"] for asset in json.loads(listed[listed.index("{") :])["assets"]}
         of_reports = {
             f"main/{name}"
-            for report in all_reports
+            for report in ALL_REPORTS
             for name in (
                 f"wolkvox_{report.api}",
                 report.names.windows,

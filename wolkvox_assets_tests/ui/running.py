@@ -25,6 +25,14 @@ from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
 
 _ZONE = "America/Bogota"
 _STARTS_WITHIN_SECONDS = 90
+# All that `make dev` runs, of one report, as in the tests: what stands on the pages is counted.
+_OF_AGENT_9 = """
+from wolkvox_assets.report.reports import AGENT_9, REPORTS
+
+REPORTS[:] = [AGENT_9]
+
+from wolkvox_assets.definitions import defs
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
     with ExitStack() as stack:
         # Not by a tick, which stops when the next one is due.
         load = ["-m", "dagster", "asset", "materialize", "--select", "main/agent_9_windows"]
-        load += ["--partition-range", f"{day}T00:00...{_newest_window()}", "-m", "wolkvox_assets.definitions"]
+        load += ["--partition-range", f"{day}T00:00...{_newest_window()}", "-m", "of_agent_9"]
         loading = stack.enter_context(_process(folder, "load", load, environment))
         url = stack.enter_context(serving(folder, settings))
         if loading.wait(_STARTS_WITHIN_SECONDS):
@@ -80,8 +88,10 @@ def serving(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    for file in ("dagster.yaml", "workspace.yaml"):
-        shutil.copyfile(ROOT / file, folder / file)
+    shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
+    workspace = (ROOT / "workspace.yaml").read_text()
+    (folder / "workspace.yaml").write_text(workspace.replace("wolkvox_assets.definitions", "of_agent_9"))
+    (folder / "of_agent_9.py").write_text(_OF_AGENT_9)
     ours = ("WOLKVOX_", "DAGSTER_")
     others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**others, **settings, "DAGSTER_HOME": str(folder)}

@@ -49,9 +49,11 @@ from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.definitions import build_definitions
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.pipeline import attempts
+from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.settings import load_settings
 
 SECOND = timedelta(seconds=1)
+REPORTS[:] = [AGENT_9]  # as in the tests
 gaps._EVERY_SECONDS = alerts._EVERY_SECONDS = 5
 gaps.PAUSE_WHEN_DIED = SECOND
 dead_runs._STARTS_WITHIN = 30 * SECOND
