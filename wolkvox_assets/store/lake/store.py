@@ -31,7 +31,7 @@ from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppa
 from wolkvox_assets.store.face import Finding, T
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.lake import duck, examine, maintenance
-from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require
+from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require, share_newest
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import TurnLost, asking, turn
 from wolkvox_assets.store.schema import tables_wanted
@@ -86,6 +86,7 @@ class LakeStore:
             yield con
             still_ours()
             con.execute("COMMIT")
+            share_newest(self.lake)
 
     def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """See `Store`. What breaks is waited for a minute or so."""
@@ -306,6 +307,7 @@ class _Change(Generic[T]):
             still_ours()
             self._sent.append(_Sent(result, before, mark))
             con.execute("COMMIT")
+            share_newest(self._lake)
             return result
 
 
