@@ -1,5 +1,5 @@
 """Two machines that share a Postgres (for the lake, the lock and Dagster) and the lake's data, and nothing else: no
-folder, no DAGSTER_HOME, no TMPDIR, as root not even the host's name.
+folder, no DAGSTER_HOME, no TMPDIR, as root not even the user and the host's name.
 
 What belongs here: that together they store the truth, whatever is killed. What doesn't: the lock (`api/`), the lake
 (`store/`).
@@ -8,6 +8,7 @@ What belongs here: that together they store the truth, whatever is killed. What 
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,16 @@ def machine_in(folder: Path, tables: str, dagster: str) -> dict[str, str]:
     }
 
 
+def lake_folder(folder: Path) -> Path:
+    """As the documentation says, for machines with a user each."""
+    lake = folder / "lake"
+    lake.mkdir()
+    if os.getuid() == 0:
+        shutil.chown(lake, group=machine.GROUP)
+    lake.chmod(0o2770)
+    return lake
+
+
 @pytest.fixture
 def stoppable(postgres_cluster: Cluster) -> Iterator[Cluster]:
     """Runs again at the end, whatever became of the test."""
@@ -185,7 +196,7 @@ def test_two_machines_and_whatever_is_killed(
         Operation(Centre(4, seed=seed, profile="around_the_clock"), tokens=[token])
         for seed, token in enumerate(dict.fromkeys(tokens.values()))
     ]
-    lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
+    lake = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(lake_folder(tmp_path))))
     with (
         stoppable.database() as dagster,
         Simulator(
@@ -220,6 +231,10 @@ def test_two_machines_and_whatever_is_killed(
             if order is loading[-1]:
                 stop.touch()
         assert simulator.counters.most_in_flight == 1
+        if os.getuid() == 0:
+            owners = {file.stat().st_uid for file in (tmp_path / "lake").rglob("*.parquet")}
+            assert owners
+            assert 0 not in owners
         for name in tokens:
             assert_exact(lake, simulator, name, wanted)
         assert_no_place_is_held(tmp_path / "here")
@@ -251,10 +266,18 @@ def orders_of_both(
     }
     range_ = f"{wanted[0]:%Y-%m-%dT%H:%M}...{wanted[-1]:%Y-%m-%dT%H:%M}"
     live, loading = [], []
-    for here, operations in ((folder / "here", list(tokens)[::2]), (folder / "there", list(tokens)[1::2])):
+    for name, number, operations in (("here", 1, list(tokens)[::2]), ("there", 2, list(tokens)[1::2])):
+        here = folder / name
         environment = tuple((shared | machine_in(here, tables, dagster)).items())
-        live.append(machine.Order(str(here), environment, clock, "live", str(stop), ()))
-        loading.append(machine.Order(str(here), environment, clock, "backfill", range_, tuple(operations)))
+        user = 0
+        if os.getuid() == 0:
+            user = machine.GROUP + number
+            for path in (here, *here.rglob("*")):
+                shutil.chown(path, user, user)
+        live.append(machine.Order(str(here), user, environment, clock, "live", str(stop), ()))
+        loading.append(
+            machine.Order(str(here), user, environment, clock, "backfill", range_, tuple(operations))
+        )
     return live, loading
 
 

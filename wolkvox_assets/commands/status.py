@@ -79,14 +79,15 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
     with store.reading() as con:
         stored = overview(Tables(con, operation.name, operation.report)) if con else Overview()
     missing = to_do.missing(store, operation, now)
+    known = to_do.known_of(store, [operation], now)[operation.label]
     return Status(
         operation=operation.label,
         history_from=operation.start,
         stored=stored,
         missing=sum(map(len, missing)),
         missing_in=[f"{range_}" for range_ in missing],
-        due=len(to_do.live_windows(store, [operation], now, settings.live_delay)[operation.label]),
-        due_to_verify=len(to_do.to_verify(store, operation, now)),
+        due=len(to_do.live_windows(operation, known, now, settings.live_delay)),
+        due_to_verify=len(to_do.to_verify(store, operation, known, now)),
         waits={work: visible(reason) for work, reason in reasons.items() if reason},
     )
 

@@ -24,7 +24,7 @@ from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.reconcile import Site, Task, reconcile
 from wolkvox_assets.report.clocks import Clocks
 from wolkvox_assets.settings import Operation
-from wolkvox_assets.store import Store, StoreError
+from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.sync import BadAnswers
 
@@ -81,7 +81,7 @@ class Tick:
         first = groups[0][0]
         self._store = first.store
         self._standings: dict[str, Standing] = {}
-        self._live: dict[str, list[datetime]] = {}
+        self._known: dict[str, to_do.Known] = {}
         self._commits = self._load(groups)
         self._error: Exception | None = None
 
@@ -116,7 +116,7 @@ class Tick:
             # For all operations at once: in a lake a query takes 5 to 10 ms, however little it reads.
             with self._store.reading():
                 self._standings = standings(self._store, operations, first.now())
-                self._live = to_do.live_windows(self._store, operations, first.now(), self._delay)
+                self._known = to_do.known_of(self._store, operations, first.now())
         except Exception as error:  # noqa: BLE001  # each operation's op is to fail with it
             for outcome in self.outcomes.values():
                 outcome.failed.append(Failed(Work.LIVE, error, []))
@@ -124,13 +124,13 @@ class Tick:
 
     def _serve(self, group: Sequence[Site], handover: Handover) -> None:
         for site in group:
-            self._do(site, Work.LIVE, lambda _store, operation, _now: self._live[operation.label], handover)
+            self._do(site, Work.LIVE, partial(to_do.live_windows, delay=self._delay), handover)
         # Only now: what has just been stored may complete an hour, and ends pauses.
         handover.settle()
         for site in group:
             self._remember_success(site, Work.LIVE)
         for site in group:
-            for due in (to_do.to_verify, to_do.recent_gaps):
+            for due in (partial(to_do.to_verify, site.store), to_do.recent_gaps):
                 self._do(site, Work.RECENT, due, handover)
             handover.settle()
             self._remember_success(site, Work.RECENT)
@@ -154,19 +154,20 @@ class Tick:
         self,
         site: Site,
         work: Work,
-        due: Callable[[Store, Operation, datetime], list[datetime]],
+        due: Callable[[Operation, to_do.Known, datetime], list[datetime]],
         handover: Handover,
     ) -> None:
         outcome, windows = self.outcomes[site.operation.label], list[datetime]()
         clocks = self._clocks[site.operation.label]
         if not outcome.goes_on:
             return
+        known = self._known[site.operation.label]
         try:
             standing = self._standings[site.operation.label]
             outcome.waits = reason_to_wait(standing, site.operation, work, clocks.now(), site.live)
             if outcome.waits is not None:
                 return
-            due_now = due(site.store, site.operation, clocks.now())
+            due_now = due(site.operation, known, clocks.now())
             windows = due_work.ended(site.operation, due_now, clocks.now())
             if windows:
                 # Later, those who share the quota may have used much more of it.
@@ -178,8 +179,11 @@ class Tick:
             outcome.stopped = stop
         except Exception as error:  # noqa: BLE001  # one operation's: it keeps nothing from the others
             outcome.failed.append(Failed(work, error, windows))
+            if isinstance(error, BadAnswers) and not error.given_up:
+                known.now_has(set(windows) - error.errors.keys(), clocks.now())
         else:
             outcome.succeeded |= {work} if windows else set()
+            known.now_has(windows, clocks.now())
 
 
 def seconds_left(now: datetime, delay: timedelta) -> float:

@@ -3,6 +3,10 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import duckdb
+
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
@@ -27,9 +31,20 @@ def record_verdict(tables: Tables, verdict: Verdict, *, run_id: str) -> None:
 
 def latest_verdict(tables: Tables) -> Verdict | None:
     """The one that counts, or None where additivity was never tried."""
+    return latest_verdicts(tables.con, tables.report).get(tables.operation)
+
+
+def latest_verdicts(con: duckdb.DuckDBPyConnection, report: Report) -> dict[str, Verdict]:
+    """By operation."""
     # The last one stored, not the latest moment: clocks are set back and ahead.
-    row = tables.execute(
-        "SELECT proved_at, holds, evidence FROM {additivity_proofs} WHERE operation = $operation"
-        " ORDER BY rowid DESC LIMIT 1"
-    ).fetchone()
-    return Verdict(row[0].replace(tzinfo=UTC), row[1], row[2]) if row else None
+    rows = con.execute(
+        filled(
+            "SELECT operation, proved_at, holds, evidence FROM {additivity_proofs}"
+            " QUALIFY row_number() OVER (PARTITION BY operation ORDER BY rowid DESC) = 1",
+            report,
+        )
+    ).fetchall()
+    return {
+        operation: Verdict(proved_at.replace(tzinfo=UTC), holds, evidence)
+        for operation, proved_at, holds, evidence in rows
+    }

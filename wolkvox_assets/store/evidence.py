@@ -3,6 +3,7 @@
 It is recorded as it is found: times of requests say nothing of what became of them.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -111,15 +112,17 @@ def take_in(tables: Tables, range_: Range) -> None:
     )
 
 
-def resting(tables: Tables, now: datetime) -> set[datetime]:
-    """The windows that are left out at `now` (aware): a quarter of an hour, and longer each time, up to a day or so."""
-    rows = tables.execute(
-        "SELECT window_start, times, tried_at FROM {left_out} WHERE operation = $operation"
+def resting(con: duckdb.DuckDBPyConnection, report: Report, now: datetime) -> Mapping[str, set[datetime]]:
+    """By operation, the windows that are left out at `now` (aware): a quarter of an hour, and longer each time, up to a
+    day or so.
+    """
+    rows = con.execute(
+        filled("SELECT operation, window_start, times, tried_at FROM {left_out}", report)
     ).fetchall()
     at = naive_utc(now)
-    # One tried in the future was tried by a clock that was wrong.
-    return {
-        window
-        for window, times, tried in rows
-        if tried <= at < tried + _FIRST_REST * (1 << min(times - 1, _DOUBLINGS))
-    }
+    found: dict[str, set[datetime]] = defaultdict(set)
+    for operation, window, times, tried in rows:
+        # One tried in the future was tried by a clock that was wrong.
+        if tried <= at < tried + _FIRST_REST * (1 << min(times - 1, _DOUBLINGS)):
+            found[operation].add(window)
+    return found

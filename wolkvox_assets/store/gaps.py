@@ -1,7 +1,7 @@
 """What is not as it should be, read from the tables: windows that are not known, or may have changed since."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -45,19 +45,20 @@ def holes(tables: Tables, within: Range, now: datetime, but: Collection[datetime
 
 
 def known_since(
-    con: duckdb.DuckDBPyConnection, report: Report, start: datetime, now: datetime
-) -> Mapping[str, set[datetime]]:
-    """By operation, the known windows from `start` on (wall clock). One fetched after `now` (aware) is not known."""
+    con: duckdb.DuckDBPyConnection, report: Report, operations: Sequence[str], start: datetime, now: datetime
+) -> Mapping[str, dict[datetime, datetime]]:
+    """By operation, the known windows from `start` on (wall clock), and when each was verified: as `verified`."""
     rows = con.execute(
         filled(
-            "SELECT operation, window_start FROM {window_log} WHERE window_start >= $start AND fetched_at <= $credible",
+            "SELECT operation, window_start, IF(verified_at <= $credible, verified_at, fetched_at) FROM {window_log}"
+            " WHERE list_contains($operations, operation) AND window_start >= $start AND fetched_at <= $credible",
             report,
         ),
-        {"start": start, "credible": credible_until(now)},
+        {"operations": operations, "start": start, "credible": credible_until(now)},
     ).fetchall()
-    found: dict[str, set[datetime]] = defaultdict(set)
-    for operation, window in rows:
-        found[operation].add(window)
+    found: dict[str, dict[datetime, datetime]] = defaultdict(dict)
+    for operation, window, verified_at in rows:
+        found[operation][window] = verified_at
     return found
 
 
@@ -77,13 +78,20 @@ def verified(tables: Tables, within: Range, now: datetime) -> dict[datetime, dat
     return dict(rows)
 
 
-def days_known(tables: Tables, first: date, now: datetime) -> dict[date, DayKnown]:
-    """The days from `first` on (wall clock) of which a window is known."""
-    rows = tables.execute(
-        "SELECT local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
-        " FROM {window_log} WHERE operation = $operation AND local_date >= $first AND fetched_at <= $credible"
-        " GROUP BY local_date ORDER BY local_date",
-        first=first,
-        credible=credible_until(now),
+def days_known(
+    con: duckdb.DuckDBPyConnection, report: Report, operations: Sequence[str], now: datetime
+) -> Mapping[str, dict[date, DayKnown]]:
+    """By operation, the days (wall clock) of which a window is known."""
+    rows = con.execute(
+        filled(
+            "SELECT operation, local_date, COUNT(*), MIN(IF(verified_at <= $credible, verified_at, fetched_at))"
+            " FROM {window_log} WHERE list_contains($operations, operation) AND fetched_at <= $credible"
+            " GROUP BY ALL ORDER BY ALL",
+            report,
+        ),
+        {"operations": operations, "credible": credible_until(now)},
     ).fetchall()
-    return {day: DayKnown(windows, verified_at) for day, windows, verified_at in rows}
+    found: dict[str, dict[date, DayKnown]] = defaultdict(dict)
+    for operation, day, windows, verified_at in rows:
+        found[operation][day] = DayKnown(windows, verified_at)
+    return found

@@ -47,13 +47,15 @@ def lived(folder: Path, store: LakeStore | None, monkeypatch: pytest.MonkeyPatch
             assert con is not None
             results = evaluate(Look(con, operation, place.now), checks_of(operation.report))
             stored = overview(agent_9(con, operation.name))
+        known = to_do.known_of(place.store, [operation], place.now)[operation.label]
         return [
             place.asked(),
             *(query(place.store, sql) for sql in TOLD_BY),
             [(result.check.name, result.cases.number) for result in results],
             stored._replace(verified_at=None, quota_read_at=None),
-            to_do.live_windows(place.store, [operation], place.now + HOUR, MINUTE),
-            to_do.to_verify(place.store, operation, place.now + 30 * HOUR),
+            to_do.live_windows(operation, known, place.now + HOUR, MINUTE),
+            to_do.to_verify(place.store, operation, known, place.now + 30 * HOUR),
+            to_do.recent_gaps(operation, known, place.now + 30 * HOUR),
             to_do.missing(place.store, operation, place.now + 30 * HOUR),
         ]
 

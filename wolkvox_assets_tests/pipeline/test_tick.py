@@ -10,14 +10,16 @@ import duckdb
 import pytest
 
 from wolkvox_assets.api import ConnectionFailed, QuotaUsedUp, TokenRefused
+from wolkvox_assets.pipeline import to_do
 from wolkvox_assets.pipeline.attempts import waits_until
 from wolkvox_assets.pipeline.commit import Batch
 from wolkvox_assets.pipeline.pauses import remember_failure
 from wolkvox_assets.pipeline.quota import ReserveReached
 from wolkvox_assets.pipeline.tick import Outcome, Tick, seconds_left
 from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.settings import Operation
 from wolkvox_assets.simulator.centre import Use
-from wolkvox_assets.store import OtherSource, StoreError
+from wolkvox_assets.store import OtherSource, Store, StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work
 from wolkvox_assets.store.quota_readings import quotas_seen
 from wolkvox_assets.store.sources import OperationSource, record
@@ -107,6 +109,12 @@ def test_what_all_wait_for_is_read_once(lived: Place) -> None:
         read.append(len(quotas))
         return quotas_seen(con, quotas, now)
 
+    def known_of(store: Store, operations: Sequence[Operation], now: datetime) -> dict[str, to_do.Known]:
+        looked_at.append([operation.name for operation in operations])
+        return known(store, operations, now)
+
+    looked_at, known = list[list[str]](), to_do.known_of
+    lived.monkeypatch.setattr(to_do, "known_of", known_of)
     for name in ("near", "south"):
         lived.fill(FIRST, TODAY + 12 * HOUR, name)
     lived.fill(LIVE_FROM, TODAY + 12 * HOUR)
@@ -117,6 +125,7 @@ def test_what_all_wait_for_is_read_once(lived: Place) -> None:
         outcomes = Done(lived, ["main", "near"], ["south"]).outcomes
     assert all(outcome.done and not outcome.failed for outcome in outcomes.values())
     assert (read, lived.asked()) == ([1], [])  # they share one
+    assert looked_at == [["main", "near", "south"]]
 
 
 def test_new_windows_first_then_what_is_due_to_be_verified_then_recent_gaps(lived: Place) -> None:

@@ -1,5 +1,5 @@
-"""A lake whose Postgres goes away in the middle: a change is made once it is back, and counts once; reading is an
-error, and no more."""
+"""A lake whose Postgres goes away in the middle: a change is made once it is back, and counts once; a reading begins
+once it is back, and in the middle of one it is an error, and no more."""
 
 import os
 import random
@@ -126,6 +126,45 @@ def test_a_postgres_that_is_started_anew_is_waited_for(
         assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(2,)]
     assert "nothing listens there" in caplog.text
     assert "It is tried again by itself in" in caplog.text
+
+
+def test_a_reading_waits_for_a_postgres_that_is_started_anew(
+    postgres_cluster: Cluster, postgres_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
+    store.change(partial(_store_one_more, 0))
+    postgres_cluster.stop(signal.SIGINT)
+    starting = threading.Timer(1, postgres_cluster.start)
+    starting.start()
+    try:
+        with store.reading() as con:
+            assert con is not None
+            assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]
+    finally:
+        starting.join()
+    assert "The lake can't be read: nothing listens there" in caplog.text
+
+
+@pytest.mark.long
+def test_a_reading_begins_whatever_connection_breaks_and_when(lake: LakeStore) -> None:
+    lake.change(partial(_store_one_more, 0))
+    began = time.monotonic()
+    with lake.reading():
+        took = time.monotonic() - began
+    for _ in range(20):
+
+        def cut() -> None:
+            with asking(lake.lake) as postgres, postgres.cursor() as cursor:
+                cursor.execute(BREAK_ALL)
+
+        cutting = threading.Timer(random.uniform(0, took), cut)
+        cutting.start()
+        with lake.reading() as con:
+            assert con is not None
+        cutting.join()
+    with lake.reading() as con:
+        assert con is not None
+        assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]
 
 
 class Unanswered:

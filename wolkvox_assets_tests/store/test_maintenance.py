@@ -1,5 +1,6 @@
 """Cleaning the lake up changes no row and no order, keeps nobody waiting, and can be killed."""
 
+import stat
 import subprocess
 import sys
 import threading
@@ -76,6 +77,33 @@ def test_nothing_is_another_and_readers_keep_what_they_see(nothing_yet: LakeStor
     held = lake.holdings()
     # Four operations in two months, and one file of the readings; the fence is in the catalog.
     assert (held.snapshots, held.files, held.inlined_rows) == (1, 9, 1)
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o2770], ids=["one user", "a group"])
+def test_who_may_write_in_the_folder_may_write_in_all_below(mode: int, nothing_yet: LakeStore) -> None:
+    """DuckDB's folders are only their owner's to write in."""
+    top = Path(nothing_yet.lake.data)
+    top.mkdir(mode=0o700)
+    top.chmod(mode)
+
+    def is_shared() -> bool:
+        below = [path for path in top.rglob("*") if path.is_dir()]
+        assert below
+        return {stat.S_IMODE(path.stat().st_mode) for path in below} == {mode}
+
+    shared = mode == 0o2770
+    with nothing_yet.transaction() as con:
+        con.execute(f"INSERT INTO agent_9_windows {_ROWS.format(0, 1200)}")
+    assert is_shared() == shared
+    put(nothing_yet, 2000, 2100)
+    assert is_shared() == shared
+    nothing_yet.maintain()
+    assert is_shared() == shared
+    nothing_yet.change(lambda con: con.execute(f"INSERT INTO agent_9_windows {_ROWS.format(9000, 10200)}"))
+    assert is_shared() == shared
+    next(top.glob("main/*/*")).chmod(0o755)  # as somebody leaves it who is killed
+    nothing_yet.maintain()
+    assert is_shared() == shared
 
 
 def test_each_table_has_statistics_before_it_has_a_row(nothing_yet: LakeStore) -> None:

@@ -95,14 +95,13 @@ def test_windows_left_out_rest_longer_each_time_and_are_back_when_they_were_had(
         at = FETCHED + n * timedelta(days=3)
         with asked.transaction() as con:
             leave_out(agent_9(con), one(window), "HTTP 500", at)
-            rests.append(next(m for m in range(15, 3000, 15) if not resting(agent_9(con), at + m * MINUTE)))
-            assert resting(agent_9(con), at) == {window}
-            assert not resting(agent_9(con), at - MINUTE)  # the clock was set back
-            assert not resting(agent_9(con, "other"), at)
+            rests.append(next(m for m in range(15, 3000, 15) if not resting(con, AGENT_9, at + m * MINUTE)))
+            assert resting(con, AGENT_9, at) == {"main": {window}}
+            assert not resting(con, AGENT_9, at - MINUTE)  # the clock was set back
     assert rests == [15, 30, 60, 120, 240, 480, 960, 1920, 1920]
     with asked.transaction() as con:
         take_in(agent_9(con), NINE)
-        assert not resting(agent_9(con), FETCHED + timedelta(days=24))
+        assert not resting(con, AGENT_9, FETCHED + timedelta(days=24))
 
 
 def test_the_hours_of_use_are_those_of_the_nearest_day_of_its_kind(store: Store) -> None:

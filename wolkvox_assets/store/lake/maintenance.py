@@ -19,6 +19,7 @@ from psycopg2 import sql
 
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.lake import duck
+from wolkvox_assets.store.lake.folder import share_all, share_newest
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import asking, turn
 from wolkvox_assets.store.meanings import columns
@@ -55,6 +56,7 @@ def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -
     """
     done = {_flush: 0, _rewrite: 0, _merge: 0, begin_statistics: 0}
     left, deleted = [], 0
+    share_all(lake)
     with closing(duck.attached(lake, lock_patience_seconds=_READER_PATIENCE_SECONDS)) as con:
         try:
             for table in sorted(tables_wanted().keys() - {_FENCE_TABLE}):
@@ -100,6 +102,7 @@ def _in_turn(
                 fence(con)
             still_ours()
             con.execute("COMMIT")
+            share_newest(lake)
             return count
         finally:
             with suppress(duckdb.Error):  # where it was committed, or the error has ended it

@@ -8,21 +8,31 @@ turns; and should two have the turn at once, since one has lost it without knowi
 commit touches the same row, and of two that did so without having seen each other one is a conflict.
 
 Where Postgres goes away in the middle and comes back, a change is made once more (`LakeStore.change`). Whether one
-counts whose COMMIT was not answered, the catalog tells: each has a mark in its snapshot.
+counts whose COMMIT was not answered, the catalog tells: each has a mark in its snapshot. A reading waits for it to come
+back before it begins; one that has begun has a snapshot, and can't go on with another.
 """
 
 import logging
+import math
 import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple
 
 import duckdb
 import psycopg2
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+)
 
 from wolkvox_assets.api.postgres import trouble, without_secrets
 from wolkvox_assets.report.reports import REPORTS
@@ -31,7 +41,7 @@ from wolkvox_assets.store.errors import StoreError, StoreFull, disk_full, stoppa
 from wolkvox_assets.store.face import Finding, T
 from wolkvox_assets.store.filled import filled
 from wolkvox_assets.store.lake import duck, examine, maintenance
-from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require
+from wolkvox_assets.store.lake.folder import NotTheLakes, mark, require, share_newest
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.turn import TurnLost, asking, turn
 from wolkvox_assets.store.schema import tables_wanted
@@ -41,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 # After 0.25 s, and then twice as long each time: a minute in all, which a restart of Postgres does not take.
 _ATTEMPTS, _FIRST_WAIT_SECONDS = 9, 0.25
+# Of a reading, since sensors and people wait for it; each attempt may take five seconds where nothing answers.
+_ATTEMPTS_TO_READ, _SECONDS_TO_READ = 6, 8.0
 
 _OTHER_DATA = "does not match existing data path"  # DuckLake's words
 _NOT_ALLOWED = "permission denied"  # Postgres's; with a capital, the system's
@@ -86,18 +98,22 @@ class LakeStore:
             yield con
             still_ours()
             con.execute("COMMIT")
+            share_newest(self.lake)
 
     def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """See `Store`. What breaks is waited for a minute or so."""
-        again = Retrying(
-            retry=retry_if_exception(self._may_pass),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS),
-            before_sleep=self._say_so,
-            reraise=True,
-        )
+        again = self._again("Storing a change in the lake broke off", _ATTEMPTS, math.inf)
         with self._explained("storing a change"):
             return again(_Change(self.lake, self._writing, work).made)
+
+    def _again(self, happened: str, attempts: int, seconds: float) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=stop_after_attempt(attempts) | stop_after_delay(seconds),
+            wait=wait_exponential(multiplier=_FIRST_WAIT_SECONDS),
+            before_sleep=partial(self._say_so, happened, attempts),
+            reraise=True,
+        )
 
     def _may_pass(self, error: BaseException) -> bool:
         match error:
@@ -112,14 +128,15 @@ class LakeStore:
             case _:
                 return isinstance(error, TurnLost)
 
-    def _say_so(self, state: RetryCallState) -> None:
+    def _say_so(self, happened: str, attempts: int, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         logger.warning(
-            "Storing a change in the lake broke off: %s. It is tried again by itself in %.1f s (%d of %d times).",
+            "%s: %s. It is tried again by itself in %.1f s (%d of %d times).",
+            happened,
             _why(error, self.lake) if error else "",
             state.upcoming_sleep,
             state.attempt_number,
-            _ATTEMPTS - 1,
+            attempts - 1,
         )
 
     @contextmanager
@@ -143,8 +160,10 @@ class LakeStore:
         if self.lake in open_readings:
             yield open_readings[self.lake]
             return
+        again = self._again("The lake can't be read", _ATTEMPTS_TO_READ, _SECONDS_TO_READ)
         # The caller's own OSError, of a file it writes, is none of the lake's.
-        with self._explained("reading the lake"), self._current() as con:
+        with self._explained("reading the lake"), ExitStack() as stack:
+            con = again(lambda: stack.enter_context(self._current()))
             open_readings[self.lake] = con
             try:
                 yield con
@@ -306,6 +325,7 @@ class _Change(Generic[T]):
             still_ours()
             self._sent.append(_Sent(result, before, mark))
             con.execute("COMMIT")
+            share_newest(self._lake)
             return result
 
 
