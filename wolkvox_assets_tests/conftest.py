@@ -7,13 +7,16 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 import hypothesis
 import pytest
+from dagster._utils import schedules
+from sqlalchemy import Engine, NullPool, create_engine
 
 from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.store import Store, replacing, schema, versions
@@ -91,6 +94,30 @@ def empty_stores_are_copied(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def dagster_remembers() -> Iterator[None]:
+    """In this process: a quarter of what a run takes here. Other processes do as Dagster does."""
+    storages = "dagster._core.storage"
+    engines = lru_cache(64)(
+        lambda url, options: create_engine(url, poolclass=NullPool, connect_args=dict(options))
+    )
+
+    def engine(
+        url: str, poolclass: type[NullPool], connect_args: Mapping[str, float] | None = None
+    ) -> Engine:
+        assert poolclass is NullPool  # each use of an engine connects anew
+        return engines(url, frozenset((connect_args or {}).items()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        # An engine for each query, which compiles all SQL once more.
+        for kind in ("event_log.sqlite.sqlite_event_log", "runs.sqlite.sqlite_run_storage"):
+            patch.setattr(f"{storages}.{kind}.create_engine", engine)
+        # A thousand ticks of the cron of each freshness policy.
+        interval = "dagster._core.definitions.freshness.get_smallest_cron_interval"
+        patch.setattr(interval, cache(schedules.get_smallest_cron_interval))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings of the person who runs the tests, and their token locks not among ours."""
@@ -100,6 +127,13 @@ def environment_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.chdir(folder)  # nor their .env
+
+
+@pytest.fixture
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what looks at no page and no picture: they take longer than many a run's other work."""
+    monkeypatch.setattr("wolkvox_assets.day_report.drawing.Reports.pictures", lambda *_: {})
+    monkeypatch.setattr("wolkvox_assets.day_report.drawing.Reports.pages", lambda *_, **__: None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,13 +5,12 @@ What belongs here: running it, and reading back what it stored. What doesn't: as
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +25,7 @@ from wolkvox_assets.report.windows import WINDOW, WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets_tests import forked
 
 ROOT = Path(__file__).parents[1]
 # As Python: `dagster-daemon`, which looks at backfills every 2 s in place of 30. All else is as it is.
@@ -115,23 +115,24 @@ class Project:
     def command(
         self, select: str, *, partition: str = "", partition_range: str = "", home: Path | None = None
     ) -> "Command":
-        """`dagster asset materialize`, started."""
+        """`dagster asset materialize`, started: forked, or it would take as long with importing as with the rest."""
         home = home or self.home
         partitions = ["--partition", partition] if partition else ["--partition-range", partition_range]
-        command = ["dagster", "asset", "materialize", "--select", select, *partitions]
+        command = [
+            "asset",
+            "materialize",
+            "--select",
+            select,
+            *partitions,
+            "-m",
+            "wolkvox_assets.definitions",
+        ]
         # Into a file: the processes that Dagster starts for its logs outlive a killed run by a moment, and
         # would keep a pipe open.
         self._commands += 1
         output = self.folder / f"command-{self._commands}.log"
-        with output.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command, "-m", "wolkvox_assets.definitions"],
-                env={**os.environ, **self.settings, "DAGSTER_HOME": str(home)},
-                cwd=home,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        return Command(process, output)
+        environment = {**os.environ, **self.settings, "DAGSTER_HOME": str(home)}
+        return Command(forked.start(forked.Order(command, environment, home, output)), output)
 
     # The same in this process: seconds faster
 
@@ -221,26 +222,36 @@ class Project:
 class Command:
     """A command line that was started."""
 
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     log: Path
+
+    @property
+    def runs(self) -> bool:
+        return self.process.is_alive()
+
+    def ended(self, timeout: float = 120) -> int:
+        """Its exit code."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.kill()
+            raise AssertionError(f"it did not end within {timeout} s:\n{self.log.read_text()[-5000:]}")
+        return self.process.exitcode
 
     def finish(self, *, expect: int = 0, timeout: float = 120) -> str:
         """What it printed, once it has ended as expected."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(
-                f"it did not end within {timeout} s:\n{self.log.read_text()[-5000:]}"
-            ) from None
+        code = self.ended(timeout)
         output = self.log.read_text()
         assert code == expect, output
         return output
 
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.process.terminate()
+
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait()
+        self.process.join()
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -123,7 +123,7 @@ def test_killed_at_random_moments_it_keeps_whole_windows_and_a_repeat_ends_exact
         command = project.command("main/agent_9_windows", partition_range=WHOLE_DAY)
         # Somewhere between the first request and the end, wherever this machine is by then.
         until = project.simulator.counters.requests + random.Random(attempt).randint(1, 280)
-        while project.simulator.counters.requests < until and command.process.poll() is None:
+        while project.simulator.counters.requests < until and command.runs:
             time.sleep(0.01)
         command.kill()
         if not published.exists():

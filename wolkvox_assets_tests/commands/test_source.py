@@ -365,7 +365,7 @@ def test_of_two_processes_with_different_servers_one_is_refused(
             project.command("main/agent_9_windows", partition_range="...".join(MORNING), home=home),
             project,
         )
-    codes = {url: command.process.wait(120) for url, (command, _) in commands.items()}
+    codes = {url: command.ended() for url, (command, _) in commands.items()}
     ((won,),) = ours.query("SELECT address FROM operation_sources")
     assert sorted(codes.values()) == [0, 1]
     assert codes[str(won)] == 0

@@ -19,6 +19,8 @@ from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loade
 from wolkvox_assets_tests.orchestration.automation.conftest import HOUR, MINUTE, Location
 from wolkvox_assets_tests.project import Project, instance_in, utc_now
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 __all__ = ["loaded_once"]
 
 CHECKS, NEWEST = checks_of(AGENT_9), newest_of(AGENT_9)

@@ -3,7 +3,6 @@
 What belongs here: SIGTERM and its bound in time. What doesn't: what is kept after a kill (`test_end_to_end.py`).
 """
 
-import signal
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -26,7 +25,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def seconds_to_stop(command: Command) -> float:
     sent = time.monotonic()
-    command.process.send_signal(signal.SIGTERM)
+    command.stop()
     command.finish(expect=1)
     return time.monotonic() - sent
 
@@ -46,6 +45,6 @@ def test_while_dagster_notes_the_partitions_of_the_run(project: Project) -> None
 @pytest.mark.parametrize("after", [1, 3])
 def test_in_the_middle_of_a_range(project: Project, after: int) -> None:
     command = project.command("main/agent_9_windows", partition_range=f"{START}T00:00...{START}T23:55")
-    while project.simulator.counters.requests < after and command.process.poll() is None:
+    while project.simulator.counters.requests < after and command.runs:
         time.sleep(0.05)
     assert seconds_to_stop(command) < BOUND_SECONDS

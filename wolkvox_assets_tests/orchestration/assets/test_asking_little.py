@@ -9,6 +9,8 @@ import pytest
 from wolkvox_assets.simulator import Centre, Operation, Simulator, Use
 from wolkvox_assets_tests.project import Project
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 BUSY = date(2026, 11, 18)  # a Wednesday
 PROVED_ON = date(2026, 11, 17)
 SUNDAY = date(2026, 11, 15)

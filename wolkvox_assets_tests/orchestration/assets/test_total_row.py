@@ -13,6 +13,8 @@ from wolkvox_assets.simulator import Centre, Simulator, Use
 from wolkvox_assets.simulator.answers import TotalRow
 from wolkvox_assets_tests.project import Project
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 DAY = date(2026, 11, 18)  # a Wednesday
 BEFORE = date(2026, 11, 17)
 

@@ -12,6 +12,8 @@ from wolkvox_assets.store.gaps import holes
 from wolkvox_assets_tests.project import Project
 from wolkvox_assets_tests.store.tables import agent_9
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 BOGOTA = WallClock("America/Bogota")
 DIRECT: dict[str, object] = {"ops": {"main__agent_9_windows": {"config": {"direct": True}}}}
 

@@ -23,6 +23,8 @@ from wolkvox_assets_tests.orchestration.automation.conftest import (
     write_operations,
 )
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 FAILED = dg.DagsterRunStatus.FAILURE
 SUCCEEDED = dg.DagsterRunStatus.SUCCESS
 STARTED = dg.DagsterRunStatus.STARTED

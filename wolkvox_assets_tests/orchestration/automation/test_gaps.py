@@ -33,6 +33,8 @@ from wolkvox_assets_tests.orchestration.automation.conftest import (
 )
 from wolkvox_assets_tests.store.tables import agent_9
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 FAILED = dg.DagsterRunStatus.FAILURE
 SUCCEEDED = dg.DagsterRunStatus.SUCCESS
 STARTED = dg.DagsterRunStatus.STARTED

@@ -13,6 +13,8 @@ from wolkvox_assets.simulator import Simulator
 from wolkvox_assets.store.attempts import FailureScope, Work
 from wolkvox_assets_tests.orchestration.automation.conftest import DAY, HOUR, LIVE, Location, write_operations
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 
 def log_of(location: Location, result: dg.ExecuteInProcessResult) -> str:
     return "\n".join(entry.user_message for entry in location.instance.all_logs(result.run_id))
