@@ -24,7 +24,6 @@ IMPORTS = [
     "dagster._core.executor.in_process",
     "dagster._core.instance.factory",
     "dagster._core.storage.local_compute_log_manager",
-    "dagster._daemon.controller",
     "upath",
     "wolkvox_assets.day_report.pages",
     "wolkvox_assets.definitions",

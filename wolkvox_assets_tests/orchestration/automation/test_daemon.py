@@ -39,12 +39,8 @@ DAY = timedelta(days=1)
 FAILED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
 
 # Shorter pauses and more frequent looks and ticks than in earnest; all else is as it is.
-# And runs are forked from a process that has imported all, where Dagster starts each anew: they spend most time so.
 IMPATIENT = """
-import ctypes
-import multiprocessing
 from datetime import timedelta
-from multiprocessing.context import ForkServerProcess, SpawnContext
 
 import dagster as dg
 
@@ -55,17 +51,6 @@ from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.pipeline import attempts
 from wolkvox_assets.report.reports import AGENT_9, REPORTS
 from wolkvox_assets.settings import load_settings
-from wolkvox_assets_tests.forked import IMPORTS
-
-
-class Run(ForkServerProcess):
-    def run(self):
-        ctypes.CDLL(None).prctl(15, b"run")  # PR_SET_NAME: tells it from the process it is forked from
-        super().run()
-
-
-SpawnContext.Process = Run
-multiprocessing.set_forkserver_preload([*IMPORTS, __name__])
 
 SECOND = timedelta(seconds=1)
 REPORTS[:] = [AGENT_9]  # as in the tests
@@ -131,15 +116,14 @@ class Daemon:
         self._group.wait()
 
     def processes(self, words: str = "") -> list[int]:
-        """Of the process groups that were started here; those whose name or command line has these words."""
+        """Of the process groups that were started here; those whose command line has these words."""
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
-                name, _, numbers = (entry / "stat").read_text().rpartition(" ")[0].rpartition(")")
-                session = int(numbers.split()[3])
-                command = f"{name}) {(entry / 'cmdline').read_text()}".replace("\0", " ")
+                session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+                command = (entry / "cmdline").read_text().replace("\0", " ")
             except (OSError, ValueError):
                 continue
             if session in self._groups and words in command:
@@ -378,7 +362,7 @@ def test_after_an_outage_and_whatever_is_killed_it_heals_by_itself(
 
         def kill_the_runs() -> None:
             failed = len(instance.get_runs(FAILED))
-            workers = daemon.processes("(run)")
+            workers = daemon.processes("multiprocessing.spawn") + daemon.processes("execute_run")
             assert workers, daemon.log
             for pid in workers:
                 _kill(pid)
