@@ -4,6 +4,7 @@ What belongs here: isolation, order. What doesn't: fixtures of one folder's test
 """
 
 import gc
+import multiprocessing.util
 import os
 import shutil
 import tempfile
@@ -92,6 +93,12 @@ def empty_stores_are_copied(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replacing, "create", create)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sockets_have_short_paths() -> None:
+    """Of the process that `forked.py` forks from: those of a test's own folder are longer than a socket's may be."""
+    multiprocessing.util.get_temp_dir()
 
 
 @pytest.fixture(autouse=True, scope="session")
