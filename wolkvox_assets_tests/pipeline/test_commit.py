@@ -95,6 +95,16 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+@pytest.mark.parametrize("header", [False, True])
+def test_nor_are_they_replaced_without_a_correction(store: Store, *, header: bool) -> None:
+    wrong = clocks() if header else clocks(timedelta(days=-30))
+    if header:
+        wrong.heard(NOW - timedelta(days=30), NOW)
+    store_them(store, clocks(), YESTERDAY - timedelta(days=40), agents=USES)
+    corrected = {c.column_name for c in store_them(store, wrong, YESTERDAY - timedelta(days=40)).corrections}
+    assert "hold_mute_count" in corrected
+
+
 def test_no_first_row_comes_after_a_clock_that_was_behind(store: Store) -> None:
     """It hides the totals of all days, but not that there were rows before."""
     store_them(store, clocks(), YESTERDAY - timedelta(days=5), 288, USES, run="before")
