@@ -332,19 +332,21 @@ def test_a_day_that_is_not_whole_is_no_news_while_history_comes_in(checked: Chec
         messages, told = news(told, wrong, seen=wrong)
         return messages
 
+    def windows_come_in(which: str) -> None:
+        with checked.project.store.transaction() as con:
+            now = naive_utc(checked.now)
+            con.execute(f"UPDATE agent_9_window_log SET fetched_at = $now WHERE {which}", {"now": now})
+
     tick(checked)
     checked.put_in("operation_hold_mute_daily/closed_days_are_whole")
     on_demand(checked)
     assert said() == []
     checked.now += 3 * HOUR
+    windows_come_in(f"local_date = '{TOMORROW}'")  # as all the time: no history
     [message] = said()
     assert "trouble" in message
     assert "check closed_days_are_whole of operation_hold_mute_daily" in message
-    with checked.project.store.transaction() as con:
-        con.execute(
-            f"UPDATE agent_9_window_log SET fetched_at = $now WHERE window_start = '{DAY} 23:55'",
-            {"now": naive_utc(checked.now)},
-        )
+    windows_come_in(f"window_start = '{DAY} 23:55'")
     assert said() == []
     checked.take_out()
     on_demand(checked)
