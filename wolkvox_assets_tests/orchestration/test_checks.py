@@ -348,10 +348,6 @@ def test_a_day_that_is_not_whole_is_no_news_while_history_comes_in(checked: Chec
     assert "check closed_days_are_whole of operation_hold_mute_daily" in message
     windows_come_in(f"window_start = '{DAY} 23:55'")
     assert said() == []
-    checked.take_out()
-    on_demand(checked)
-    [message] = said()
-    assert "over" in message
 
 
 def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
