@@ -96,6 +96,16 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+def test_with_a_clock_that_is_behind_a_request_in_vain_makes_no_day_less_known(store: Store) -> None:
+    """It has no `Date`; the answers before it had."""
+    store_them(store, clocks(), YESTERDAY - timedelta(days=1), agents=USES)
+    store_them(store, clocks(), YESTERDAY, 288)
+    behind = clocks(timedelta(days=-30), heard=True)
+    behind.heard(None, NOW - timedelta(days=30))
+    store_them(store, behind, YESTERDAY - timedelta(days=32))
+    assert day_of(store, YESTERDAY) == [(288, True)]
+
+
 @pytest.mark.parametrize("header", [False, True])
 def test_nor_are_they_replaced_without_a_correction(store: Store, *, header: bool) -> None:
     wrong = clocks() if header else clocks(timedelta(days=-30))
