@@ -8,11 +8,12 @@ from typing import NamedTuple
 class Trouble(NamedTuple):
     """A cause of failures that is not over. `since`: aware. `words`: what happened and what to do. `brief`: it can be
     over within seconds, like a check that looked at a day while it was being loaded; so it is told only when seen
-    twice."""
+    twice. `waits`: it may be over without anybody's doing; so it is not told yet, but stays if it was."""
 
     since: datetime
     words: str
     brief: bool = False
+    waits: bool = False
 
 
 def news(
@@ -26,7 +27,7 @@ def news(
     now = {
         cause: trouble
         for cause, trouble in now.items()
-        if not trouble.brief or cause in told or cause in seen
+        if cause in told or not (trouble.waits or (trouble.brief and cause not in seen))
     }
     messages = [
         f"wolkvox_assets: trouble since {_text(trouble.since)}. {_said(cause, trouble)} No further message is sent "

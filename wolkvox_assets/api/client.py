@@ -337,8 +337,16 @@ class WolkvoxClient:
                         response.headers.get("Retry-After"), self._asking.now()
                     )
                     reply.location = self._redact(response.headers.get("Location", ""))[:200]
-                    reply.server_time = http_date(response.headers.get("Date"))
-                    reply.failure = self._receive(response, reply.body, deadline)
+                    age = _age(response.headers.get("Age", ""))
+                    if age > self._asking.clock() - started:
+                        # Of before a late record, or another token's: the address of what two of them ask is the same.
+                        # Its `Date` is as old.
+                        reply.failure = ServerFault(
+                            f"A cache answered, with what it had for {age} s, although it was told not to."
+                        )
+                    else:
+                        reply.server_time = http_date(response.headers.get("Date"))
+                        reply.failure = self._receive(response, reply.body, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as problem:
                 reply.failure = self._connection_error(problem, reply.status)
             finally:
@@ -357,12 +365,6 @@ class WolkvoxClient:
         if encoding not in ENCODINGS:
             return ServerFault(
                 f"The answer is encoded as {quoted(self._redact(encoding))}, which was not requested."
-            )
-        age = response.headers.get("Age", "").strip()
-        if re.fullmatch(r"[0-9]{1,18}", age) and int(age):
-            # Of before a late record, or another token's: the address of what two of them ask is the same.
-            return ServerFault(
-                f"A cache answered, with what it had for {int(age)} s, although it was told not to."
             )
         # read1 hands over what has arrived; read would wait for a whole chunk of a server that drips.
         while not deadline.is_over and (chunk := response.raw.read1(64 * 1024, decode_content=True)):
@@ -420,6 +422,11 @@ def _checked_address(operation: str, server: str, base_url: str | None) -> str:
             "query or fragment)."
         )
     return base_url.rstrip("/")
+
+
+def _age(header: str) -> int:
+    """For how many seconds a cache has had this; 0 where it says nothing that can be."""
+    return int(header) if re.fullmatch(r"\s*[0-9]{1,18}\s*", header) else 0
 
 
 def _check_token(operation: str, token: SecretStr) -> None:

@@ -189,18 +189,16 @@ def refused(instance: dg.DagsterInstance, operations: Iterable[Operation]) -> li
     return found
 
 
-def in_trouble(instance: dg.DagsterInstance, location: CodeLocation, now: datetime) -> list[Refused]:
-    """The same at `now` (aware), without what fails only because history is still coming in.
+def while_loading(store: Store, found: Iterable[Refused], now: datetime) -> list[Refused]:
+    """Those that may have failed at `now` (aware) only because history is still coming in.
 
     Raises `StoreError` where what is stored cannot be read.
     """
-    found = refused(instance, location.settings.operations)
-    waiting = {one.operation for one in found if one.check.while_loading}
-    if not waiting:
-        return found
-    with location.settings.store.reading() as con:
-        loading = {operation for operation in waiting if con and still_loading(Look(con, operation, now))}
-    return [one for one in found if not (one.check.while_loading and one.operation in loading)]
+    may_wait = [one for one in found if one.check.while_loading]
+    if not may_wait:
+        return []
+    with store.reading() as con:
+        return [one for one in may_wait if con and still_loading(Look(con, one.operation, now))]
 
 
 def _key(operation: Operation, check: Check) -> dg.AssetCheckKey:

@@ -370,8 +370,8 @@ def _of_other_agents(report: Report, batch: Batch) -> list[Note]:
         Note(
             f"{counted(len(windows), 'known window')} from {min(windows)} to {max(windows)}: none of the "
             f"{len(before)} agents before ({_some(before)}) is in the answers now, but {_some(after)}. If the token "
-            "is another contact centre's, set the right one and materialise these days again. The old numbers are in "
-            f"{report.names.corrections}.",
+            "is another contact centre's, set the right one and materialise these days again. If it was another's "
+            f"until now, this puts them right. The old numbers are in {report.names.corrections}.",
             warning=True,
         )
     ]

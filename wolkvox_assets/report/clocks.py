@@ -59,10 +59,10 @@ class Clocks:
         self._behind = timedelta(0)
 
     def heard(self, date: datetime | None, sent_at: datetime) -> None:
-        """The server has answered a request. `date`: its `Date` header. `sent_at`: this machine's clock then."""
+        """A request is over. `date`: the `Date` header of its answer; None where there was none, which changes nothing
+        of how far the clocks are apart. `sent_at`: this machine's clock then."""
         if date is None:
             self.server_time = None
-            self._behind = timedelta(0)
             return
         self.server_time = date + _DATE_RESOLUTION
         # The header was written after the request was sent: the difference is this, or more.

@@ -1,10 +1,11 @@
 -- What the batch changes of windows that are known already. A window that was not known is no correction, be it
--- that it was fetched in the future (`credible`), nor is content that is the same.
+-- that it was fetched in the future (`credible`), nor is content that is the same. Uses are not replaced silently all
+-- the same: it may be now that a clock is wrong.
 CREATE OR REPLACE TEMP TABLE batch_corrections AS
 WITH known AS (
     SELECT operation, window_start
     FROM {window_log} AS log JOIN batch USING (operation, window_start)
-    WHERE window_start BETWEEN $first AND $last AND log.fetched_at <= credible
+    WHERE window_start BETWEEN $first AND $last AND (log.fetched_at <= credible OR log.agents > 0)
 ),
 old AS (FROM {windows} SEMI JOIN known USING (operation, window_start) WHERE window_start BETWEEN $first AND $last),
 new AS (FROM batch_rows SEMI JOIN known USING (operation, window_start)),

@@ -47,6 +47,11 @@ def record_requests(
     con.register("batch_requests", frame)
     con.execute("INSERT INTO api_requests BY NAME SELECT * FROM batch_requests")
     con.unregister("batch_requests")
+    today = naive_utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    # Of each day the first commit finds some. The days seen are not read by all others: that takes a scan of all.
+    oldest = today - timedelta(days=_DAYS_SEEN - 1) - KEPT
+    if not con.execute("SELECT 1 FROM api_requests WHERE requested_at < ? LIMIT 1", [oldest]).fetchone():
+        return
     con.execute(
         "DELETE FROM api_requests WHERE requested_at < (SELECT min(day) FROM ("
         " SELECT DISTINCT requested_at::DATE AS day FROM api_requests WHERE requested_at <= $now"

@@ -68,7 +68,7 @@ class Replaced(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What one operation's windows are to be. `now` (aware): what was fetched after it was not known, so that to
+    """What one operation's windows are to be. `now` (aware): what was found empty after it was not known, so that to
     replace it is no correction."""
 
     windows: Iterable[WindowContent]
@@ -202,8 +202,7 @@ def _first_and_last(batch: _Batch) -> tuple[datetime, datetime]:
 
 
 def _windows(in_order: _Batch, credible: Mapping[str, datetime], run_id: str) -> pd.DataFrame:
-    """What their log and the order of answers say of them. `credible`: what was fetched later was not known, so that to
-    replace it is no correction."""
+    """What their log and the order of answers say of them. `credible`: as `Contents.now`."""
     windows = in_order.values()
     fetched_at = [naive_utc(w.fetched_at) for w in windows]
     return pd.DataFrame(

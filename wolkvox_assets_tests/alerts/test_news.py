@@ -50,6 +50,13 @@ def test_what_can_be_over_in_a_moment_is_told_when_it_is_seen_twice() -> None:
     assert len(news(told, {}, seen=["a check"])[0]) == 1
 
 
+def test_what_may_be_over_by_itself_is_not_told_and_is_not_over_either() -> None:
+    waits = {"a check": Trouble(NOON, "A day is not whole.", waits=True)}
+    assert news({}, waits, seen=["a check"]) == ([], {})
+    _, told = news({}, {"a check": trouble()})
+    assert news(told, waits) == ([], told)
+
+
 def test_another_time_is_another_message() -> None:
     told: dict[str, str] = {}
     said = []

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -311,10 +313,8 @@ def test_a_web_page_is_the_servers_fault_whatever_its_status(
         (Reply(raw=b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"), ConnectionFailed),
         (Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200 + b"\r\n"), ConnectionFailed),
         (answer(row(), row("Beto"), msg="3 records were found"), RowsMissing),
-        (
-            Reply(200, GOOD.body, {"Age": "86400"}),
-            ServerFault,
-        ),  # out of a cache: of yesterday, or another token's
+        # Out of a cache: of yesterday, or another token's.
+        (Reply(200, GOOD.body, {"Age": "86400"}), ServerFault),
     ],
 )
 def test_what_other_bodies_become(
@@ -389,6 +389,27 @@ def test_headers_that_mean_nothing_change_nothing(
     server.script = [Reply(body=GOOD.body, headers=headers)]
     assert make_client(on_request=records.append).report(AGENT_9, WINDOW).agents == ANA
     assert records[0].server_time is None
+
+
+def test_an_answer_out_of_a_cache_does_not_say_what_time_it_is(
+    server: ScriptedServer, make_client: MakeClient
+) -> None:
+    """This machine's clock would seem to be a day ahead."""
+    date = {"Date": "Mon, 16 Nov 2026 12:00:00 GMT"}
+    records: list[RequestRecord] = []
+    server.script = [Reply(200, GOOD.body, date | {"Age": "86400"}), Reply(200, GOOD.body, date)]
+    assert make_client(on_request=records.append).report(AGENT_9, WINDOW).agents == ANA
+    assert [record.server_time for record in records] == [None, datetime(2026, 11, 16, 12, tzinfo=UTC)]
+
+
+def test_an_age_that_is_no_more_than_the_request_took_is_of_no_cache(
+    server: ScriptedServer, make_client: MakeClient
+) -> None:
+    """A proxy may count from the first byte that it got, and wait for the last."""
+    server.script = [Reply(200, GOOD.body, {"Age": "1"})]
+    each_look_a_second_later = partial(next, count())
+    assert make_client(clock=each_look_a_second_later).report(AGENT_9, WINDOW).agents == ANA
+    assert len(server.seen) == 1
 
 
 def test_unknown_columns_are_noted_once(server: ScriptedServer, make_client: MakeClient) -> None:

@@ -19,7 +19,9 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from wolkvox_assets import settings
 from wolkvox_assets.commands.cli import main
+from wolkvox_assets.commands.doctor import _newest
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
@@ -398,6 +400,15 @@ def test_windows_that_are_old_and_gaps(
         assert words in freshness
         (gaps,) = (line for line in lines if "main: gaps" in line)
         assert "windows since 2026-11-18, in 2 places" in gaps
+
+
+@pytest.mark.parametrize(("fresh_minutes", "old"), [(15, True), (30, False)])
+def test_how_old_the_newest_window_may_be_is_set(tmp_path: Path, fresh_minutes: int, *, old: bool) -> None:
+    operation = settings.Operation(server="0013", start=DAY, fresh_minutes=fresh_minutes)
+    now = datetime(2026, 11, 18, 15, 45, tzinfo=UTC)  # 40 minutes after the window's end
+    _, _, said = _newest(FileStore(tmp_path), operation, datetime(2026, 11, 18, 10, 0), now)
+    assert said.startswith("the newest window ended 40 min 0 s ago")
+    assert ("newer ones are requested" in said) is old
 
 
 def test_a_full_disk(

@@ -10,11 +10,13 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from wolkvox_assets.alerts.news import news
 from wolkvox_assets.checks import checks_of, newest_of
 from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range
+from wolkvox_assets.store.windows import naive_utc
 from wolkvox_assets_tests.checks.conftest import DAY, FAULTS, NOW, Loaded, loaded_once, take_out
 from wolkvox_assets_tests.orchestration.automation.conftest import HOUR, MINUTE, Location
 from wolkvox_assets_tests.project import Project, instance_in, utc_now
@@ -319,20 +321,35 @@ def test_a_check_that_blocks_is_told_by_the_alerts_until_it_passes(checked: Chec
     assert told() == []
 
 
-def test_a_day_that_is_not_whole_is_no_trouble_while_history_comes_in(checked: Checked) -> None:
-    """A first load of a month would send a message otherwise, and another one when it is over."""
+def test_a_day_that_is_not_whole_is_no_news_while_history_comes_in(checked: Checked) -> None:
+    """A first load of a month would send a message otherwise, and another one when it is over. Nor is it over then:
+    the last windows of a day come in each night.
+    """
+    told: dict[str, str] = {}
 
-    def told() -> list[str]:
-        return [
-            cause for cause in what_is_wrong(checked.instance, checked.code, checked.now) if "check" in cause
-        ]
+    def said() -> list[str]:
+        nonlocal told
+        wrong = what_is_wrong(checked.instance, checked.code, checked.now)
+        wrong = {cause: trouble for cause, trouble in wrong.items() if "check" in cause}
+        messages, told = news(told, wrong, seen=wrong)
+        return messages
+
+    def windows_come_in(which: str) -> None:
+        with checked.project.store.transaction() as con:
+            now = naive_utc(checked.now)
+            con.execute(f"UPDATE agent_9_window_log SET fetched_at = $now WHERE {which}", {"now": now})
 
     tick(checked)
     checked.put_in("operation_hold_mute_daily/closed_days_are_whole")
     on_demand(checked)
-    assert told() == []
+    assert said() == []
     checked.now += 3 * HOUR
-    assert told() == ["main: check closed_days_are_whole of operation_hold_mute_daily"]
+    windows_come_in(f"local_date = '{TOMORROW}'")  # as all the time: no history
+    [message] = said()
+    assert "trouble" in message
+    assert "check closed_days_are_whole of operation_hold_mute_daily" in message
+    windows_come_in(f"window_start = '{DAY} 23:55'")
+    assert said() == []
 
 
 def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:

@@ -11,6 +11,7 @@ import pytest
 from wolkvox_assets.pipeline.commit import Batch, Handed, commit
 from wolkvox_assets.report.clocks import Clocks, moment
 from wolkvox_assets.report.measures import Agents, Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.total_row import TotalRow
 from wolkvox_assets.report.windows import WINDOW, Range
 from wolkvox_assets.settings import Operation
@@ -95,6 +96,26 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
     assert day_of(store, YESTERDAY) == [(288, True)]
 
 
+def test_with_a_clock_that_is_behind_a_request_in_vain_makes_no_day_less_known(store: Store) -> None:
+    """It has no `Date`; the answers before it had."""
+    store_them(store, clocks(), YESTERDAY - timedelta(days=1), agents=USES)
+    store_them(store, clocks(), YESTERDAY, 288)
+    behind = clocks(timedelta(days=-30), heard=True)
+    behind.heard(None, NOW - timedelta(days=30))
+    store_them(store, behind, YESTERDAY - timedelta(days=32))
+    assert day_of(store, YESTERDAY) == [(288, True)]
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_nor_are_they_replaced_without_a_correction(store: Store, *, header: bool) -> None:
+    wrong = clocks() if header else clocks(timedelta(days=-30))
+    if header:
+        wrong.heard(NOW - timedelta(days=30), NOW)
+    store_them(store, clocks(), YESTERDAY - timedelta(days=40), agents=USES)
+    corrected = {c.column_name for c in store_them(store, wrong, YESTERDAY - timedelta(days=40)).corrections}
+    assert "hold_mute_count" in corrected
+
+
 def test_no_first_row_comes_after_a_clock_that_was_behind(store: Store) -> None:
     """It hides the totals of all days, but not that there were rows before."""
     store_them(store, clocks(), YESTERDAY - timedelta(days=5), 288, USES, run="before")
@@ -137,9 +158,10 @@ def test_once_the_clock_is_right_each_day_is_told_as_it_was(store: Store) -> Non
 
 
 def _remarks_after(store: Store, before: Agents, after: Agents) -> list[str]:
+    """One more window comes with them, which was not known before."""
     store_them(store, clocks(), YESTERDAY, 12, before)
     return [
-        remark.text for remark in store_them(store, clocks(), YESTERDAY, 12, after).remarks if remark.warning
+        remark.text for remark in store_them(store, clocks(), YESTERDAY, 13, after).remarks if remark.warning
     ]
 
 
@@ -149,16 +171,33 @@ def test_another_contact_centres_agents_replace_none_silently(store: Store) -> N
         {name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], ["D", "E"])
     )
     (warned,) = _remarks_after(store, these, others)
+    assert "12 known windows" in warned
     assert "none of the 3 agents before ('A', 'B', 'C') is in the answers now, but 'D', 'E'." in warned
     assert "The old numbers are in agent_9_corrections" in warned
+    # Who has set the right token and materialises the days again reads the same.
+    assert "If it was another's until now, this puts them right" in warned
 
 
-@pytest.mark.parametrize("after", [["A", "D", "E"], ["A", "B", "C", "D"], []])
+@pytest.mark.parametrize("after", [["A", "E", "F"], ["B", "C", "D"], ["A", "B", "C", "D", "E"], []])
 def test_where_an_agent_of_before_is_left_or_nobody_is_nothing_is_said(
     store: Store, after: list[str]
 ) -> None:
-    these, others = ({name: Usage(1, 20, 10, 30) for name in names} for names in (["A", "B", "C"], after))
+    these, others = ({name: Usage(1, 20, 10, 30) for name in names} for names in ("ABCD", after))
     assert _remarks_after(store, these, others) == []
+
+
+def test_nor_where_agents_have_changed_places(store: Store) -> None:
+    these, others = ({name: Usage(1, 20, 10, 30) for name in names} for names in ("ABC", "DEF"))
+    store_them(store, clocks(), YESTERDAY, agents=these)
+    store_them(store, clocks(), YESTERDAY + WINDOW, agents=others)
+    batch = Batch()
+    for start, agents in ((YESTERDAY, others), (YESTERDAY + WINDOW, these)):
+        batch.add(
+            WindowContent(start, BOGOTA.clock.start_utc(start), agents, "asked", clocks().now(), moment())
+        )
+    (stored,) = commit(store, [Handed(BOGOTA, clocks(), batch)], "run")
+    assert len(stored.corrections) == 2 * 6 * len(AGENT_9.columns)
+    assert stored.remarks == []
 
 
 def test_with_the_first_row_ever_earlier_days_are_asked_again(store: Store) -> None:

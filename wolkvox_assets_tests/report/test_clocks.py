@@ -49,6 +49,13 @@ def test_a_server_without_a_date_says_nothing() -> None:
     there.must_be_over(NOW + timedelta(days=30))
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=-30), timedelta(days=30)])
+def test_a_request_without_an_answer_leaves_what_is_known_of_the_servers_clock(ahead: timedelta) -> None:
+    there = clocks(ahead)
+    there.heard(None, NOW + ahead)
+    assert abs(there.at_server() - NOW) <= SECOND
+
+
 def test_a_clock_that_was_set_right_counts_again() -> None:
     there = clocks(timedelta(hours=6))
     there.heard(NOW, NOW)

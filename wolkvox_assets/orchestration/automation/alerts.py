@@ -14,7 +14,7 @@ from wolkvox_assets.alerts.news import Trouble, news
 from wolkvox_assets.alerts.troubles import TEXT_LENGTH, troubles
 from wolkvox_assets.alerts.webhook import send
 from wolkvox_assets.orchestration.automation.live import LIVE
-from wolkvox_assets.orchestration.checks import in_trouble, newest_windows
+from wolkvox_assets.orchestration.checks import newest_windows, refused, while_loading
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
@@ -71,9 +71,9 @@ def what_is_wrong(instance: dg.DagsterInstance, location: CodeLocation, now: dat
     """By cause, at `now` (aware). Raises `StoreError` where what is stored cannot be read."""
     operations = location.settings.operations
     found = troubles(location.settings, now) | _died(instance, operations, now)
-    return found | {
-        one.place: Trouble(now, one.words, brief=True) for one in in_trouble(instance, location, now)
-    }
+    failed = refused(instance, operations)
+    waiting = while_loading(location.settings.store, failed, now)
+    return found | {one.place: Trouble(now, one.words, brief=True, waits=one in waiting) for one in failed}
 
 
 def _died(instance: dg.DagsterInstance, operations: Sequence[Operation], now: datetime) -> dict[str, Trouble]:
