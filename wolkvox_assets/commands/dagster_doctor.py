@@ -6,6 +6,7 @@ What belongs here: reading Dagster's instance. What doesn't: changing anything i
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from wolkvox_assets.settings import Settings
 
 _TOLERANCE = timedelta(minutes=5)  # a sensor's next tick, and a clock that was corrected a little
 _SILENT_AFTER = timedelta(minutes=15)  # each of them ticks every five minutes, or more often
+_LEAST_ROOM = 100_000_000
 _PLACES = 50  # as in our dagster.yaml: none waits for another
 
 
@@ -35,6 +37,8 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
     try:
         if not dagster_internals.has_records(home):
             return []
+        if full := _no_room(home):
+            return [(False, full)]
         opened = dg.DagsterInstance.from_config(str(home))
     except Exception as error:  # noqa: BLE001  # of whatever storage it has; the other findings are wanted all the same
         # Not its words: they may hold the address of a database, and a password.
@@ -50,6 +54,18 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
             *((False, finding) for finding in _stale_slots(instance)),
             *((False, one.words) for one in refused(instance, settings.operations)),
         ]
+
+
+def _no_room(home: Path) -> str | None:
+    """What to do where the disk of Dagster's records is full: SQLite's own words name neither disk nor file."""
+    folder = next((folder for folder in (home / ".dagster", home) if folder.exists()), home)
+    free = shutil.disk_usage(folder).free
+    if free > _LEAST_ROOM:
+        return None
+    return (
+        f"{free / 1e6:,.0f} MB free in {folder}, where Dagster keeps its records: runs fail with `disk I/O error` "
+        "or `database or disk is full`. Make room; what is stored of the windows is not in there"
+    )
 
 
 def _lacks(instance: dg.DagsterInstance, settings: Settings, home: Path) -> Iterator[tuple[bool, str]]:

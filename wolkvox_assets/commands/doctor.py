@@ -170,6 +170,12 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
                     what,
                     f"stored data is taken to be from {operation.source}; the next run records it",
                 )
+        names = {operation.name for operation in settings.centres}
+        for operation in settings.centres:
+            # No fault: somebody may keep what is over.
+            for other in sorted(sources.of_server(con, operation.source) - names):
+                said = f"it is not set. {sources.same_centre(operation.name, other)}"
+                yield True, f"{other}: source", said
 
 
 def _quotas(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]]:

@@ -14,7 +14,7 @@ from wolkvox_assets.report.clocks import lately
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work
-from wolkvox_assets.sync import BadAnswers
+from wolkvox_assets.sync import BadAnswers, TimesIgnored
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def scope_of(error: Exception, work: Work) -> FailureScope | None:
             return FailureScope.OPERATION if error.given_up and work is Work.LIVE else FailureScope.WINDOWS
         case WolkvoxError():
             return FailureScope.TEMPORARY if isinstance(error, Transient) else FailureScope.OPERATION
-        case ConfigurationProblem() | OtherSource():
+        case ConfigurationProblem() | OtherSource() | TimesIgnored():
             return FailureScope.OPERATION
         case _:
             return None

@@ -18,7 +18,7 @@ from wolkvox_assets.report.clocks import Clocks, Moment, moment
 from wolkvox_assets.report.measures import Agents
 from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.report.total_row import AnswerInDoubt, Judge
-from wolkvox_assets.report.windows import WINDOW, Range
+from wolkvox_assets.report.windows import WINDOW, Range, one
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store.additivity import Verdict
 from wolkvox_assets.store.quota_readings import QuotaReading
@@ -62,8 +62,8 @@ class Fetch:
     # until it can be handed over.
     _begun: Moment | None = None
     _came: tuple[datetime, Moment] | None = None
-    # The same of ranges that were answered as empty: others may be asked before that is believed.
-    _empty_came: dict[Range, tuple[datetime, Moment]] = field(default_factory=dict)
+    # The same of single windows, and of ranges that were answered as empty: others may be asked before those are taken.
+    _came_of: dict[Range, tuple[datetime, Moment]] = field(default_factory=dict)
 
     def run(
         self,
@@ -91,8 +91,8 @@ class Fetch:
         for note in answer.notes:
             self.put((asked, note))
         agents = self._agents(asked, answer)
-        if not agents and len(asked) > 1:
-            self._empty_came[asked] = self._came
+        if not agents or len(asked) == 1:
+            self._came_of[asked] = self._came
         return agents
 
     def _agents(self, asked: Range, answer: Answer) -> Agents:
@@ -133,9 +133,10 @@ class Fetch:
     def _take(self, step: Step) -> None:
         match step:
             case Known(window=window, agents=agents, source=source):
-                self.put(self._content(window, agents, source, self._came))
+                came = self._came_of.pop(one(window), self._came) if source is Source.ASKED else self._came
+                self.put(self._content(window, agents, source, came))
             case KnownEmpty(range=range_, source=source):
-                came = self._empty_came.pop(range_, self._came)
+                came = self._came_of.pop(range_, self._came)
                 for window in range_.windows():
                     self.put(self._content(window, {}, source, came))
             case Verified(range=range_, asked=asked):

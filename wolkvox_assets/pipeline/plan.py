@@ -29,7 +29,7 @@ from wolkvox_assets.store import Store
 from wolkvox_assets.store.stored import StoredWindows
 from wolkvox_assets.store.tables import reading
 from wolkvox_assets.store.total_rows import latest_answers, latest_total_row
-from wolkvox_assets.sync import Additivity, AskBriefly, BadAnswers, Note, Quarantine, Step, Sync
+from wolkvox_assets.sync import Additivity, AskBriefly, BadAnswers, Note, Quarantine, Step, Sync, TimesIgnored
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class WindowsPlan:
                     "Nothing of these is stored or marked; they will be requested when they are over.",
                     warning=True,
                 )
+            except TimesIgnored as ignored:
+                raise TimesIgnored(
+                    f"operation {self.operation.name!r}, {self.operation.report.api}: {ignored}"
+                ) from None
             else:
                 return
 

@@ -57,8 +57,9 @@ class Task:
 def reconcile(site: Site, task: Task, handover: Handover) -> None:
     """Make these windows (wall clock), which are over, equal to the API's answers.
 
-    Raises what the client raises (`WolkvoxError`), `BadAnswers`, `ReserveReached`, `TimeIsUp`, or `StoreError`; of
-    these `OtherSource` before anything was asked, where what is stored of the operation came from elsewhere.
+    Raises what the client raises (`WolkvoxError`), `BadAnswers`, `TimesIgnored`, `ReserveReached`, `TimeIsUp`, or
+    `StoreError`; of these `OtherSource` before anything was asked, where what is stored of the operation came from
+    elsewhere.
     """
     operation, store, policy = site.operation, site.store, POLICIES[task.work]
     remark = claim_before_asking(store, operation.name, operation.source)

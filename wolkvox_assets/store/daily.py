@@ -119,8 +119,9 @@ def days_to_rejudge(
     )
     rows = con.execute(
         filled(
-            "WITH known AS (SELECT operation, local_date, COUNT(*)::INTEGER AS windows_known"  # noqa: S608  # fixed words
-            "  FROM {window_log} JOIN moments USING (operation) WHERE fetched_at <= credible GROUP BY ALL),"
+            "WITH known AS (SELECT operation, local_date,"  # noqa: S608  # fixed words
+            "  COUNT(*) FILTER (fetched_at <= credible)::INTEGER AS windows_known"
+            "  FROM {window_log} JOIN moments USING (operation) GROUP BY ALL),"
             " told AS (SELECT operation, local_date, windows_known, windows_expected, complete"
             "  FROM {operation_days} SEMI JOIN moments USING (operation))"
             " SELECT operation, local_date FROM told FULL JOIN known USING (operation, local_date)"

@@ -110,12 +110,19 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
 def _room(store: "FileStore") -> Iterator[Finding]:
     """Beside the two files, a third lies there while one is replaced, and a fourth while both are written anew."""
     takes = sum(file.stat().st_size for file in (store.own, store.published) if file.exists())
-    free = shutil.disk_usage(store.folder).free
-    said = f"{_megabytes(free)} free in {store.folder.absolute()}, where the files take {_megabytes(takes)}"
-    if free > max(takes, _LEAST_ROOM):
-        yield True, "room", said
-    else:
-        yield False, "room", f"{said}: too little for the next changes. Make room; nothing is lost until then"
+    # The published file may be a link to another disk.
+    folders = [store.published.resolve().parent, store.folder.absolute()]
+    for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
+        free = shutil.disk_usage(folder).free
+        said = f"{_megabytes(free)} free in {folder}, where the files take {_megabytes(takes)}"
+        if free > max(takes, _LEAST_ROOM):
+            yield True, "room", said
+        else:
+            yield (
+                False,
+                "room",
+                f"{said}: too little for the next changes. Make room; nothing is lost until then",
+            )
 
 
 def _megabytes(count: int) -> str:

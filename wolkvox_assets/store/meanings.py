@@ -113,7 +113,8 @@ _OF_A_REPORT = {
         "{agent_days}: don't add them to those.",
         {
             "busiest_window": "The window with the most {last}, the earliest of several. Wall clock.",
-            "windows_known": "Windows these totals rest on.",
+            "windows_known": "Those that are known. What was fetched at a time in the future counts in the totals, not "
+            "here.",
             "windows_expected": "Windows the day has on the wall clock: 288; fewer where an hour is skipped.",
             "complete": "All windows of the day are known, and some answer of the operation ever had a row.",
             "verified_at": "UTC. When its windows were found equal to the API, the longest ago of them.",

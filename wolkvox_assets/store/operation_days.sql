@@ -1,12 +1,19 @@
 -- The operation's day, from the windows and from the log of known windows: a day without any use has a
 -- row as well. `expected` (a registered frame: operation, local_date, windows_expected, credible) comes from the wall
 -- clock, because on days when clocks change it is not 288. A window that was fetched in the future (`credible`) is not
--- known. The bounds say nothing new; they let DuckDB skip the row groups of other days.
+-- known: a clock was wrong then, or is wrong now. What stands in it is added up all the same, as in the table of agents:
+-- a clock that is behind must not make totals vanish. The bounds say nothing new; they let DuckDB skip the row groups
+-- of other days.
 INSERT INTO rebuilt BY NAME
 WITH known AS (
-    SELECT operation, local_date, windows_expected, COUNT(*)::INTEGER AS windows_known, MIN(verified_at) AS verified_at
+    SELECT
+        operation,
+        local_date,
+        windows_expected,
+        COUNT(*) FILTER (fetched_at <= credible)::INTEGER AS windows_known,
+        MIN(verified_at) FILTER (fetched_at <= credible) AS verified_at
     FROM {window_log} JOIN expected USING (operation, local_date)
-    WHERE local_date BETWEEN $first AND $last AND fetched_at <= credible
+    WHERE local_date BETWEEN $first AND $last
     GROUP BY ALL
 ),
 rows AS MATERIALIZED (

@@ -22,6 +22,7 @@ from wolkvox_assets.store.quota_readings import forget_quota
 from wolkvox_assets.store.tables import Tables
 from wolkvox_assets.store.windows import naive_utc
 
+_SOURCES = "operation_sources"
 # The address of what is not there as a whole yet: nobody's source.
 _UNFINISHED = "copy:unfinished"
 
@@ -133,8 +134,25 @@ def claim(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSourc
             f"operation {operation}: it was not recorded yet from where its stored data came. It is taken to be from "
             f"{source}; from now on another server or time zone is refused."
         )
+    elif others := of_server(con, source) - {operation}:
+        remark = same_centre(operation, min(others))
     record(con, operation, source)
     return remark
+
+
+def of_server(con: duckdb.DuckDBPyConnection, source: OperationSource) -> set[str]:
+    """The operations whose stored data came from the same server."""
+    return {name for name, other in all_recorded(con).items() if other.quota == source.quota}
+
+
+def same_centre(operation: str, other: str) -> str:
+    """What to do where the contact centre of an operation may be stored as another one, too."""
+    command = "wolkvox-assets source"
+    return (
+        f"What is stored of {other} is from the same server as that of {operation}. If they are one contact centre, "
+        f"whoever adds up all operations counts it twice. `{command} {other} --drop` deletes it. To have it as "
+        f"{operation}, stop Dagster, then `{command} {operation} --drop` and `{command} {other} --move-to {operation}`."
+    )
 
 
 def claim_before_asking(store: Store, operation: str, source: OperationSource) -> str | None:
@@ -197,13 +215,19 @@ def move(con: duckdb.DuckDBPyConnection, operation: str, name: str) -> Mapping[s
 
     Raises `StoreError` where anything of that name is stored: capitals make no difference.
     """
-    taken = [other for other in operations(con) if other.casefold() == name.casefold()]
+    taken = [
+        other
+        for other in operations(con)
+        # One that was only set by this name has nothing yet.
+        if other.casefold() == name.casefold() and (other != name or rows_of(con, other).keys() != {_SOURCES})
+    ]
     if taken:
         raise StoreError(
             f"operation {operation}: there is stored data of an operation {taken[0]} already. Nothing was moved. "
             "Choose another name (capitals make no difference)."
         )
     rows = rows_of(con, operation)
+    con.execute("DELETE FROM operation_sources WHERE operation = ?", [name])
     for table in rows:
         con.execute(f"UPDATE {table} SET operation = ? WHERE operation = ?", [name, operation])  # noqa: S608  # named by DuckDB
     return rows

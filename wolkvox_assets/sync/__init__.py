@@ -7,7 +7,7 @@ Python and `report/`; it is handed a way to ask and what is stored, and yields s
 Start reading at `run.py`; the words are in `steps.py`.
 """
 
-from wolkvox_assets.sync.direct import ask_directly
+from wolkvox_assets.sync.direct import TimesIgnored, ask_directly
 from wolkvox_assets.sync.quarantine import AskBriefly, BadAnswers, Quarantine
 from wolkvox_assets.sync.run import Sync
 from wolkvox_assets.sync.steps import (
@@ -43,6 +43,7 @@ __all__ = [
     "Step",
     "Stored",
     "Sync",
+    "TimesIgnored",
     "Verified",
     "ask_directly",
 ]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
@@ -425,6 +426,40 @@ def test_a_full_disk(
         (room,) = (line for line in lines if "  room " in line)
         assert found == code
         assert room.startswith("WRONG") == bool(code)
+
+
+@pytest.mark.parametrize("full", ["published", "home"])
+def test_another_disk_that_is_full(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    full: str,
+) -> None:
+    """That of a published file elsewhere, or that of Dagster's records."""
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has no other disk to look at")
+    project = Project(tmp_path, simulator, DAY)
+    project.materialize("agent_9_windows", monkeypatch, partition=f"{DAY}T10:00")
+    usage = shutil.disk_usage(tmp_path)
+    with TemporaryDirectory(dir=elsewhere) as folder:
+        if full == "published":
+            shutil.move(project.store.published, folder)
+            project.store.published.symlink_to(Path(folder, "wolkvox.duckdb"))
+        where = Path(folder) if full == "published" else tmp_path / "home" / ".dagster"
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda of: usage._replace(free=5_000_000 if Path(of) == where else 10**9)
+        )
+        monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+        monkeypatch.chdir(project.home)
+        with dg.DagsterInstance.from_config(str(project.home)):
+            pass
+        found, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
+    assert found == 1
+    [told] = [line for line in lines if f"5 MB free in {where}" in line]
+    assert told.startswith("WRONG")
+    assert "Make room" in told
 
 
 def test_a_dagster_yaml_of_an_earlier_release(

@@ -286,6 +286,28 @@ def test_an_operation_that_is_no_longer_set_can_be_moved_and_dropped(
     assert set(map(tuple, everything(project).values())) == {()}
 
 
+def test_an_operation_that_was_renamed_is_told_and_its_data_can_follow(
+    project: Project, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the same contact centre is in all tables twice, and nobody says so."""
+    before = everything(project)["agent_9_windows"]
+    new = {"WOLKVOX_OPERATION": "bogota"}
+    code, said = say(project, "doctor", **new)
+    assert code == 0
+    assert "main: source" in said
+    assert "is not set" in said
+    with project.store.transaction() as con:
+        remark = sources.claim(con, "bogota", load_settings().operations[0].source)
+    assert remark is not None
+    assert "main" in remark
+    assert "`wolkvox-assets source main --move-to bogota`" in remark
+    assert say(project, "source", "bogota", "--drop", **new)[0] == 0
+    assert say(project, "source", "main", "--move-to", "bogota", **new)[0] == 0
+    assert everything(project)["agent_9_windows"] == [("bogota", *row[1:]) for row in before]
+    assert project.query("SELECT operation FROM operation_sources") == [("bogota",)]
+    assert "is not set" not in say(project, "doctor", **new)[1]
+
+
 def test_an_installation_without_sources_is_taken_over_with_a_word(
     project: Project, real: Simulator, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,11 @@ def test_windows_that_are_still_to_come_are_not_known(store: Store) -> None:
     assert query(store, "SELECT MAX(window_start) FROM agent_9_window_log") == [
         (BOGOTA.clock.now(NOW) - WINDOW,)
     ]
-    assert [day_of(store, YESTERDAY + timedelta(days=n)) for n in (0, 1, 2)] == [[(1, False)], [], []]
+    assert [day_of(store, YESTERDAY + timedelta(days=n)) for n in (0, 1, 2)] == [
+        [(1, False)],
+        [(0, False)],
+        [],
+    ]
 
 
 @pytest.mark.parametrize("header", [False, True])
@@ -92,6 +96,12 @@ def test_uses_are_not_deleted_because_a_clock_is_behind(store: Store, *, header:
         wrong.heard(NOW - timedelta(days=30), NOW)
     store_them(store, wrong, YESTERDAY - timedelta(days=32))
     assert query(store, "SELECT COUNT(*), COUNT(DISTINCT window_start) FROM agent_9_windows") == [(288, 288)]
+    # Nor do they vanish from the totals: the day is not complete.
+    assert day_of(store, YESTERDAY) == [(0, False)]
+    totals = "SELECT SUM(total_seconds)::BIGINT FROM {}"
+    assert query(store, totals.format("operation_hold_mute_daily")) == query(
+        store, totals.format("agent_9_windows")
+    )
     store_them(store, clocks(), YESTERDAY - timedelta(days=1))
     assert day_of(store, YESTERDAY) == [(288, True)]
 
@@ -117,7 +127,7 @@ def test_nor_are_they_replaced_without_a_correction(store: Store, *, header: boo
 
 
 def test_no_first_row_comes_after_a_clock_that_was_behind(store: Store) -> None:
-    """It hides the totals of all days, but not that there were rows before."""
+    """By it no day is known, but that there were rows before is."""
     store_them(store, clocks(), YESTERDAY - timedelta(days=5), 288, USES, run="before")
     store_them(store, clocks(timedelta(days=-30)), YESTERDAY - timedelta(days=32), run="behind")
     assert store_them(store, clocks(), YESTERDAY, agents=USES, run="after").remarks == []

@@ -183,6 +183,10 @@ class Store:
         midnight = datetime.combine(day, time())
         return self.busy and Range(midnight + self.busy[0] * HOUR, midnight + self.busy[1] * HOUR)
 
+    def apply_all(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            self.apply(step)
+
     def apply(self, step: Step) -> None:
         match step:
             case Known(window, agents, source):

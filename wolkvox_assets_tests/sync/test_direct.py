@@ -1,12 +1,13 @@
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
 
 import pytest
 
-from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.measures import Agents, Usage
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
-from wolkvox_assets.sync import Additivity, Known, Source, Sync, ask_directly
+from wolkvox_assets.sync import Additivity, Known, Source, Sync, TimesIgnored, ask_directly
 from wolkvox_assets_tests.sync.driver import run
 from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
 
@@ -23,6 +24,50 @@ def test_one_request_a_window_and_the_newest_first() -> None:
 def test_rows_of_zeros_are_kept() -> None:
     answer = {"Ana": AGENT_9.nothing, "José": Usage(1, 2, 3, 5)}
     assert list(ask_directly([one(MONDAY)], lambda _: answer)) == [Known(MONDAY, answer, Source.ASKED)]
+
+
+class Deaf(Server):
+    """Answers for another range than it is asked for."""
+
+    def __init__(self, hears: Callable[[Range], Range]) -> None:
+        super().__init__(busy(DAY, agents=2, first_hour=0, last_hour=24))
+        self.hears = hears
+
+    def answer(self, r: Range) -> Agents:
+        return super().answer(self.hears(r))
+
+
+DEAF: dict[str, Callable[[Range], Range]] = {
+    "always the same": lambda _: DAY,
+    "from then to now": lambda r: Range(r.start, DAY.end),
+    "from midnight to then": lambda r: Range(DAY.start, r.end),
+}
+
+
+@pytest.mark.parametrize("additivity", Additivity)
+@pytest.mark.parametrize("hears", DEAF.values(), ids=DEAF.keys())
+def test_of_a_server_that_ignores_the_times_nothing_is_stored(
+    hears: Callable[[Range], Range], additivity: Additivity
+) -> None:
+    store, server = Store(), Deaf(hears)
+    noon = Range(MONDAY + timedelta(hours=12), MONDAY + timedelta(hours=13))
+    with pytest.raises(TimesIgnored, match="12 windows from 2026-11-16 12:00:00 to 2026-11-16 12:55:00"):
+        store.apply_all(Sync(store, DAY.start, 1).reconcile([noon], server, additivity))
+    assert store.content() == {}
+    assert server.requests == 12
+
+
+def test_what_looks_so_by_chance_is_stored_in_its_turn() -> None:
+    """Also where the next request fails."""
+    agents = {"Ana": Usage(3, 20, 10, 30)}
+    newest_first = list(HOUR.windows())[::-1]
+    server = Server(dict.fromkeys(newest_first[:-1], agents))
+    assert [step.window for step in ask_directly([HOUR], server)] == newest_first
+    server.breaks_at = server.requests + 5
+    store = Store()
+    with pytest.raises(Interrupted):
+        store.apply_all(ask_directly([HOUR], server))
+    assert sorted(store.content()) == sorted(newest_first[:4])
 
 
 @pytest.mark.parametrize("additivity", Additivity)

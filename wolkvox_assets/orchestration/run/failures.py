@@ -11,7 +11,7 @@ from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import ConfigurationProblem
 from wolkvox_assets.store import OtherSource, StoreError
 from wolkvox_assets.store.attempts import FailureScope, Work
-from wolkvox_assets.sync import BadAnswers
+from wolkvox_assets.sync import BadAnswers, TimesIgnored
 
 _KEPT = (
     "Every window fetched before is stored and marked as materialised. Where the schedule and the sensor "
@@ -36,7 +36,7 @@ def as_failure(
     `reported`: it is stored for pauses and alerts.
     """
     match error:
-        case BadAnswers() | WolkvoxError():
+        case BadAnswers() | TimesIgnored() | WolkvoxError():
             words = f"{visible(str(error))} {_KEPT}"
         case OtherSource():
             words = f"{error}"

@@ -11,6 +11,7 @@ committed: where any row, or its place in the order, is another, it is rolled ba
 
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -58,14 +59,16 @@ def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -
     left, deleted = [], 0
     share_all(lake)
     with closing(duck.attached(lake, lock_patience_seconds=_READER_PATIENCE_SECONDS)) as con:
+        table = "old files"
         try:
+            # First, for what follows needs room.
+            deleted = _delete_files(lake, con)
             for table in sorted(tables_wanted().keys() - {_FENCE_TABLE}):
                 for piece in done:
                     try:
                         done[piece] += _in_turn(lake, con, fence, table, piece)
                     except _Another as found:
                         left.append(str(found))
-            deleted = _delete_files(lake, con)
         except (duckdb.Error, psycopg2.errors.LockNotAvailable) as error:
             if "lock timeout" not in str(error):
                 raise
@@ -145,11 +148,25 @@ def _snapshots(cursor: psycopg2.extensions.cursor) -> list[int]:
 def _delete_files(lake: Lake, con: duckdb.DuckDBPyConnection) -> int:
     """Those that were set aside long enough ago. Returns how many."""
     with turn(lake):
-        return len(
-            con.execute(
-                f"CALL ducklake_cleanup_old_files('{duck.NAME}', older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
-            ).fetchall()
-        )
+        old = con.execute(
+            f"CALL ducklake_cleanup_old_files('{duck.NAME}', older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
+        ).fetchall()
+        return len(old) + (0 if lake.s3 else _delete_unfinished(con))
+
+
+def _delete_unfinished(con: duckdb.DuckDBPyConnection) -> int:
+    """What was being written in a folder when the disk was full, or the process was killed: no catalog ever named it.
+    (S3 keeps no part of a file.) With the turn, so that nobody is writing. Only what has a name of DuckLake's: it would
+    delete each Parquet file that it does not know.
+    """
+    found = con.execute(
+        f"CALL ducklake_delete_orphaned_files('{duck.NAME}', dry_run => true,"
+        f" older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
+    ).fetchall()
+    files = [file for (path,) in found if (file := Path(path)).match("ducklake-*.parquet")]
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)
 
 
 def _digest(con: duckdb.DuckDBPyConnection, table: str) -> object:

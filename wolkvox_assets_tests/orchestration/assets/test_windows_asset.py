@@ -1,12 +1,15 @@
 """`agent_9_windows` and the daily totals in this process, against a real simulator and real files."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from wolkvox_assets.orchestration.partitions import window_partitions
+from wolkvox_assets.report.definition import Report
+from wolkvox_assets.report.measures import Usage
+from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Simulator
 from wolkvox_assets_tests.project import Project, instance_in
@@ -109,3 +112,29 @@ def test_a_mark_of_a_window_that_was_only_verified_says_when(
     told = mark.asset_materialization.metadata["verified_at"].value
     [(verified_at,)] = project.query("SELECT DISTINCT epoch(verified_at) FROM agent_9_window_log")
     assert told == pytest.approx(verified_at)
+
+
+class WholeDays(Centre):
+    """Answers for the whole day, whatever the time of day."""
+
+    def truth(
+        self, start: datetime, end: datetime, *, now: datetime | None = None, report: Report = AGENT_9
+    ) -> dict[str, Usage]:
+        midnight = datetime.combine(start.date(), time())
+        return super().truth(midnight, midnight + timedelta(days=1, seconds=-1), now=now, report=report)
+
+
+def test_of_a_server_that_ignores_the_times_nothing_is_stored_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Simulator(WholeDays(8)) as simulator:
+        project = Project(tmp_path, simulator, date(2026, 11, 18))
+        day = ("2026-11-18T00:00", "2026-11-18T23:55")
+        assert not project.materialize("agent_9_windows", monkeypatch, partition_range=day).success
+        assert project.known() == []
+        assert simulator.counters.by_api["agent_9"] == 12
+    [(scope, message)] = project.query("SELECT scope, message FROM failed_attempts")
+    assert scope == "operation"
+    assert "The server seems to ignore the times it is asked for: 12 windows from 2026-11-18 23:00:00" in str(
+        message
+    )
