@@ -1,6 +1,5 @@
 """Cleaning the lake up changes no row and no order, keeps nobody waiting, and can be killed."""
 
-import os
 import stat
 import subprocess
 import sys
@@ -105,27 +104,6 @@ def test_who_may_write_in_the_folder_may_write_in_all_below(mode: int, nothing_y
     next(top.glob("main/*/*")).chmod(0o755)  # as somebody leaves it who is killed
     nothing_yet.maintain()
     assert is_shared() == shared
-
-
-def test_what_a_full_disk_or_a_kill_left_is_deleted_when_nobody_can_need_it(nothing_yet: LakeStore) -> None:
-    """No reader sees it, but each attempt leaves as much again."""
-    lake = nothing_yet
-    put(lake, 0, 400)
-    lake.maintain()
-    before, folder = rows(lake), Path(lake.lake.data)
-    kept = sorted(folder.rglob("*.parquet"))
-    assert len(kept) > 1
-    for file in kept:
-        os.utime(file, (0, 0))
-    left = folder / "main" / "agent_9_windows" / "ducklake-01a21937-271a-797a-abc2-e4e81363f252.parquet"
-    new, others = left.with_name("ducklake-new.parquet"), folder / "others.parquet"
-    for file in (left, new, others):
-        file.write_bytes(b"PAR1")
-    for file in (left, others):
-        os.utime(file, (0, 0))
-    assert lake.maintain().files_deleted == 1
-    assert sorted(folder.rglob("*.parquet")) == sorted([*kept, new, others])
-    assert rows(lake) == before
 
 
 def test_each_table_has_statistics_before_it_has_a_row(nothing_yet: LakeStore) -> None:

@@ -11,7 +11,6 @@ committed: where any row, or its place in the order, is another, it is rolled ba
 
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -146,27 +145,17 @@ def _snapshots(cursor: psycopg2.extensions.cursor) -> list[int]:
 
 
 def _delete_files(lake: Lake, con: duckdb.DuckDBPyConnection) -> int:
-    """Those that were set aside long enough ago. Returns how many."""
-    with turn(lake):
-        old = con.execute(
-            f"CALL ducklake_cleanup_old_files('{duck.NAME}', older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
-        ).fetchall()
-        return len(old) + (0 if lake.s3 else _delete_unfinished(con))
+    """Those that were set aside long enough ago. Returns how many.
 
-
-def _delete_unfinished(con: duckdb.DuckDBPyConnection) -> int:
-    """What was being written in a folder when the disk was full, or the process was killed: no catalog ever named it.
-    (S3 keeps no part of a file.) With the turn, so that nobody is writing. Only what has a name of DuckLake's: it would
-    delete each Parquet file that it does not know.
+    Not those that no catalog names, as a full disk or a kill leaves them: no reader sees them, and to a catalog that
+    was restored from an older backup, all newer files look so.
     """
-    found = con.execute(
-        f"CALL ducklake_delete_orphaned_files('{duck.NAME}', dry_run => true,"
-        f" older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
-    ).fetchall()
-    files = [file for (path,) in found if (file := Path(path)).match("ducklake-*.parquet")]
-    for file in files:
-        file.unlink(missing_ok=True)
-    return len(files)
+    with turn(lake):
+        return len(
+            con.execute(
+                f"CALL ducklake_cleanup_old_files('{duck.NAME}', older_than => now() - INTERVAL {_READERS_DAYS} DAY)"
+            ).fetchall()
+        )
 
 
 def _digest(con: duckdb.DuckDBPyConnection, table: str) -> object:
