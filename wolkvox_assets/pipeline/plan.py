@@ -65,7 +65,8 @@ class WindowsPlan:
                 )
             except TimesIgnored as ignored:
                 raise TimesIgnored(
-                    f"operation {self.operation.name!r}, {self.operation.report.api}: {ignored}"
+                    f"operation {self.operation.name!r}, {self.operation.report.api}: {ignored}",
+                    ignored.window,
                 ) from None
             else:
                 return

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wolkvox_assets.report.windows import Range
+from wolkvox_assets.report.windows import Range, contiguous
 from wolkvox_assets.sync.bisect import derive
-from wolkvox_assets.sync.direct import ask_directly
+from wolkvox_assets.sync.direct import TimesIgnored, ask_directly
 from wolkvox_assets.sync.divide import cut, merged, without
 from wolkvox_assets.sync.proof import prove_on_the_way
-from wolkvox_assets.sync.steps import Additivity, Ask, Step, Stored
+from wolkvox_assets.sync.steps import Additivity, Ask, Discard, Known, KnownEmpty, Step, Stored
 from wolkvox_assets.sync.verify_by_sums import asked_before, recheck
 
 
@@ -33,12 +33,30 @@ class Sync:
         in a `Known`, `KnownEmpty` or `Verified`. A window can come twice, the later step counts. Newest
         windows come first, audits and proofs after what they are about.
 
-        Raises nothing of its own: what `ask` and `stored` raise passes through, and a repeat with the same
-        ranges goes on from what was stored.
+        Raises `TimesIgnored`, and nothing else of its own: what `ask` and `stored` raise passes through, and a repeat
+        with the same ranges goes on from what was stored.
 
         What it cannot see, but with `Additivity.FAILED`: stored windows that are wrong in ways that cancel out
         within a range, agent by agent and number by number, look verified as a sum.
         """
+        told = set[datetime]()
+        try:
+            for step in self._reconcile(ranges, ask, additivity):
+                match step:
+                    case Known(window=window):
+                        told.add(window)
+                    case KnownEmpty(range=r):
+                        told.update(r.windows())
+                yield step
+        except TimesIgnored as ignored:
+            # Some windows were taken for what is left of a whole, or for a quiet end of the day, before it showed.
+            month = (ignored.window.year, ignored.window.month)
+            doubtful = contiguous(window for window in told if (window.year, window.month) == month)
+            if doubtful:
+                yield Discard(tuple(doubtful), f"{ignored}")
+            raise
+
+    def _reconcile(self, ranges: Sequence[Range], ask: Ask, additivity: Additivity) -> Iterator[Step]:
         newest_first = merged(ranges)[::-1]
         cuts = [cut(r, self.settled_before) for r in newest_first]
         unsettled = [later for _, later in cuts if len(later)]

@@ -9,7 +9,7 @@ from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Additivity, Known, Source, Sync, TimesIgnored, ask_directly
 from wolkvox_assets_tests.sync.driver import run
-from wolkvox_assets_tests.sync.model import DAY, MONDAY, Interrupted, Server, Store, busy
+from wolkvox_assets_tests.sync.model import DAY, LATER, MONDAY, Interrupted, Server, Store, busy
 
 HOUR = Range(MONDAY, MONDAY + timedelta(hours=1))
 
@@ -54,7 +54,28 @@ def test_of_a_server_that_ignores_the_times_nothing_is_stored(
     with pytest.raises(TimesIgnored, match="12 windows from 2026-11-16 12:00:00 to 2026-11-16 12:55:00"):
         store.apply_all(Sync(store, DAY.start, 1).reconcile([noon], server, additivity))
     assert store.content() == {}
-    assert server.requests == 12
+    assert server.requests == 13
+
+
+@pytest.mark.parametrize("hears", DEAF.values(), ids=DEAF.keys())
+@pytest.mark.parametrize("additivity", [Additivity.PROVED, Additivity.UNPROVED])
+def test_nor_is_what_was_taken_for_a_part_of_it(
+    hears: Callable[[Range], Range], additivity: Additivity
+) -> None:
+    """It was proved before that ranges add up: the first answers that don't were for windows, too."""
+    store, server = Store(), Deaf(hears)
+    late = Range(MONDAY + timedelta(hours=6), DAY.end)
+    with pytest.raises(TimesIgnored):
+        store.apply_all(Sync(store, LATER, 1).reconcile([late], server, additivity))
+    truth = {window: server.truth[window] for window in late.windows()}
+    wrong = {window: agents for window, agents in store.content().items() if agents != truth[window]}
+    assert not wrong
+
+
+def test_the_same_every_five_minutes_is_no_fault() -> None:
+    server = Server({window: {"Robot": Usage(3, 30, 0, 30)} for window in DAY.windows()})
+    store = Store()
+    assert run([DAY], server, store, Additivity.FAILED) == 288 + 24
 
 
 def test_what_looks_so_by_chance_is_stored_in_its_turn() -> None:

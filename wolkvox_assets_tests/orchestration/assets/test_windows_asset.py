@@ -132,7 +132,7 @@ def test_of_a_server_that_ignores_the_times_nothing_is_stored_and_it_is_said(
         day = ("2026-11-18T00:00", "2026-11-18T23:55")
         assert not project.materialize("agent_9_windows", monkeypatch, partition_range=day).success
         assert project.known() == []
-        assert simulator.counters.by_api["agent_9"] == 12
+        assert simulator.counters.by_api["agent_9"] == 13
     [(scope, message)] = project.query("SELECT scope, message FROM failed_attempts")
     assert scope == "operation"
     assert "The server seems to ignore the times it is asked for: 12 windows from 2026-11-18 23:00:00" in str(
