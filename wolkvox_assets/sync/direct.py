@@ -15,10 +15,9 @@ from wolkvox_assets.sync.compare import told
 from wolkvox_assets.sync.steps import Ask, Known, Source
 
 # Answers for a whole day, for a day up to now, or from its midnight on, whatever the times: each has all of the one
-# before, or the other way round. Twelve such windows in a row with three uses of one agent do not happen by chance; nor
-# where a use is counted in each window that it touches: one agent would have three that last an hour, and nobody else
-# any that begins or ends in it. A machine may do the same every five minutes: then all of them together are as much as
-# they add up to, which costs one request.
+# before, or the other way round, and several uses that are longer than a window. Twelve of these in a row are a reason
+# to look: all of them together have little more than one of them, or as much as they add up to, as where a machine does
+# the same every five minutes.
 _NESTED = 12
 _USES = 3
 _NEAR = timedelta(hours=12)  # what lies between them may have been asked before
@@ -42,10 +41,8 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
     `TimesIgnored`; nothing of that was yielded.
     """
     held: list[Known] = []
+    heard = False  # the times were: that need not be looked at again
     for r in ranges:
-        if held and not held[0].window - _NEAR <= r.end <= held[-1].window:
-            yield from held
-            held = []
         window = r.end
         while window > r.start:
             window -= WINDOW
@@ -54,27 +51,36 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
             except Exception:
                 yield from held
                 raise
-            if not _nested([step.agents, *(known.agents for known in reversed(held))]):
+            if not (held and held[0].window - _NEAR < window < held[-1].window and _nested(step, held)):
                 yield from held
                 held = []
-            if not any(usage[0] >= _USES and usage.seconds for usage in step.agents.values()):
+            if heard or not _is_much(step.agents):
                 yield from held
                 held = []
                 yield step
                 continue
             held.append(step)
             if len(held) == _NESTED:
-                total = add_up(known.agents for known in held)
-                if not _has_all(ask(Range(window, held[0].window + WINDOW)), total):
+                whole = ask(Range(window, held[0].window + WINDOW))
+                # Half of the sum: a server that rounds has somewhat less than all of it.
+                if not _has_all(add_up([whole, whole]), add_up(known.agents for known in held)):
                     raise TimesIgnored(_evidence(held), window)
                 yield from held
-                held = []
+                held, heard = [], True
     yield from held
 
 
-def _nested(answers: Sequence[Agents]) -> bool:
+def _is_much(agents: Agents) -> bool:
+    """Whether somebody has several uses that are longer than a window together."""
+    return any(
+        usage[0] >= _USES and (usage.seconds is None or usage.seconds > WINDOW.total_seconds())
+        for usage in agents.values()
+    )
+
+
+def _nested(step: Known, held: Sequence[Known]) -> bool:
     """Whether each answer has all of the one before it, or each all of the one after it."""
-    pairs = list(pairwise(answers))
+    pairs = list(pairwise([step.agents, *(known.agents for known in reversed(held))]))
     return all(_has_all(b, a) for a, b in pairs) or all(_has_all(a, b) for a, b in pairs)
 
 

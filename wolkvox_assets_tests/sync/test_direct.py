@@ -11,6 +11,7 @@ from wolkvox_assets.sync import Additivity, Known, Source, Sync, TimesIgnored, a
 from wolkvox_assets_tests.sync.driver import run
 from wolkvox_assets_tests.sync.model import DAY, LATER, MONDAY, Interrupted, Server, Store, busy
 
+MUCH = {"Ana": Usage(3, 200, 101, 301)}
 HOUR = Range(MONDAY, MONDAY + timedelta(hours=1))
 
 
@@ -72,17 +73,30 @@ def test_nor_is_what_was_taken_for_a_part_of_it(
     assert not wrong
 
 
-def test_the_same_every_five_minutes_is_no_fault() -> None:
-    server = Server({window: {"Robot": Usage(3, 30, 0, 30)} for window in DAY.windows()})
-    store = Store()
-    assert run([DAY], server, store, Additivity.FAILED) == 288 + 24
+@pytest.mark.parametrize(("seconds", "more"), [(300, 0), (301, 1)])
+def test_the_same_every_five_minutes_is_no_fault(seconds: int, more: int) -> None:
+    """One request makes sure, where it is more than fits into a window."""
+    server = Server({window: {"Robot": Usage(3, seconds, 0, seconds)} for window in DAY.windows()})
+    assert run([DAY], server, Store(), Additivity.FAILED) == 288 + more
+
+
+def test_nor_are_windows_alike_that_lie_apart() -> None:
+    server = Server(dict.fromkeys(DAY.windows(), MUCH))
+    apart = [one(window) for window in list(DAY.windows())[::-14]]
+    assert len(list(ask_directly(apart, server))) == server.requests == 21
+
+
+def test_nor_is_a_server_that_rounds() -> None:
+    def rounds(r: Range) -> Agents:
+        return {"Robot": Usage(3 * len(r), minutes := -(-301 * len(r) // 60) * 60, 0, minutes)}
+
+    assert len(list(ask_directly([DAY], rounds))) == 288
 
 
 def test_what_looks_so_by_chance_is_stored_in_its_turn() -> None:
     """Also where the next request fails."""
-    agents = {"Ana": Usage(3, 20, 10, 30)}
     newest_first = list(HOUR.windows())[::-1]
-    server = Server(dict.fromkeys(newest_first[:-1], agents))
+    server = Server(dict.fromkeys(newest_first[:-1], MUCH))
     assert [step.window for step in ask_directly([HOUR], server)] == newest_first
     server.breaks_at = server.requests + 5
     store = Store()
