@@ -92,7 +92,8 @@ class Project:
     def home(self) -> Path:
         home = self.folder / "home"
         home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+        if not (home / "dagster.yaml").exists():  # or a process that has just started would read half of it
+            shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
         return home
 
     @property

@@ -111,7 +111,7 @@ def _room(store: "FileStore") -> Iterator[Finding]:
     """Beside the two files, a third lies there while one is replaced, and a fourth while both are written anew."""
     takes = sum(file.stat().st_size for file in (store.own, store.published) if file.exists())
     # The published file may be a link to another disk.
-    folders = [store.published.resolve().parent, store.folder.absolute()]
+    folders = [Path(os.path.realpath(store.published)).parent, store.folder.absolute()]
     for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
         free = shutil.disk_usage(folder).free
         said = f"{_megabytes(free)} free in {folder}, where the files take {_megabytes(takes)}"
