@@ -48,7 +48,7 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
             window -= WINDOW
             try:
                 step = Known(window, ask(one(window)), Source.ASKED)
-            except Exception:
+            except BaseException:  # a run that is stopped, too
                 yield from held
                 raise
             if not (held and held[0].window - _NEAR < window < held[-1].window and _nested(step, held)):
@@ -63,7 +63,7 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
             if len(held) == _NESTED:
                 try:
                     whole = ask(Range(window, held[0].window + WINDOW))
-                except Exception:
+                except BaseException:  # a run that is stopped, too
                     yield from held
                     raise
                 if _tells_no_more(whole, held):

@@ -131,6 +131,21 @@ def test_also_where_the_request_that_makes_sure_fails() -> None:
     assert sorted(store.content()) == list(HOUR.windows())
 
 
+def test_a_run_that_is_stopped_keeps_what_was_answered() -> None:
+    """It is no `Exception` that stops it."""
+    answers = iter([MUCH] * 5)
+
+    def ask(_: Range) -> Agents:
+        for answer in answers:
+            return answer
+        raise KeyboardInterrupt
+
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        kept.extend(ask_directly([HOUR], ask))
+    assert len(kept) == 5
+
+
 @pytest.mark.parametrize("whole", [{}, {"Ana": Usage(1, 100, 0, 100)}])
 def test_a_whole_without_what_its_windows_have_shows_nothing(whole: Agents) -> None:
     """A server that ignores the times has it there as well."""
