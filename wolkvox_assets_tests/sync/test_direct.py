@@ -140,7 +140,7 @@ def test_a_run_that_is_stopped_keeps_what_was_answered() -> None:
             return answer
         raise KeyboardInterrupt
 
-    kept = []
+    kept = list[Known]()
     with pytest.raises(KeyboardInterrupt):
         kept.extend(ask_directly([HOUR], ask))
     assert len(kept) == 5
