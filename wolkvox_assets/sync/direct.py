@@ -48,7 +48,7 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
             window -= WINDOW
             try:
                 step = Known(window, ask(one(window)), Source.ASKED)
-            except Exception:
+            except BaseException:  # a run that is stopped, too
                 yield from held
                 raise
             if not (held and held[0].window - _NEAR < window < held[-1].window and _nested(step, held)):
@@ -61,9 +61,12 @@ def ask_directly(ranges: Iterable[Range], ask: Ask) -> Iterator[Known]:
                 continue
             held.append(step)
             if len(held) == _NESTED:
-                whole = ask(Range(window, held[0].window + WINDOW))
-                # Half of the sum: a server that rounds has somewhat less than all of it.
-                if not _has_all(add_up([whole, whole]), add_up(known.agents for known in held)):
+                try:
+                    whole = ask(Range(window, held[0].window + WINDOW))
+                except BaseException:  # a run that is stopped, too
+                    yield from held
+                    raise
+                if _tells_no_more(whole, held):
                     raise TimesIgnored(_evidence(held), window)
                 yield from held
                 held, heard = [], True
@@ -82,6 +85,18 @@ def _nested(step: Known, held: Sequence[Known]) -> bool:
     """Whether each answer has all of the one before it, or each all of the one after it."""
     pairs = list(pairwise([step.agents, *(known.agents for known in reversed(held))]))
     return all(_has_all(b, a) for a, b in pairs) or all(_has_all(a, b) for a, b in pairs)
+
+
+def _tells_no_more(whole: Agents, held: Sequence[Known]) -> bool:
+    """Whether the answer for all of them has as much as one of them, and of somebody less than half of the uses of all.
+
+    Where it has not even that, it says nothing of the windows: a server may answer such a range as empty. Uses, and not
+    seconds: a long one may be told in each window that it touches.
+    """
+    uses = add_up(known.agents for known in held)
+    return any(_has_all(whole, known.agents) for known in held) and any(
+        2 * usage[0] < uses[name][0] for name, usage in whole.items() if name in uses
+    )
 
 
 def _has_all(answer: Agents, other: Agents) -> bool:

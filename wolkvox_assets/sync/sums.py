@@ -100,16 +100,15 @@ class Sums:
 
     def windows(self, r: Range) -> Generator[Step, None, Agents]:
         """Asks every window of `r` (a day, an hour, a part of one). Returns what they add up to."""
-        parts = []
-        for hour in hours(r):
-            known = []
-            for step in ask_directly([hour], self.ask):
-                yield step
-                self.asked.add(step.window)
-                known.append(in_use(step.agents))
-            self.now[hour.start] = add_up(known)
-            parts.append(self.now[hour.start])
-        return add_up(parts)
+        known: dict[datetime, list[Agents]] = {hour.start: [] for hour in hours(r)}
+        # All at once: whether the times are ignored is looked at once, and not in each hour.
+        for step in ask_directly(hours(r), self.ask):
+            yield step
+            self.asked.add(step.window)
+            known[max(r.start, step.window.replace(minute=0))].append(in_use(step.agents))
+        sums = {hour: add_up(windows) for hour, windows in known.items()}
+        self.now |= sums
+        return add_up(sums.values())
 
     def _equal(self, r: Range, answer: Agents, held: Agents) -> Generator[Step, None, bool]:
         if answer != held:

@@ -1,5 +1,7 @@
 """Cleaning the lake up changes no row and no order, keeps nobody waiting, and can be killed."""
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -104,6 +106,21 @@ def test_who_may_write_in_the_folder_may_write_in_all_below(mode: int, nothing_y
     next(top.glob("main/*/*")).chmod(0o755)  # as somebody leaves it who is killed
     nothing_yet.maintain()
     assert is_shared() == shared
+
+
+def test_a_share_that_takes_no_modes_makes_no_commit_look_failed(
+    nothing_yet: LakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    top = Path(nothing_yet.lake.data)
+    top.mkdir()
+    top.chmod(0o2770)
+    monkeypatch.setattr(Path, "chmod", refused)
+    put(nothing_yet, 0, 5)
+    nothing_yet.change(lambda con: con.execute(f"INSERT INTO agent_9_windows {_ROWS.format(6, 7)}"))
+    assert query(nothing_yet, "SELECT COUNT(*) FROM agent_9_windows") == [(5,)]
 
 
 def test_each_table_has_statistics_before_it_has_a_row(nothing_yet: LakeStore) -> None:

@@ -9,7 +9,17 @@ from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.report.windows import Range, one
 from wolkvox_assets.sync import Additivity, Known, Source, Sync, TimesIgnored, ask_directly
 from wolkvox_assets_tests.sync.driver import run
-from wolkvox_assets_tests.sync.model import DAY, LATER, MONDAY, Interrupted, Server, Store, busy
+from wolkvox_assets_tests.sync.model import (
+    DAY,
+    LATER,
+    MONDAY,
+    Interrupted,
+    Server,
+    Store,
+    Touching,
+    Use,
+    busy,
+)
 
 MUCH = {"Ana": Usage(3, 200, 101, 301)}
 HOUR = Range(MONDAY, MONDAY + timedelta(hours=1))
@@ -73,11 +83,13 @@ def test_nor_is_what_was_taken_for_a_part_of_it(
     assert not wrong
 
 
+@pytest.mark.parametrize("additivity", [Additivity.FAILED, Additivity.UNPROVED])
 @pytest.mark.parametrize(("seconds", "more"), [(300, 0), (301, 1)])
-def test_the_same_every_five_minutes_is_no_fault(seconds: int, more: int) -> None:
+def test_the_same_every_five_minutes_is_no_fault(seconds: int, more: int, additivity: Additivity) -> None:
     """One request makes sure, where it is more than fits into a window."""
     server = Server({window: {"Robot": Usage(3, seconds, 0, seconds)} for window in DAY.windows()})
-    assert run([DAY], server, Store(), Additivity.FAILED) == 288 + more
+    proof = 24 + 1 if additivity is Additivity.UNPROVED else 0
+    assert run([DAY], server, Store(), additivity) == 288 + proof + more
 
 
 def test_nor_are_windows_alike_that_lie_apart() -> None:
@@ -103,6 +115,42 @@ def test_what_looks_so_by_chance_is_stored_in_its_turn() -> None:
     with pytest.raises(Interrupted):
         store.apply_all(ask_directly([HOUR], server))
     assert sorted(store.content()) == sorted(newest_first[:4])
+
+
+def test_nor_is_a_long_use_that_is_told_in_each_window_it_touches() -> None:
+    uses = [Use("Ana", window, 10) for window in HOUR.windows() for _ in range(2)]
+    server = Touching([*uses, Use("Ana", MONDAY, 4000)])
+    assert len(list(ask_directly([HOUR], server))) == 12
+
+
+def test_also_where_the_request_that_makes_sure_fails() -> None:
+    server, store = Server(dict.fromkeys(HOUR.windows(), MUCH)), Store()
+    server.breaks_at = 13
+    with pytest.raises(Interrupted):
+        store.apply_all(ask_directly([HOUR], server))
+    assert sorted(store.content()) == list(HOUR.windows())
+
+
+def test_a_run_that_is_stopped_keeps_what_was_answered() -> None:
+    """It is no `Exception` that stops it."""
+    answers = iter([MUCH] * 5)
+
+    def ask(_: Range) -> Agents:
+        for answer in answers:
+            return answer
+        raise KeyboardInterrupt
+
+    kept = list[Known]()
+    with pytest.raises(KeyboardInterrupt):
+        kept.extend(ask_directly([HOUR], ask))
+    assert len(kept) == 5
+
+
+@pytest.mark.parametrize("whole", [{}, {"Ana": Usage(1, 100, 0, 100)}])
+def test_a_whole_without_what_its_windows_have_shows_nothing(whole: Agents) -> None:
+    """A server that ignores the times has it there as well."""
+    asked = list(ask_directly([HOUR], lambda r: MUCH if len(r) == 1 else whole))
+    assert [step.agents for step in asked] == [MUCH] * 12
 
 
 @pytest.mark.parametrize("additivity", Additivity)

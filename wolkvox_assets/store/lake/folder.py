@@ -65,16 +65,19 @@ WHERE data_file_id >= (SELECT next_file_id FROM public.ducklake_snapshot ORDER B
 
 
 def share_newest(lake: Lake) -> None:
-    """Whoever may write in the lake's folder may write in those of the last commit's files. Call it in the turn."""
-    if lake.s3 or not _is_shared(Path(lake.data)):
-        return
-    # What is not done now is done by the next cleaning up: it is no reason to say that nothing was stored.
-    with suppress(psycopg2.Error), asking(lake) as con, con.cursor() as cursor:
-        cursor.execute(_NEWEST)
-        top = Path(lake.data)
-        made = {folder for (file,) in cursor.fetchall() for folder in (top / file).parents}
-        # Of tables DuckLake makes them as well where it writes no file.
-        _share(top, {*top.glob("main"), *top.glob("main/*"), *made})
+    """Whoever may write in the lake's folder may write in those of the last commit's files. Call it in the turn.
+
+    It raises nothing: that commit counts already, and what is not done now is done by the next cleaning up.
+    """
+    with suppress(psycopg2.Error, OSError):
+        if lake.s3 or not _is_shared(Path(lake.data)):
+            return
+        with asking(lake) as con, con.cursor() as cursor:
+            cursor.execute(_NEWEST)
+            top = Path(lake.data)
+            made = {folder for (file,) in cursor.fetchall() for folder in (top / file).parents}
+            # Of tables DuckLake makes them as well where it writes no file.
+            _share(top, {*top.glob("main"), *top.glob("main/*"), *made})
 
 
 def share_all(lake: Lake) -> None:
