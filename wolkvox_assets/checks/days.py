@@ -222,7 +222,7 @@ OPERATION_DAYS = (
         "closed_days_are_whole",
         "{operation_days}",
         holds="Every window of each day that closed two hours ago or earlier is known, and was verified since the day "
-        "closed. History that is still to be loaded is a warning.",
+        "closed. Whole days of history that are still to be loaded are a warning; one that is half loaded is an error.",
         wrong="Closed days are not completely known, or were not verified since they closed",
         remedy="Ticks and the history sensor load and verify them by themselves: see their last runs, and "
         "{days_not_complete}. By hand: materialise {windows} for these days.",

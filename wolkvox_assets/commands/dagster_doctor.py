@@ -8,6 +8,7 @@ What belongs here: reading Dagster's instance. What doesn't: changing anything i
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import dagster as dg
 from wolkvox_assets.orchestration.automation.alerts import ALERTS
 from wolkvox_assets.orchestration.automation.gaps import sensor_name
 from wolkvox_assets.orchestration.automation.live import LIVE_SCHEDULE
-from wolkvox_assets.orchestration.checks import refused
+from wolkvox_assets.orchestration.checks import Refused, refused, while_loading
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.settings import Settings
+from wolkvox_assets.store import StoreError
 
 _TOLERANCE = timedelta(minutes=5)  # a sensor's next tick, and a clock that was corrected a little
 _SILENT_AFTER = timedelta(minutes=15)  # each of them ticks every five minutes, or more often
@@ -52,8 +54,21 @@ def findings(settings: Settings) -> list[tuple[bool, str]]:
             *_lacks(instance, settings, home),
             *_ticks(instance, settings),
             *((False, finding) for finding in _stale_slots(instance)),
-            *((False, one.words) for one in refused(instance, settings.operations)),
+            *failed_checks(instance, settings, datetime.now(UTC)),
         ]
+
+
+def failed_checks(
+    instance: dg.DagsterInstance, settings: Settings, now: datetime
+) -> Iterator[tuple[bool, str]]:
+    """What must not be built on, and whether that may be over by itself at `now` (aware)."""
+    failed = refused(instance, settings.operations)
+    waiting: list[Refused] = []
+    with suppress(StoreError):  # told among what is stored
+        waiting = while_loading(settings.store, failed, now)
+    for one in failed:
+        said = " History is still coming in, so that may be over by itself." if one in waiting else ""
+        yield one in waiting, f"{one.words}{said}"
 
 
 def _no_room(home: Path) -> str | None:

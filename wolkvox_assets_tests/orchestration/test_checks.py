@@ -12,6 +12,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 
 from wolkvox_assets.alerts.news import news
 from wolkvox_assets.checks import checks_of, newest_of
+from wolkvox_assets.commands.dagster_doctor import failed_checks
 from wolkvox_assets.orchestration.automation.alerts import what_is_wrong
 from wolkvox_assets.orchestration.automation.run_history import PRUNE
 from wolkvox_assets.report.reports import AGENT_9
@@ -350,6 +351,19 @@ def test_a_day_that_is_not_whole_is_no_news_while_history_comes_in(checked: Chec
     assert "check closed_days_are_whole of operation_hold_mute_daily" in message
     windows_come_in(f"window_start = '{DAY} 23:55'")
     assert said() == []
+
+
+def test_nor_is_it_a_fault_for_doctor_until_nothing_comes_in_any_more(checked: Checked) -> None:
+    tick(checked)
+    checked.put_in("operation_hold_mute_daily/closed_days_are_whole")
+    on_demand(checked)
+
+    def fine() -> list[bool]:
+        return [fine for fine, _ in failed_checks(checked.instance, checked.code.settings, checked.now)]
+
+    assert fine() == [True]
+    checked.now += 3 * HOUR
+    assert fine() == [False]
 
 
 def test_that_a_check_passed_again_leaves_no_more(checked: Checked) -> None:
