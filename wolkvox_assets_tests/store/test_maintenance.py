@@ -108,7 +108,7 @@ def test_who_may_write_in_the_folder_may_write_in_all_below(mode: int, nothing_y
     assert is_shared() == shared
 
 
-def test_a_share_that_takes_no_modes_makes_no_commit_look_failed(
+def test_a_share_that_takes_no_modes_makes_nothing_fail(
     nothing_yet: LakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
@@ -120,6 +120,7 @@ def test_a_share_that_takes_no_modes_makes_no_commit_look_failed(
     monkeypatch.setattr(Path, "chmod", refused)
     put(nothing_yet, 0, 5)
     nothing_yet.change(lambda con: con.execute(f"INSERT INTO agent_9_windows {_ROWS.format(6, 7)}"))
+    nothing_yet.maintain()
     assert query(nothing_yet, "SELECT COUNT(*) FROM agent_9_windows") == [(5,)]
 
 

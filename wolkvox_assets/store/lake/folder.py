@@ -91,11 +91,11 @@ def _is_shared(folder: Path) -> bool:
 
 
 def _share(top: Path, folders: Iterable[Path]) -> None:
-    """Each user does so with its own ones."""
+    """Each user does so with its own ones, where the share takes modes at all."""
     mode = stat.S_IMODE(top.stat().st_mode)
     for folder in folders:
         if top in folder.parents:
-            with suppress(PermissionError, FileNotFoundError):
+            with suppress(OSError):
                 folder.chmod(mode)
 
 
