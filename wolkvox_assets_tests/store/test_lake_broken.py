@@ -109,18 +109,25 @@ def _store_one_more(number: int, con: duckdb.DuckDBPyConnection) -> int:
     return number
 
 
+@contextmanager
+def _started_anew(cluster: Cluster, how: signal.Signals, *, seconds: float) -> Iterator[None]:
+    """It is stopped, and comes back so much later."""
+    cluster.stop(how)
+    starting = threading.Timer(seconds, cluster.start)
+    starting.start()
+    try:
+        yield
+    finally:
+        starting.join()
+
+
 def test_a_postgres_that_is_started_anew_is_waited_for(
     postgres_cluster: Cluster, postgres_address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
     store.change(partial(_store_one_more, 0))
-    postgres_cluster.stop(signal.SIGQUIT)
-    starting = threading.Timer(2, postgres_cluster.start)
-    starting.start()
-    try:
+    with _started_anew(postgres_cluster, signal.SIGQUIT, seconds=2):
         store.change(partial(_store_one_more, 1))
-    finally:
-        starting.join()
     with store.reading() as con:
         assert con is not None
         assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(2,)]
@@ -133,15 +140,9 @@ def test_a_reading_waits_for_a_postgres_that_is_started_anew(
 ) -> None:
     store = LakeStore(tmp_path, Lake(SecretStr(postgres_address), str(tmp_path / "lake")))
     store.change(partial(_store_one_more, 0))
-    postgres_cluster.stop(signal.SIGINT)
-    starting = threading.Timer(1, postgres_cluster.start)
-    starting.start()
-    try:
-        with store.reading() as con:
-            assert con is not None
-            assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]
-    finally:
-        starting.join()
+    with _started_anew(postgres_cluster, signal.SIGINT, seconds=1), store.reading() as con:
+        assert con is not None
+        assert con.execute("SELECT COUNT(*) FROM api_requests").fetchall() == [(1,)]
     assert "The lake can't be read: nothing listens there" in caplog.text
 
 

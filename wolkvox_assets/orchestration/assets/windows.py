@@ -26,7 +26,7 @@ from wolkvox_assets.store.attempts import Work
 _DESCRIPTION = """\
 {about}, for each five minutes.
 
-**Source**: the report `{api}` of Wolkvox's API, requested for windows and for longer ranges.
+**Source**: the report `{api}` of Wolkvox's API, requested for single windows and for longer ranges.
 
 **Grain**: one row in `{windows}` for an operation, a window and an agent who {did}; one
 row in `{window_log}` for each known window, with rows or without. A window without rows in the first
