@@ -52,13 +52,14 @@ print(json.dumps(said))
 """
 
 
-def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
+def run(*command: str, cwd: Path = ROOT, stdin: str = "", **environment: str) -> str:
     if not (IMAGE / "python").exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no .image: `make test` makes it")
     done = subprocess.run(
         [str(IMAGE / command[0]), *command[1:]],
         cwd=cwd,
         env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
