@@ -167,3 +167,10 @@ def test_the_launcher_may_start_and_end_runs(objects: list[Settings]) -> None:
     }
     for resource, verb in (("jobs", "create"), ("jobs", "delete"), ("jobs", "get"), ("pods", "list")):
         assert {(resource, verb), (resource, "*")} & allowed
+
+
+def test_neither_the_code_location_nor_a_run_may_start_jobs(objects: list[Settings]) -> None:
+    bound = {
+        subject["name"] for each in objects if each["kind"] == "RoleBinding" for subject in each["subjects"]
+    }
+    assert bound == {"dagster"}
