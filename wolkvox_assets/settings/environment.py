@@ -70,6 +70,10 @@ class Settings(NamedTuple):
         return tuple(found.values())
 
 
+# Kubernetes sets such a variable for each Service: WOLKVOX_ASSETS_SERVICE_HOST, WOLKVOX_ASSETS_PORT_4000_TCP_ADDR.
+_OF_A_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
+
+
 class _Environment(BaseSettings):
     # Text, all of it: what is wrong with one variable must not keep the others from being read.
     model_config = SettingsConfigDict(
@@ -177,7 +181,11 @@ def unknown_variables(settings: Settings) -> list[str]:
     except ConfigurationProblem:
         names = set(os.environ)
     # A token's variable can have any name, and its operation may still have a mistake.
-    return sorted(n for n in names - known if n.startswith("WOLKVOX_") and not n.startswith("WOLKVOX_TOKEN"))
+    return sorted(
+        n
+        for n in names - known
+        if n.startswith("WOLKVOX_") and not n.startswith("WOLKVOX_TOKEN") and not _OF_A_SERVICE.search(n)
+    )
 
 
 def _operations(env: _Environment) -> tuple[list[Operation], list[str]]:

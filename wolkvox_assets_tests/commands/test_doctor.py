@@ -232,6 +232,23 @@ def test_tokens_of_other_operations_are_no_misspelt_variables(
     assert code == 0
 
 
+def test_what_kubernetes_says_of_a_service_is_no_misspelt_variable(
+    tmp_path: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of_the_service = {
+        "WOLKVOX_ASSETS_SERVICE_HOST": "10.0.0.1",
+        "WOLKVOX_ASSETS_SERVICE_PORT": "4000",
+        "WOLKVOX_ASSETS_SERVICE_PORT_GRPC": "4000",
+        "WOLKVOX_ASSETS_PORT": "tcp://10.0.0.1:4000",
+        "WOLKVOX_ASSETS_PORT_4000_TCP": "tcp://10.0.0.1:4000",
+        "WOLKVOX_ASSETS_PORT_4000_TCP_ADDR": "10.0.0.1",
+    }
+    assert doctor(tmp_path, simulator, monkeypatch, capsys, **of_the_service)[0] == 0
+
+
 def test_an_env_file_that_others_can_read(
     tmp_path: Path,
     simulator: Simulator,

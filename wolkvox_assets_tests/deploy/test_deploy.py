@@ -12,18 +12,17 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from wolkvox_assets_tests.deploy.chart import Settings, dagster_yaml
 from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.project import ROOT
 
 DEPLOY = ROOT / "deploy"
 IMAGE = ROOT / ".image" / "bin"
 TOKEN_LIKE = ("token", "password", "secret", "key")
-Settings = dict[str, Any]
 
 # In an interpreter that has what the image has and nothing else.
 LOOK = """
@@ -53,13 +52,14 @@ print(json.dumps(said))
 """
 
 
-def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
+def run(*command: str, cwd: Path = ROOT, stdin: str = "", **environment: str) -> str:
     if not (IMAGE / "python").exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no .image: `make test` makes it")
     done = subprocess.run(
         [str(IMAGE / command[0]), *command[1:]],
         cwd=cwd,
         env={"PATH": os.environ["PATH"], "HOME": str(cwd), **environment},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -80,78 +80,37 @@ def test_the_containers_settings_are_those_of_the_project_but_for_where_things_l
     assert {k: v for k, v in theirs.items() if k not in elsewhere} == {
         k: v for k, v in ours.items() if k not in elsewhere
     }
-    chart = settings_of("values.yaml")
-    for name in ("concurrency", "run_queue", "nux"):
-        assert chart["additionalInstanceConfig"][name] == ours[name]
-    assert chart["pythonLogs"]["pythonLogLevel"] == ours["python_logs"]["python_log_level"]
-    for kind in ("schedule", "sensor"):
-        kept = ours["retention"][kind]["purge_after_days"]
-        assert chart["retention"][kind]["purgeAfterDays"] == kept
-    daemon = chart["dagsterDaemon"]
-    assert snake(daemon["runMonitoring"]).items() >= ours["run_monitoring"].items()
-    assert daemon["runRetries"]["maxRetries"] == ours["run_retries"]["max_retries"]
-
-
-def snake(values: Settings) -> Settings:
-    """The chart's names as Dagster's."""
-    words = {name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in values}
-    return {words[name]: value for name, value in values.items()}
-
-
-def as_the_chart_writes_it(values: Settings, port: int, database: str) -> Settings:
-    """The part of `dagster.yaml` that these values decide, and that is loaded here."""
-    postgres = values["postgresql"]
-    storage = {
-        "username": "postgres",
-        "password": "",
-        "hostname": "127.0.0.1",
-        "db_name": database,
-        "port": port,
-        "scheme": postgres["postgresqlScheme"],
-    }
-    daemon, logs = values["dagsterDaemon"], values["computeLogManager"]["config"]["s3ComputeLogManager"]
-    assert not daemon["runCoordinator"][
-        "enabled"
-    ]  # else the chart writes one, and Dagster takes no `run_queue`
-    return {
-        "storage": {"postgres": {"postgres_db": storage}},
-        "compute_logs": {
-            "module": "dagster_aws.s3.compute_log_manager",
-            "class": values["computeLogManager"]["type"],
-            "config": snake(logs),
-        },
-        "run_monitoring": snake(daemon["runMonitoring"]),
-        "run_retries": snake(daemon["runRetries"]),
-        "sensors": snake(daemon["sensors"]),
-        "python_logs": snake(values["pythonLogs"]),
-        "retention": {kind: snake(values["retention"][kind]) for kind in ("schedule", "sensor")},
-        "telemetry": values["telemetry"],
-        **values["additionalInstanceConfig"],
-    }
+    chart = dagster_yaml(settings_of("values.yaml"))
+    for name in ("concurrency", "nux", "python_logs", "run_retries", "telemetry"):
+        assert chart[name] == ours[name]
+    assert chart["run_coordinator"]["class"] == "QueuedRunCoordinator"
+    assert chart["run_coordinator"]["config"].items() >= ours["run_queue"].items()
+    assert chart["run_monitoring"].items() >= ours["run_monitoring"].items()
+    for kind, kept in ours["retention"].items():
+        assert chart["retention"][kind]["purge_after_days"].items() >= kept["purge_after_days"].items()
 
 
 def test_dagster_takes_both_with_what_the_image_has(tmp_path: Path) -> None:
     values = settings_of("values.yaml")
-    launcher = snake(values["runLauncher"]["config"]["k8sRunLauncher"])
-    launcher["run_k8s_config"] = snake(launcher["run_k8s_config"])
-    launcher |= {
-        "service_account_name": "dagster",
-        "instance_config_map": "dagster-instance",
-        "dagster_home": "/opt/dagster/dagster_home",
-        "postgres_password_secret": values["global"]["postgresqlSecretName"],
-    }
     containers, chart = tmp_path / "containers", tmp_path / "chart"
     for home in (containers, chart):
         home.mkdir()
     shutil.copy(DEPLOY / "dagster.yaml", containers)
     with dagster_database() as url:
-        as_written = as_the_chart_writes_it(values, 5432, url.rpartition("/")[2])
+        values["postgresql"] |= {
+            "postgresqlHost": "127.0.0.1",
+            "postgresqlUsername": "postgres",
+            "postgresqlDatabase": url.rpartition("/")[2],
+        }
+        as_written = dagster_yaml(values)
         (chart / "dagster.yaml").write_text(yaml.safe_dump(as_written))
+        launcher = json.dumps(as_written["run_launcher"]["config"])
         said = run(
-            *("python", "-c", LOOK, str(containers), str(chart), json.dumps(launcher)),
+            *("python", "-c", LOOK, str(containers), str(chart), launcher),
             cwd=tmp_path,
             PYTHONPATH=str(ROOT),
             DAGSTER_POSTGRES_URL=url,
+            DAGSTER_PG_PASSWORD="x",
             DAGSTER_LOGS_BUCKET="dagster-logs",
             AWS_REGION="us-east-1",
             WOLKVOX_SERVER="0013",
@@ -257,21 +216,35 @@ def test_no_secret_has_a_value(name: str) -> None:
             assert value.strip().startswith(("wolkvox-", "false", "/run/secrets/", "[", "&", "*")), line
 
 
+def test_what_the_chart_does_not_adapt_by_itself() -> None:
+    values = settings_of("values.yaml")
+    # The web server's probe asks port 80 unless told otherwise, and the pod would never be ready.
+    web = values["dagsterWebserver"]
+    assert web["readinessProbe"]["httpGet"]["port"] == web["service"]["port"]
+    # The schema wants all or none.
+    for kind in ("schedule", "sensor"):
+        purged = values["retention"][kind]["purgeAfterDays"]
+        assert purged.keys() == {"skipped", "success", "failure", "started"}
+    # Runs get those of the code location: others for the launcher would be read by nobody.
+    assert "resources" not in values["runLauncher"]["config"]["k8sRunLauncher"]
+
+
 def test_the_chart_runs_nothing_as_root() -> None:
     values = settings_of("values.yaml")
-    pods = [values["dagsterWebserver"], values["dagsterDaemon"]]
-    pods += values["dagster-user-deployments"]["deployments"]
+    (code,) = values["dagster-user-deployments"]["deployments"]
     launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
-    pods.append(
-        {**launcher, "podSecurityContext": launcher["runK8sConfig"]["podSpecConfig"]["securityContext"]}
-    )
+    a_run = {
+        **launcher,
+        "podSecurityContext": launcher["runK8sConfig"]["podSpecConfig"]["securityContext"],
+        "resources": code["resources"],
+    }
+    pods = [values["dagsterWebserver"], values["dagsterDaemon"], code, a_run]
     for pod in pods:
         assert pod["podSecurityContext"]["runAsNonRoot"]
         assert pod["podSecurityContext"]["runAsUser"] == 10001
         assert pod["securityContext"]["readOnlyRootFilesystem"]
         assert pod["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert pod["resources"]["limits"].keys() == pod["resources"]["requests"].keys() == {"cpu", "memory"}
-    (code,) = values["dagster-user-deployments"]["deployments"]
     assert "wolkvox-tokens" in [secret["name"] for secret in code["envSecrets"]]
     for pod in pods[:2]:
         assert [secret["name"] for secret in pod["envSecrets"]] == ["wolkvox-objects"]
