@@ -1,8 +1,8 @@
 """What is in `deploy/` is what the tools that read it take: Docker Compose, a linter for Dockerfiles, Dagster itself in
 an environment of just what the image has, on a real Postgres.
 
-What belongs here: what can be said without a container engine or a cluster. What doesn't: what is in
-`deploy/README.md` as never run.
+What belongs here: what can be said without a container engine or a cluster. What doesn't: what only shows when the
+containers run (`test_containers.py`), or what Helm makes of the values (`test_chart.py`).
 """
 
 import json
@@ -49,6 +49,22 @@ launcher = process_config(K8sRunLauncher.config_type(), json.loads(sys.argv[3]))
 said.append([error.message for error in launcher.errors or []])
 said.append(sorted(job.name for job in defs().jobs))
 print(json.dumps(said))
+"""
+
+
+# What the installed packages require of each other with extras.
+EXTRAS = """
+import json
+from importlib.metadata import distributions
+from packaging.requirements import Requirement
+
+named = set()
+for package in distributions():
+    for line in package.requires or ():
+        required = Requirement(line)
+        if required.extras and (required.marker is None or required.marker.evaluate({"extra": ""})):
+            named.add(f"{required.name}[{','.join(sorted(required.extras))}]")
+print(json.dumps(sorted(named)))
 """
 
 
@@ -130,7 +146,7 @@ def test_dagster_takes_both_with_what_the_image_has(tmp_path: Path) -> None:
 def test_the_image_has_the_versions_that_were_tested() -> None:
     # A package can be there twice, for other versions of Python.
     tested, image = (
-        set(re.findall(r"^([a-z0-9-]+)==([^ ]+)", file.read_text(), re.MULTILINE))
+        set(re.findall(r"^([a-z0-9-]+)(?:\[[^]]+\])?==([^ ]+)", file.read_text(), re.MULTILINE))
         for file in (ROOT / "requirements.lock", DEPLOY / "requirements.lock")
     )
     both = {name for name, _ in tested} & {name for name, _ in image}
@@ -145,13 +161,25 @@ def test_the_image_has_the_versions_that_were_tested() -> None:
     assert "pytest" not in {name for name, _ in image}
 
 
+def test_the_lock_names_the_extras_that_packages_ask_for() -> None:
+    """With hashes, pip takes `gql==4.0.0` for no answer to `gql[requests]`, and installs nothing."""
+    asked = json.loads(run("python", "-c", EXTRAS).splitlines()[-1])
+    assert {"gql[requests]", "uvicorn[standard]"} <= set(asked)
+    lock = (DEPLOY / "requirements.lock").read_text()
+    assert [extra for extra in asked if f"\n{extra}==" not in lock] == []
+
+
 def composed(tmp_path: Path) -> Settings:
     """The compose file as Docker Compose has read it, with files that hold what must not be seen."""
-    shutil.copy(DEPLOY / "compose.yaml", tmp_path)
-    (tmp_path / "operations.toml").touch()
-    (tmp_path / "secrets").mkdir()
-    for name in ("wolkvox.env", "postgres_password", "objects_keys.json"):
-        (tmp_path / "secrets" / name).write_text("hidden-7391")
+    for name in ("compose.yaml", "lake.sql"):
+        shutil.copy(DEPLOY / name, tmp_path)
+    for folder, name in (
+        ("wolkvox", ".env"),
+        ("secrets", "postgres_password"),
+        ("secrets", "objects_keys.json"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text("hidden-7391")
     (tmp_path / "secrets" / "dagster.env").write_text("DAGSTER_POSTGRES_URL=postgresql+psycopg2://there\n")
     said = run("docker-compose", "-f", "compose.yaml", "config", "--format", "json", cwd=tmp_path)
     assert "hidden-7391" not in said
@@ -159,7 +187,8 @@ def composed(tmp_path: Path) -> Settings:
 
 
 def test_compose_takes_it_and_each_container_is_shut_in(tmp_path: Path) -> None:
-    services = composed(tmp_path)["services"]
+    composed_whole = composed(tmp_path)
+    services = composed_whole["services"]
     assert services.keys() == {"webserver", "daemon", "code", "buckets", "postgres", "objects"}
     for name, service in services.items():
         assert service["read_only"], name
@@ -168,18 +197,34 @@ def test_compose_takes_it_and_each_container_is_shut_in(tmp_path: Path) -> None:
         limits = service["deploy"]["resources"]["limits"]
         assert {"cpus", "memory", "pids"} <= limits.keys(), name
         assert not service.get("privileged"), name
-        assert "user" not in service, name  # the image's own, which is not root
+        # Our image's own, which is not root. The object store's image differs in this from version to version.
+        assert ("user" in service) is (name == "objects"), name
         # That of the code location is in the image; `buckets` ends.
         assert (name == "code") is ("healthcheck" not in service), name
         # What is open to other machines: nothing.
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ())), name
-        # Tokens, and the lake's password, are in the code location alone.
-        targets = [secret.get("target", secret["source"]) for secret in service.get("secrets", ())]
-        assert ("/opt/dagster/.env" in targets) is (name == "code"), name
+        # Tokens, and the lake's password, are in the code location alone: in a folder, since a file that is mounted by
+        # itself doesn't change when an editor puts another in its place.
+        mounted = {volume["target"]: volume for volume in service.get("volumes", ())}
+        assert ("/etc/wolkvox" in mounted) is (name == "code"), name
+        # Compose can't write a config's `content` into a container whose root is read-only.
+        assert all("file" in composed_whole["configs"][each["source"]] for each in service.get("configs", ()))
     for name in ("webserver", "daemon"):
         assert services[name]["depends_on"].keys() >= {"postgres", "code"}
         assert not any(variable.startswith("WOLKVOX_") for variable in services[name]["environment"])
     assert services["daemon"].get("scale", 1) == 1
+    # Where it is kept which runs live, and under which name: the next container has to find it.
+    code = services["code"]
+    kept = settings_of("dagster.yaml")["local_artifact_storage"]["config"]["base_dir"]
+    assert any(volume["type"] == "volume" and volume["target"] == kept for volume in code["volumes"])
+    assert code["hostname"] == "code"
+    assert code["volumes"][0] == {
+        "type": "bind",
+        "source": str(tmp_path / "wolkvox"),
+        "target": code["working_dir"],  # where `.env` is looked for
+        "read_only": True,
+        "bind": {"create_host_path": True},
+    }
 
 
 def test_the_dockerfile() -> None:
