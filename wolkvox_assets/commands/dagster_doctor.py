@@ -119,7 +119,7 @@ def _missing_limits(instance: dg.DagsterInstance, settings: Settings) -> Iterato
     queue = concurrency.run_queue_config
     if queue is None:
         said = (
-            f"runs are not queued ({type(instance.run_coordinator).__name__}), so pools keep none from starting: each "
+            f"runs are not queued ({type(instance.run_coordinator).__name__}), so pools hold no run back: each "
             "that waits does so in a process of its own"
         )
         yield False, said

@@ -104,7 +104,7 @@ WORDS: Mapping[str, Words] = {
         "Las horas son las locales de la operación ({timezone}). Una ventana dura cinco minutos.",
         "Times are the operation's wall clock ({timezone}). A window is five minutes long.",
     ),
-    "made": Words("Esta página se hizo el {at}.", "This page was made on {at}."),
+    "made": Words("Esta página se generó el {at}.", "This page was made on {at}."),
     "chart": Words(
         "Espera y silencio por media hora, {span}. En total: espera {hold}, silencio {mute}. {most}",
         "Hold and mute by half-hour, {span}. In all: hold {hold}, mute {mute}. {most}",

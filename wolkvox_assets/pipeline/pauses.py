@@ -67,7 +67,7 @@ def reason_to_wait(
     return (
         f"operation {operation.label}: {many} ({last.work}) with {last.error} in run {last.run_id}. Next "
         f"try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token or its source is changed, "
-        "live windows can be had again, or a run by hand succeeds."
+        "live windows can be fetched again, or a run by hand succeeds."
     )
 
 

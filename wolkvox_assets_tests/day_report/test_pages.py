@@ -124,7 +124,7 @@ def test_what_a_day_says(centre: Centre) -> None:
     assert "Se conocen 108 de 288 ventanas de cinco minutos (38 %), hasta 09:00." in text
     assert "1 h 01 min" in text
     # 12:00 UTC, on the operation's wall clock.
-    assert "Esta página se hizo el 2026-12-01 07:00." in text
+    assert "Esta página se generó el 2026-12-01 07:00." in text
     assert "Ninguna cifra conocida ha cambiado." in text
     assert "No hay datos anteriores para comparar." in text
 

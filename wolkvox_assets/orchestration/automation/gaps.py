@@ -136,7 +136,7 @@ def _rest_after(instance: dg.DagsterInstance, last: dg.RunRecord, now: datetime)
     ):
         return (
             f"run {run.run_id} died, or could not store anything: the next one starts after "
-            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it happens again, check memory and disk."
         )
     return None
 
