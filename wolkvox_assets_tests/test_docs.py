@@ -670,3 +670,19 @@ def test_spanish_has_the_figures_of_the_english_page(name: str) -> None:
         for page in pair(name)
     )
     assert english == spanish
+
+
+_VERSIONS = {"3.11", "1.2", "2.0", "2.1", "1.5.5", "127.0.0.1"}
+_FIGURE = re.compile(r"\d[\d.,]*\d")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_numbers_are_written_in_one_way(page: Path) -> None:
+    """`1,234.5` and `12%`; in Spanish `1.234,5` and `12 %`."""
+    words = re.sub(r"`[^`]*`|\]\([^)]*\)|<[^>]*>", "", prose(page))
+    spanish = page.parent.name == "es"
+    thousands, decimal = ".," if spanish else ",."
+    right = re.compile(rf"\d{{1,3}}(\{thousands}\d{{3}})*(\{decimal}\d+)?|\d+")
+    figures = [figure for figure in _FIGURE.findall(words) if figure not in _VERSIONS]
+    assert [figure for figure in figures if not right.fullmatch(figure)] == []
+    assert re.findall(r"\d%" if spanish else r"\d\s%", words) == []

@@ -342,7 +342,7 @@ class WolkvoxClient:
                         # Of before a late record, or another token's: the address of what two of them ask is the same.
                         # Its `Date` is as old.
                         reply.failure = ServerFault(
-                            f"A cache answered, with what it had for {age} s, although it was told not to."
+                            f"A cache answered, with a copy that is {age} s old, although it was told to keep none."
                         )
                     else:
                         reply.server_time = http_date(response.headers.get("Date"))

@@ -209,7 +209,7 @@ class TooManyAtOnce(Transient):
 
 class Unavailable(Transient):
     happened = "The server refuses, with an unknown message: perhaps backup or maintenance."
-    remedy = "Try again later, in up to a few hours; if it stays, ask Wolkvox what the text means."
+    remedy = "Try again later, in up to a few hours; if this continues, ask Wolkvox what the text means."
 
 
 class ConnectionFailed(Transient):
@@ -226,7 +226,7 @@ class TimedOut(ConnectionFailed):
 
 class ServerFault(Transient):
     happened = "The server, or a proxy in front of it, failed."
-    remedy = "Try again later; if it stays, report it to Wolkvox with this message."
+    remedy = "Try again later; if this continues, report it to Wolkvox with this message."
 
 
 class TooSlow(ServerFault):
@@ -236,7 +236,7 @@ class TooSlow(ServerFault):
 class RowsMissing(ServerFault):
     happened = "The answer has fewer rows than it says; none of it was kept."
     remedy = (
-        "If it stays, compare the answer (column body of the table api_requests) with the same report "
+        "If this continues, compare the answer (column body of the table api_requests) with the same report "
         "in Wolkvox's own pages, and report it to Wolkvox with this message."
     )
 

@@ -22,7 +22,7 @@ from wolkvox_assets.api.body import weigh
 from wolkvox_assets.api.errors import AnswerTooLarge, AnswerUnreadable, RowsMissing, says_empty
 from wolkvox_assets.report.definition import Report, Unit
 from wolkvox_assets.report.measures import Usage, by_name
-from wolkvox_assets.report.plain_text import quoted, visible
+from wolkvox_assets.report.plain_text import counted, quoted, visible
 
 MAX_RECORDS = 60_000
 """The API's limit of records in one answer [D+]: an answer this long may lack some."""
@@ -401,7 +401,8 @@ def _differing_totals(report: Report, rows: list[tuple[str, Usage]]) -> list[Not
     return [
         Note(
             f"{field}_differs",
-            f"{field} is not {words} in {len(odd)} of {len(rows)} rows ({examples}{more}); kept as they came.",
+            f"{field} is not {words} in {len(odd)} of {counted(len(rows), 'row')} ({examples}{more}); "
+            "kept as they came.",
         )
     ]
 
@@ -412,10 +413,14 @@ def _checked_against_msg(msg: str | None, found: list[Usage]) -> list[Note]:
     if claimed is None:
         return []
     if rows < claimed:
-        raise RowsMissing(f"It has {rows} of {claimed} rows.")
+        raise RowsMissing(f"It has {rows} of {counted(claimed, 'row')}.")
     if claimed == rows or (claimed == rows - 1 and _one_adds_up(found)):
         return []
-    return [Note("more_records_than_said", f"There are {rows} rows, but msg says {claimed}; all were kept.")]
+    return [
+        Note(
+            "more_records_than_said", f"It has {counted(rows, 'row')}, but msg says {claimed}; all were kept."
+        )
+    ]
 
 
 def _one_adds_up(rows: list[Usage]) -> bool:

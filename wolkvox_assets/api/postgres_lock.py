@@ -217,7 +217,7 @@ class _Session:
         if process != self._process:
             raise LockUnreachable(
                 "Something between here and Postgres changes the connection from one statement to the next, as "
-                "pgbouncer does in transaction mode; locks don't hold by that. Name Postgres itself."
+                "pgbouncer does in transaction mode; locks don't work through that. Connect to Postgres directly."
             )
         if taken:
             self.held.add(key)

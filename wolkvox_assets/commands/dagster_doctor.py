@@ -90,6 +90,8 @@ def _lacks(instance: dg.DagsterInstance, settings: Settings, home: Path) -> Iter
     found = [*_missing_limits(instance, settings), *_missing_care(instance)]
     for fine, said in found:
         yield fine, f"{home / 'dagster.yaml'}: {said}"
+    if not found:
+        yield True, f"{home / 'dagster.yaml'} has all that it should: pools, queue, run monitoring, storage"
     if not all(fine for fine, _ in found):
         said = (
             "what is stored is still right. If this instance has no other code location, replace its dagster.yaml with "
@@ -117,7 +119,7 @@ def _missing_limits(instance: dg.DagsterInstance, settings: Settings) -> Iterato
     queue = concurrency.run_queue_config
     if queue is None:
         said = (
-            f"runs are not queued ({type(instance.run_coordinator).__name__}), so pools keep none from starting: each "
+            f"runs are not queued ({type(instance.run_coordinator).__name__}), so pools hold no run back: each "
             "that waits does so in a process of its own"
         )
         yield False, said

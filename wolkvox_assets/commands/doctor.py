@@ -130,7 +130,7 @@ def _quota(operation: Operation, clocks: Clocks) -> tuple[bool, str, str]:
     except QuotaUsedUp as error:
         return True, what, str(error)  # nothing to correct
     except UNREADABLE as error:
-        return False, what, f"{error} As long as it is so, {reserve_not_kept(operation.quota_reserve)}."
+        return False, what, f"{error} While this lasts, {reserve_not_kept(operation.quota_reserve)}."
     except (ConfigurationProblem, WolkvoxError) as error:
         return False, what, str(error)
     said = f"accepted; {quota.used_today_all_tokens} of {quota.limit} requests used today"
@@ -174,7 +174,7 @@ def _sources(settings: Settings, store: Store) -> Iterator[tuple[bool, str, str]
         for operation in settings.centres:
             # No fault: somebody may keep what is over.
             for other in sorted(sources.of_server(con, operation.source) - names):
-                said = f"it is not set. {sources.same_centre(operation.name, other)}"
+                said = f"no operation of this name is set. {sources.same_centre(operation.name, other)}"
                 yield True, f"{other}: source", said
 
 

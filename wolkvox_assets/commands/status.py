@@ -31,7 +31,7 @@ class Status:
 
     `missing`: over for more than an hour, and not known; `missing_in`: where, newest first. `due`: closed lately and
     not known yet. `due_to_verify`: known, and to be asked about again. `waits`: why nothing is asked at the moment, by
-    kind of work.
+    kind of work. `quota_read_today`: whether the reading of the quota, if there is one, is of today.
     """
 
     operation: str
@@ -42,6 +42,7 @@ class Status:
     due: int
     due_to_verify: int
     waits: dict[str, str]
+    quota_read_today: bool
 
 
 def run(*, as_json: bool) -> int:
@@ -89,7 +90,13 @@ def _status(operation: Operation, settings: Settings, now: datetime) -> Status:
         due=len(to_do.live_windows(operation, known, now, settings.live_delay)),
         due_to_verify=len(to_do.to_verify(store, operation, known, now)),
         waits={work: visible(reason) for work, reason in reasons.items() if reason},
+        quota_read_today=_is_of_today(stored.quota_read_at, operation, now),
     )
+
+
+def _is_of_today(read_at: datetime | None, operation: Operation, now: datetime) -> bool:
+    clock = operation.clock
+    return read_at is not None and clock.now(read_at.replace(tzinfo=UTC)).date() == clock.now(now).date()
 
 
 def _as_json(settings: Settings, found: Sequence[Status], lake: "Holdings | None") -> str:
@@ -158,5 +165,8 @@ def _details(status: Status) -> Iterator[str]:
             f"{name}: missing from {status.history_from} on: {', '.join(status.missing_in[:_PLACES_SHOWN])}"
             f"{f', and {more} more' if more > 0 else ''}"
         )
+    if stored.quota_read_at is not None and not status.quota_read_today:
+        read_at = f"{stored.quota_read_at:%Y-%m-%d %H:%M} UTC"
+        yield f"{name}: the quota was last read on {read_at}: what is used today is not known"
     for work, reason in status.waits.items():
         yield f"{name}: waits ({work}): {reason}"

@@ -13,7 +13,7 @@ from wolkvox_assets.day_report.figures import read
 from wolkvox_assets.day_report.files import TODAY_EVERY, ReportFiles
 from wolkvox_assets.day_report.spans import Kind, Span
 from wolkvox_assets.report.clocks import lately
-from wolkvox_assets.report.plain_text import visible
+from wolkvox_assets.report.plain_text import counted, visible
 from wolkvox_assets.report.reports import AGENT_9
 from wolkvox_assets.settings import Operation
 from wolkvox_assets.store import Store
@@ -95,8 +95,8 @@ class Reports:
         for name, problem in written.failed.items():
             self._warn(f"no page of {name}", problem)
         if written.pages or written.left:
-            more = f"; {written.left} more are to be written by the next runs" if written.left else ""
-            self._log.info(f"{written.pages} pages were written in {self._files.folder}{more}")
+            more = f"; the next runs write {written.left} more" if written.left else ""
+            self._log.info(f"Written in {self._files.folder}: {counted(written.pages, 'page')}{more}")
 
     def _due(self, day: date, now: datetime) -> bool:
         last = self._drawn.get(day)
@@ -108,5 +108,5 @@ class Reports:
         self._log.warning(
             f"operation {self._operation.name}, reports: {what}: {type(error).__name__}: {said}. "
             f"{_REMEDY if isinstance(error, OSError) else ''}"
-            "What was fetched is stored and marked all the same; it is tried again by the next run."
+            "What was fetched is stored and marked all the same; the next run tries again."
         )

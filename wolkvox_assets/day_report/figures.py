@@ -64,7 +64,7 @@ class Comparison(NamedTuple):
 @dataclass(frozen=True)
 class Figures:
     """What is known of a span. `until`: where the newest known window ends. `closed`: only records that come very
-    late can still change it.
+    late can still change it. `read_at`: wall clock.
     """
 
     operation: str
@@ -77,6 +77,7 @@ class Figures:
     complete: bool
     closed: bool
     until: datetime | None
+    read_at: datetime
 
     @property
     def busiest(self) -> Part | None:
@@ -144,6 +145,7 @@ def read(con: duckdb.DuckDBPyConnection, operation: Operation, span: Span, now: 
         complete=whole and all(day.complete for day in of_days),
         closed=whole and all(day.closed for day in of_days),
         until=newest[0] + WINDOW if newest and newest[0] else None,
+        read_at=operation.clock.now(now),
     )
 
 

@@ -9,6 +9,7 @@ that was killed, in a store of an older release, with pages that somebody has de
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -34,6 +35,9 @@ from wolkvox_assets.store.disk import make_folder
 
 TODAY_EVERY = timedelta(minutes=15)
 """What still goes on is drawn anew so often at most."""
+
+_MADE_AT = re.compile(rb"<time>[^<]*</time>")
+"""In a page, when it was made: by itself no reason to write it anew. Nobody's name can look like it."""
 
 _AT_A_TIME = 20  # read together, so that the published file is held open for a moment only
 
@@ -182,7 +186,7 @@ def write_whole(file: Path, text: str) -> bool:
     """Whole or not at all, and only where it is another. Its group may read it. Returns whether it was."""
     content = text.encode()
     with suppress(OSError):
-        if file.read_bytes() == content:
+        if _MADE_AT.sub(b"", file.read_bytes()) == _MADE_AT.sub(b"", content):
             return False
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=file.parent)
     try:

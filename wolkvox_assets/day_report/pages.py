@@ -8,6 +8,7 @@ Both languages are in it; `page.js` switches between them. jinja2 escapes whatev
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -70,6 +71,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["minute"] = minute
     found.globals |= {
         "style": Markup(_text("page.css") + charts.CSS),  # noqa: S704  # our own files
         "script": Markup(script),  # noqa: S704
@@ -121,9 +123,14 @@ def percent(part: int, whole: int) -> str:
     return str(min(round(100 * part / whole), 99)) if part < whole else "100"
 
 
-def change(now: int, then: int) -> str:
-    """`+12 %`, `−5 %`; nothing where there was nothing."""
+def change(now: int, then: int) -> str | Markup:
+    """`+12%`, `−5%`; nothing where there was nothing."""
     if not then:
         return "–"
     by = round(100 * (now - then) / then)
-    return f"{'+' if by > 0 else '−' if by < 0 else ''}{abs(by)} %"
+    return _both("percent", part=f"{'+' if by > 0 else '−' if by < 0 else ''}{abs(by)}")
+
+
+def minute(at: datetime) -> Markup:
+    """Within `<time>`, which is how `files.py` finds it."""
+    return Markup("<time>{}</time>").format(f"{at:%Y-%m-%d %H:%M}")

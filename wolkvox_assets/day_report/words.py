@@ -18,8 +18,8 @@ class Words(NamedTuple):
 
 
 WORDS: Mapping[str, Words] = {
-    "hold": Words("En espera", "Hold"),
-    "mute": Words("En silencio", "Mute"),
+    "hold": Words("Espera", "Hold"),
+    "mute": Words("Silencio", "Mute"),
     "hold_and_mute": Words("Espera y silencio", "Hold and mute"),
     "total": Words("Total", "Total"),
     "uses": Words("Usos", "Uses"),
@@ -30,27 +30,28 @@ WORDS: Mapping[str, Words] = {
     "active": Words("Ventanas con uso", "Windows in use"),
     "first": Words("Primera", "First"),
     "last": Words("Última", "Last"),
-    "busiest": Words("Más cargado", "Busiest"),
+    "busiest": Words("Mayor uso", "Busiest"),
     "unknown": Words("Sin datos", "Not known"),
     "known": Words("Ventanas conocidas", "Windows known"),
     "known_of": Words(
         "Se conocen {known} de {expected} ventanas de cinco minutos ({percent} %)",
-        "{known} of {expected} five-minute windows are known ({percent} %)",
+        "{known} of {expected} five-minute windows are known ({percent}%)",
     ),
+    "percent": Words("{part} %", "{part}%"),
     "until": Words("hasta {until}", "up to {until}"),
     "closed": Words("Definitivo", "Final"),
     "closed_means": Words(
-        "Todo se conoce y se comprobó después del cierre. Solo un registro que llegue muy tarde puede cambiarlo.",
+        "Se conoce todo, y se verificó después del cierre. Solo un registro que llegue muy tarde puede cambiarlo.",
         "All of it is known, and was checked after it had ended. Only a record that comes very late can change it.",
     ),
     "complete": Words("Completo", "Complete"),
     "complete_means": Words(
-        "Todo se conoce. Todavía se comprueba una vez después del cierre.",
+        "Se conoce todo. Falta verificarlo una vez después del cierre.",
         "All of it is known. It is still to be checked once after its end.",
     ),
     "partial": Words("Incompleto", "Not complete"),
     "partial_means": Words(
-        "Falta una parte: los totales solo suman lo que se conoce.",
+        "Falta una parte: los totales solo incluyen lo que se conoce.",
         "A part is missing: the totals add up only what is known.",
     ),
     "day": Words("Día", "Day"),
@@ -71,36 +72,39 @@ WORDS: Mapping[str, Words] = {
         "Compared with the same weekdays, five weeks earlier",
     ),
     "compared_over": Words(
-        "Solo cuentan las ventanas que se conocen en ambos: {windows}.",
+        "Solo se cuentan las ventanas que se conocen de ambos: {windows}.",
         "Only windows that are known for both count: {windows}.",
     ),
     "compared_none": Words(
-        "No hay datos anteriores con que comparar.", "There is nothing earlier to compare it with."
+        "No hay datos anteriores para comparar.", "There is nothing earlier to compare it with."
     ),
     "now": Words("Ahora", "Now"),
     "then": Words("Antes", "Before"),
     "change": Words("Cambio", "Change"),
     "corrections": Words("Correcciones", "Corrections"),
-    "corrections_none": Words("Ningún número conocido cambió después.", "No known number has changed since."),
+    "corrections_none": Words("Ninguna cifra conocida ha cambiado.", "No known number has changed since."),
     "corrections_some": Words(
-        "Números conocidos que resultaron ser otros: {count}.",
+        "Cifras conocidas que se corrigieron: {count}.",
         "Known numbers that turned out to be different: {count}.",
     ),
-    "corrections_shown": Words("Se muestran los {shown} más recientes.", "The newest {shown} are shown."),
-    "corrected_at": Words("Corregido", "Corrected"),
+    "corrections_shown": Words("Se muestran las {shown} más recientes.", "The newest {shown} are shown."),
+    "corrected_at": Words("Corregida", "Corrected"),
     "window": Words("Ventana", "Window"),
-    "number": Words("Número", "Number"),
+    "number": Words("Cifra", "Number"),
     "hold_mute_count": Words("Usos", "Uses"),
-    "hold_seconds": Words("En espera", "Hold"),
-    "mute_seconds": Words("En silencio", "Mute"),
+    "hold_seconds": Words("Espera", "Hold"),
+    "mute_seconds": Words("Silencio", "Mute"),
     "total_seconds": Words("Total", "Total"),
-    "nobody": Words("Nadie usó espera ni silencio.", "Nobody used hold or mute."),
+    "nobody": Words("Nadie usó la espera ni el silencio.", "Nobody used hold or mute."),
     "none_known": Words("Todavía no se conoce nada.", "Nothing is known yet."),
-    "sort_hint": Words("Pulse un título de columna para ordenar.", "Click a column heading to sort."),
+    "sort_hint": Words(
+        "Haga clic en el título de una columna para ordenar.", "Click a column heading to sort."
+    ),
     "clock": Words(
-        "Las horas son del reloj de la operación ({timezone}). Una ventana dura cinco minutos.",
+        "Las horas son las locales de la operación ({timezone}). Una ventana dura cinco minutos.",
         "Times are the operation's wall clock ({timezone}). A window is five minutes long.",
     ),
+    "made": Words("Esta página se generó el {at}.", "This page was made on {at}."),
     "chart": Words(
         "Espera y silencio por media hora, {span}. En total: espera {hold}, silencio {mute}. {most}",
         "Hold and mute by half-hour, {span}. In all: hold {hold}, mute {mute}. {most}",
@@ -109,7 +113,7 @@ WORDS: Mapping[str, Words] = {
         "Espera y silencio por día, {span}. En total: espera {hold}, silencio {mute}. {most}",
         "Hold and mute by day, {span}. In all: hold {hold}, mute {mute}. {most}",
     ),
-    "chart_most": Words("Más cargado: {part}, con {seconds}.", "Busiest: {part}, with {seconds}."),
+    "chart_most": Words("Mayor uso: {part}, con {seconds}.", "Busiest: {part}, with {seconds}."),
     "column": Words("{part}: espera {hold}, silencio {mute}", "{part}: hold {hold}, mute {mute}"),
     "column_unknown": Words(
         "{part}: espera {hold}, silencio {mute}; se conocen {known} de {expected} ventanas",

@@ -368,10 +368,11 @@ def _of_other_agents(report: Report, batch: Batch) -> list[Note]:
         return []
     return [
         Note(
-            f"{counted(len(windows), 'known window')} from {min(windows)} to {max(windows)}: none of the "
-            f"{len(before)} agents before ({_some(before)}) is in the answers now, but {_some(after)}. If the token "
-            "is another contact centre's, set the right one and materialise these days again. If it was another's "
-            f"until now, this puts them right. The old numbers are in {report.names.corrections}.",
+            f"{counted(len(windows), 'known window')} from {min(windows)} to {max(windows)}: the "
+            f"{len(before)} agents before ({_some(before)}) are no longer in the answers, which now have "
+            f"{_some(after)}. If the token is another contact centre's, set the right one and materialise these days "
+            f"again. If it was another's until now, this puts them right. The old numbers are in "
+            f"{report.names.corrections}.",
             warning=True,
         )
     ]

@@ -63,10 +63,11 @@ def reason_to_wait(
     if until is None:
         return None
     last = failed[-1]
+    many = f"{len(failed)} attempts in a row failed, the last" if len(failed) > 1 else "one attempt failed"
     return (
-        f"operation {operation.label}: {len(failed)} attempts in a row failed, the last ({last.work}) with "
-        f"{last.error} in run {last.run_id}. Next try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token "
-        "or its source is changed, live windows can be had again, or a run by hand succeeds."
+        f"operation {operation.label}: {many} ({last.work}) with {last.error} in run {last.run_id}. Next "
+        f"try after {until:%Y-%m-%d %H:%M:%S} UTC, or at once when its token or its source is changed, "
+        "live windows can be fetched again, or a run by hand succeeds."
     )
 
 

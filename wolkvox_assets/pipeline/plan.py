@@ -60,7 +60,7 @@ class WindowsPlan:
                 before, over = len(over), due_work.ended(self.operation, over, now)
                 yield Note(
                     f"{early} Not over by the server's clock: {before - len(over):,} of {counted(before, 'window')}. "
-                    "Nothing of these is stored or marked; they will be requested when they are over.",
+                    "They are not stored or marked, and will be requested when they are over.",
                     warning=True,
                 )
             except TimesIgnored as ignored:

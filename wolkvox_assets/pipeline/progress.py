@@ -224,8 +224,8 @@ def what_is_missing(operation: Operation, days: Mapping[date, DayStatus]) -> str
     if known and known == expected and not complete:
         return f"operation {operation.name}: {nothing_ever(operation.report, known)}"
     return (
-        f"operation {operation.name}: {len(days) - complete} of {len(days)} days from {min(days)} to {max(days)} are "
-        f"not complete: {known} of {expected} windows are known. Materialise "
+        f"operation {operation.name}: not complete: {len(days) - complete} of {counted(len(days), 'day')} from "
+        f"{min(days)} to {max(days)}. {known} of {expected} windows are known. Materialise "
         f"{operation.name}/{operation.report.names.windows} for the rest; totals follow by themselves."
     )
 

@@ -207,7 +207,9 @@ def quota_group(operation: Operation, operations: Iterable[Operation]) -> list[O
 
 def reserve_not_kept(reserve: float) -> str:
     """What follows where the quota can't be read."""
-    return f"the reserve of {reserve:.0%} is not kept: what stops is the API's own TOKEN LIMIT EXCEEDED"
+    return (
+        f"the reserve of {reserve:.0%} is not kept: requests stop only at the API's own TOKEN LIMIT EXCEEDED"
+    )
 
 
 # --- Within a run ---

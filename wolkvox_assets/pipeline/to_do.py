@@ -141,6 +141,11 @@ def _verified(
     return of
 
 
+def all_is_recent(operation: Operation, now: datetime) -> bool:
+    """Whether no gap can be older than those that ticks fill."""
+    return operation.start >= _first_recent(operation, now).date()
+
+
 def _first_recent(operation: Operation, now: datetime) -> datetime:
     """The midnight (wall clock) before which gaps are no longer a tick's."""
     day = operation.clock.now(now).date() - timedelta(days=RECENT_DAYS)

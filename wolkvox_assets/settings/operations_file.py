@@ -31,7 +31,8 @@ _NO_TOKEN_HERE = (
     f"and name its variable here: {KEYS['token_env']}"
 )
 
-_NO_SUCH_KEY = f"there is a key that an operation does not have; it has: {', '.join(KEYS)}"
+_LIKE_A_KEY = re.compile(r"[a-z_]{1,30}")
+"""What else stands in place of a key may be a token, and is not shown."""
 
 _ONLY_OPERATIONS = (
     "only tables [operations.NAME] can be here, with letters, digits and _ for NAME; all else is left out"
@@ -74,7 +75,7 @@ def judged_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, l
     # What is not a name may be a token.
     whose = f"operation {name}" if is_name(name) else "an operation"
     problems = {
-        f"{whose}: {_NO_TOKEN_HERE if 'token' in key.lower() else _NO_SUCH_KEY}"
+        f"{whose}: {_NO_TOKEN_HERE if 'token' in key.lower() else _no_such_key(key)}"
         for key in values.keys() - known.keys()
     }
     for field, sentence, kind in wrong:
@@ -90,3 +91,10 @@ def judged_table(name: str, values: dict[str, Any]) -> tuple[Operation | None, l
             must = "be text in quotes" if '"' in KEYS[field] else "look"
             problems.add(f"{whose}: {field}: it must {must} like this: {KEYS[field]}")
     return None if values.keys() - known.keys() else operation, sorted(problems)
+
+
+def _no_such_key(key: str) -> str:
+    shown = (
+        f"{key!r}" if _LIKE_A_KEY.fullmatch(key) else "a key that is not shown here, as it may be a token,"
+    )
+    return f"{shown} is not a key of an operation; the keys are: {', '.join(KEYS)}"

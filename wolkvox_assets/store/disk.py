@@ -171,7 +171,7 @@ def access_lost(found: os.stat_result, model: os.stat_result) -> str:
     if found.st_uid != model.st_uid and model.st_mode & stat.S_IRWXU:
         lost.append(
             f"it belongs to user {model.st_uid}, and only root could keep that: its owner becomes user "
-            f"{found.st_uid}, and user {model.st_uid} has what its group or everybody has"
+            f"{found.st_uid}, and user {model.st_uid} keeps only what its group or everybody may do"
         )
     if found.st_gid != model.st_gid and model.st_mode & stat.S_IRWXG:
         lost.append(

@@ -93,7 +93,7 @@ def _explained(error: BaseException, doing: str, folder: Path, patience_seconds:
     if isinstance(error, Damaged):
         return StoreError(
             f"{doing} in {folder} failed: what was written can't be trusted: {error}. It was not put in place. "
-            "Repeat the run, repeating is harmless; if it stays, look at the disk."
+            "Repeat the run, repeating is harmless; if this continues, check the disk."
         )
     return StoreError(
         f"{doing} in {folder} failed: {error}. What was committed before is intact; "

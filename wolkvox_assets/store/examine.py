@@ -38,14 +38,14 @@ def findings(store: "FileStore") -> Iterator[Finding]:
         return
     yield True, "files", f"{store.folder.absolute()} can be written, and has locks ({file_system(there)})"
     if not (store.own.exists() or store.published.exists()):
-        yield True, "published file", f"{store.published} is not there yet: nothing was stored so far"
+        yield True, "published file", f"{store.published} is not there yet: nothing has been stored yet"
         return
     yield from _contents(store)
     yield from _room(store)
     yield from _access(store)
     yield from _replaceable(store.published)
     for backup in _kept(store):
-        damaged = " since it was damaged: look at the disk" if ".damaged-" in backup.name else ""
+        damaged = " since it was damaged: check the disk" if ".damaged-" in backup.name else ""
         yield (
             True,
             "files",

@@ -142,7 +142,8 @@ _OF_A_REPORT = {
         },
     ),
     "agreements": Meaning(
-        "A range that was requested as a whole and agreed with all of its windows. Gone when one of them is replaced.",
+        "A range that was requested as a whole and agreed with all of its windows. Deleted when one of them "
+        "is replaced.",
         {
             "range_start": "Wall clock.",
             "range_end": "Wall clock; the range ends before it.",
@@ -150,7 +151,7 @@ _OF_A_REPORT = {
         },
     ),
     "left_out": Meaning(
-        "A window that can't be had while others can. Gone when it was had.",
+        "A window that can't be fetched while others can. Deleted once it is.",
         {
             "times": "How often it was tried in vain.",
             "tried_at": "UTC. The last time.",

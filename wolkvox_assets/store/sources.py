@@ -126,7 +126,7 @@ def claim(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSourc
     if found is not None:
         drop(con, operation)
         remark = (
-            f"operation {operation}: {found[0]} was set before, and nothing but failed requests ever came of it. "
+            f"operation {operation}: {found[0]} was set before, and all its requests failed. "
             f"They were deleted; what is stored from now on is from {source}."
         )
     elif rows_of(con, operation).keys() & {report.names.window_log for report in REPORTS}:
@@ -201,7 +201,7 @@ def keep(con: duckdb.DuckDBPyConnection, operation: str, source: OperationSource
     if not _can_be_kept(con, operation, source):
         raise OtherSource(
             f"operation {operation}: its stored data cannot be kept for the time zone {source.timezone}: in it, the "
-            "stored windows are other five minutes than those that were requested, so window_start_utc, the hours and "
+            "stored windows begin at other moments than those that were requested, so window_start_utc, the hours and "
             f"the days would be wrong. Nothing was changed. {_ways_out(operation, keep=False)}"
         )
     for table in rows_of(con, operation).keys() & _found_out():

@@ -167,8 +167,8 @@ class _Pass:
                 if there.get(piece.month, _NOTHING) != state:
                     raise StoreError(
                         f"operation {operation}: {piece} is not equal after it was copied to {self.target.where}. It "
-                        "was not stored there, what was copied before is. Repeat the copy; if it stays, the program is "
-                        "at fault."
+                        "was not stored there, what was copied before is. Repeat the copy; if this continues, the "
+                        "program is at fault."
                     )
 
     def finish(self) -> None:

@@ -113,7 +113,7 @@ class _Month:
         """Its days were settled as they are by now, which need not be what the whole was at first."""
         if in_use(self.ask(self.whole)) == in_use(answer):
             raise Disagreement(
-                f"{self.whole} was answered alike before its parts were requested and after, and they add up to "
+                f"{self.whole} had the same answer before its parts were requested and after, but they add up to "
                 f"something else: {difference(in_use(answer), total)}"
             )
 
@@ -172,7 +172,7 @@ class _Month:
                     return total
             if source is Source.ASKED and again == in_use(answer):
                 raise contradiction or Disagreement(
-                    f"{r} was answered alike before its windows were requested and after, and they add up to something"
+                    f"{r} had the same answer before its windows were requested and after, but they add up to something"
                     f" else: {difference(again, total)}"
                 )
             answer, source, held = again, Source.ASKED, self._held(r)

@@ -108,8 +108,8 @@ def _evidence(held: Sequence[Known]) -> str:
     name = max(first.agents, key=lambda agent: first.agents[agent][0])
     return (
         f"The server seems to ignore the times it is asked for: {len(held)} windows from {first.window} to "
-        f"{last.window} were answered alike, or each with all of the next one, and all of them with no more (for "
-        f"{quoted(name)} {told(first.agents[name])} in the first, {told(last.agents.get(name))} in the last). "
-        "Nothing of these is stored. Compare body in api_requests with the report in Wolkvox, and report it to "
-        "Wolkvox. Once it is mended, materialise the days that were loaded meanwhile again, with direct: true."
+        f"{last.window} had the same answer, or each had all that the next one has, and their whole range had no more "
+        f"(for {quoted(name)} {told(first.agents[name])} in the first, {told(last.agents.get(name))} in the last). "
+        "None of them is stored. Compare body in api_requests with the report in Wolkvox, and report it to "
+        "Wolkvox. Once that is corrected, materialise again the days that were loaded meanwhile, with direct: true."
     )

@@ -348,7 +348,7 @@ def test_a_sensor_that_starts_nothing(
             )
     found, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
     assert found == code
-    (said,) = (line for line in lines if "  Dagster " in line)
+    (said,) = (line for line in lines if "  Dagster " in line and "has all that it should" not in line)
     assert words.format(tick=f"{tick:%Y-%m-%d %H:%M}") in said
 
 
@@ -498,6 +498,8 @@ def test_a_dagster_yaml_of_an_earlier_release(
         code, lines = doctor(tmp_path, simulator, monkeypatch, capsys)
         assert code == expected
         assert any("no `granularity: run`" in line for line in lines) is bool(expected)
+        fine = f"ok     Dagster            {settings} has all that it should: "
+        assert any(line.startswith(fine) for line in lines) is not bool(expected)
 
 
 def test_an_instance_that_is_set_up_for_others(

@@ -295,7 +295,7 @@ def test_an_operation_that_was_renamed_is_told_and_its_data_can_follow(
     code, said = say(project, "doctor", **new)
     assert code == 0
     assert "main: source" in said
-    assert "is not set" in said
+    assert "no operation of this name is set" in said
     with project.store.transaction() as con:
         remark = sources.claim(con, "bogota", load_settings().operations[0].source)
     assert remark is not None
@@ -305,7 +305,7 @@ def test_an_operation_that_was_renamed_is_told_and_its_data_can_follow(
     assert say(project, "source", "main", "--move-to", "bogota", **new)[0] == 0
     assert everything(project)["agent_9_windows"] == [("bogota", *row[1:]) for row in before]
     assert project.query("SELECT operation FROM operation_sources") == [("bogota",)]
-    assert "is not set" not in say(project, "doctor", **new)[1]
+    assert "no operation of this name" not in say(project, "doctor", **new)[1]
 
 
 def test_an_installation_without_sources_is_taken_over_with_a_word(

@@ -13,6 +13,7 @@ from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Operation, Simulator
 from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, record_attempt
 from wolkvox_assets.store.files import FileStore
+from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets_tests.project import Project
 from wolkvox_assets_tests.store.tables import agent_9
 
@@ -83,7 +84,23 @@ def test_a_day_is_stored_and_the_token_is_refused(
     assert "288" in output.splitlines()[1]
     read_at = datetime.fromisoformat(stored["quota_read_at"])
     assert f"{stored['quota_used']} of 12000 at {read_at:%m-%d %H:%M} UTC" in output.splitlines()[1]
-    assert "main: waits (live): operation main: 1 attempts in a row failed" in output
+    assert (
+        "main: waits (live): operation main: one attempt failed (live) with TimedOut in run a-run" in output
+    )
+
+
+def test_a_quota_that_was_not_read_today(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now(UTC)
+    for days, told in ((0, False), (2, True)):
+        with project.store.transaction() as con:
+            con.execute("DELETE FROM quota_readings")
+            read_at = now - timedelta(days=days)
+            record_quota(con, "main", QuotaReading(read_at, 12_000, 7), run_id="made-up")
+        _, output = said(capsys)
+        words = (
+            f"main: the quota was last read on {read_at:%Y-%m-%d %H:%M} UTC: what is used today is not known"
+        )
+        assert (words in output.splitlines()) is told
 
 
 def test_without_an_operation_it_says_what_to_set(

@@ -123,8 +123,10 @@ def test_what_a_day_says(centre: Centre) -> None:
     assert "Incompleto" in text
     assert "Se conocen 108 de 288 ventanas de cinco minutos (38 %), hasta 09:00." in text
     assert "1 h 01 min" in text
-    assert "Ningún número conocido cambió después." in text
-    assert "No hay datos anteriores con que comparar." in text
+    # 12:00 UTC, on the operation's wall clock.
+    assert "Esta página se generó el 2026-12-01 07:00." in text
+    assert "Ninguna cifra conocida ha cambiado." in text
+    assert "No hay datos anteriores para comparar." in text
 
 
 @pytest.mark.parametrize("kind", Kind)

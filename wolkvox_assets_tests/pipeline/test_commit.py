@@ -182,7 +182,9 @@ def test_another_contact_centres_agents_replace_none_silently(store: Store) -> N
     )
     (warned,) = _remarks_after(store, these, others)
     assert "12 known windows" in warned
-    assert "none of the 3 agents before ('A', 'B', 'C') is in the answers now, but 'D', 'E'." in warned
+    assert (
+        "the 3 agents before ('A', 'B', 'C') are no longer in the answers, which now have 'D', 'E'." in warned
+    )
     assert "The old numbers are in agent_9_corrections" in warned
     # Who has set the right token and materialises the days again reads the same.
     assert "If it was another's until now, this puts them right" in warned

@@ -45,8 +45,8 @@ def test_what_waits_says_why_how_long_and_what_ends_it(place: Place) -> None:
     remember_failure(place.site(), Work.LIVE, DOWN)
     assert waits(place) == (
         "operation main: 2 attempts in a row failed, the last (live) with ConnectionFailed in run 0badf00d. Next try "
-        "after 2026-11-18 17:03:00 UTC, or at once when its token or its source is changed, live windows can be had "
-        "again, or a run by hand succeeds."
+        "after 2026-11-18 17:03:00 UTC, or at once when its token or its source is changed, live windows can be "
+        "fetched again, or a run by hand succeeds."
     )
     [first, last] = open_failures(place.store, [place.operation()])["main"]
     assert (first.ended_at, last.ended_at) == (place.now - MINUTE, place.now)

@@ -262,7 +262,7 @@ def test_the_default_name_is_free_if_the_environment_has_no_operation() -> None:
 # What is wrong with an operation
 
 ONLY = "only tables [operations.NAME] can be here"
-NO_KEY = "a key that an operation does not have; it has: server, token_env, timezone, start, base_url"
+NO_KEY = "is not a key of an operation; the keys are: server, token_env, timezone, start, base_url"
 
 WRONG = [
     # header
@@ -310,9 +310,11 @@ WRONG = [
     ("", "owners = [7]", "owners must be addresses or teams"),
     ("", "tags = { domain = 7 }", "tags must be tags such as domain=service"),
     ("", 'tags = ["domain"]', "tags must be tags such as domain=service"),
-    ("", "name = 'x'", NO_KEY),
-    ("", f'"{TOKEN}" = 1', NO_KEY),
-    ("", "more.about = 1", NO_KEY),
+    ("", "name = 'x'", f"operation north: 'name' {NO_KEY}"),
+    ("", "time_zone = 'America/Bogota'", f"operation north: 'time_zone' {NO_KEY}"),
+    ("", f'"{TOKEN}" = 1', f"as it may be a token, {NO_KEY}"),
+    ("", "7b69645f64697374 = 1", f"as it may be a token, {NO_KEY}"),
+    ("", "more.about = 1", f"operation north: 'more' {NO_KEY}"),
 ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def build_lake(location: CodeLocation) -> dg.Definitions:
     job = dg.define_asset_job(
         MAINTAIN,
         [wolkvox_lake],
-        description="Makes files of what lies in the lake's catalog, and few files of many.",
+        description="Moves rows from the lake's catalog to files, and merges small files.",
     )
     # Not less often: a commit reads the rows in the catalog of the tables it changes.
     schedule = location.schedule(MAINTAIN, "17 */3 * * *", "Every three hours.")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from wolkvox_assets.orchestration.automation.live import LIVE_SCHEDULE
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.partitions import windows_key
@@ -78,10 +79,7 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
                 if not missing:
                     context.update_cursor(now.isoformat())
         if not missing:
-            return dg.SkipReason(
-                f"every window of {operation.label} is known from the first day of its history up to the last "
-                f"{to_do.RECENT_DAYS} days, which the live schedule keeps"
-            )
+            return dg.SkipReason(_nothing_missing(operation, now))
         ranges = [[f"{r.start:%Y-%m-%dT%H:%M}", f"{r.end:%Y-%m-%dT%H:%M}"] for r in missing]
         config = {"ops": {asset.to_python_identifier(): {"config": {"ranges": ranges}}}}
         if last is not None and _has_just_done(last, config, now):
@@ -99,6 +97,13 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
         )
 
     return gaps
+
+
+def _nothing_missing(operation: Operation, now: datetime) -> str:
+    ticks = f"{LIVE_SCHEDULE} loads the last {to_do.RECENT_DAYS} days"
+    if to_do.all_is_recent(operation, now):
+        return f"the history of {operation.label} begins on {operation.start}: {ticks}, and there is nothing before"
+    return f"every window of {operation.label} from {operation.start} on is known; {ticks}"
 
 
 def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
@@ -131,7 +136,7 @@ def _rest_after(instance: dg.DagsterInstance, last: dg.RunRecord, now: datetime)
     ):
         return (
             f"run {run.run_id} died, or could not store anything: the next one starts after "
-            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it comes again, look at memory and disk."
+            f"{ended + PAUSE_WHEN_DIED:%Y-%m-%d %H:%M:%S} UTC. If it happens again, check memory and disk."
         )
     return None
 

@@ -61,7 +61,7 @@ def build_live(
         cron_schedule=f"{ceil(settings.live_delay.total_seconds() / 60)}-59/5 * * * *",
         execution_timezone="UTC",
         default_status=location.schedules_are,
-        description="Each five minutes, once the windows that closed have had a moment.",
+        description="Every five minutes, shortly after the windows have closed.",
     )
     def live_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         # One that is under way ends about now, and the next one follows it. A second in the queue is one too many.

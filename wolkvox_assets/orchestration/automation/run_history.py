@@ -9,6 +9,7 @@ import dagster as dg
 from wolkvox_assets.orchestration.instance import internals as dagster_internals
 from wolkvox_assets.orchestration.location import CodeLocation
 from wolkvox_assets.orchestration.run.tags import WORK
+from wolkvox_assets.report.plain_text import counted
 from wolkvox_assets.store.attempts import Work
 
 PRUNE = "prune_run_history"
@@ -25,13 +26,13 @@ def build_run_history(location: CodeLocation) -> tuple[dg.JobDefinition, dg.Sche
         before = location.now() - settings.run_history
         pruned = dagster_internals.delete_logs(context.instance, before, _PRUNED)
         context.log.info(
-            f"The logs of {pruned} ticks that ended before {before:%Y-%m-%d %H:%M} UTC are deleted."
+            f"Deleted: the logs of {counted(pruned, 'tick')} that ended before {before:%Y-%m-%d %H:%M} UTC."
         )
 
     @dg.job(
         name=PRUNE,
         tags={WORK: PRUNE},
-        description=f"Deletes what ticks have logged {settings.run_history.days} days ago and earlier "
+        description=f"Deletes the logs of ticks that are older than {counted(settings.run_history.days, 'day')} "
         "(WOLKVOX_RUN_HISTORY_DAYS). Their runs and marks stay.",
     )
     def prune_run_history() -> None:

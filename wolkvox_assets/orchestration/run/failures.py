@@ -20,7 +20,7 @@ _KEPT = (
 _DIED = (
     "A run died without reporting: its process was killed, or the machine was restarted. What it had committed is "
     "stored. Where the schedule and the sensor are on, they do the rest by themselves; where they "
-    "are off, repeat the run. If it comes again, look at memory and disk."
+    "are off, repeat the run. If it happens again, check memory and disk."
 )
 
 REPORTED = {"reported": True}

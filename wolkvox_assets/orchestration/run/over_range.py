@@ -49,7 +49,7 @@ def run_over(
         last = max(wanted)
         context.log.warning(
             f"Not over yet: {counted(len(wanted) - len(ended), 'window')} up to {last:%Y-%m-%d %H:%M} (clocks go "
-            "back, and the hour comes again). Nothing of these is requested or marked. Repeat after "
+            "back, and the hour comes again). They are not requested or marked. Repeat after "
             f"{site.operation.clock.end_utc(last):%Y-%m-%d %H:%M} UTC."
         )
     if not ended:

@@ -86,7 +86,7 @@ def findings(store: "LakeStore") -> Iterator[Finding]:
         yield False, "lake", said
     yield from _data(store.lake)
     if held is None:
-        yield True, "lake", "nothing was stored so far"
+        yield True, "lake", "nothing has been stored yet"
         return
     try:
         store.require_data()

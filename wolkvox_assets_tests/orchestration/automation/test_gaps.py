@@ -112,6 +112,16 @@ def test_gaps_are_asked_newest_first_in_one_run_and_then_nothing_is_missing(
     assert {days[hole.start.date()] for hole in holes} == {288}
 
 
+def test_history_that_the_schedule_loads_alone(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = noon().date() - 2 * DAY
+    with located(tmp_path, simulator, start, monkeypatch) as location:
+        assert location.sensor().skipped == (
+            f"the history of main begins on {start}: live_schedule loads the last 3 days, and there is nothing before"
+        )
+
+
 def test_windows_that_are_known_and_not_marked_are_found_by_the_day(location: Location) -> None:
     history = Range(all_of(location).start, location.midnight)
     location.fill(history)
@@ -181,7 +191,7 @@ def test_it_waits_for_no_tick_and_for_no_totals(location: Location) -> None:
 
 def test_it_waits_after_failures_of_its_own_and_while_live_windows_cannot_be_had(location: Location) -> None:
     location.fail(Work.HISTORY)
-    assert "1 attempts in a row failed" in location.sensor().skipped
+    assert "one attempt failed (" in location.sensor().skipped
     location.now += MINUTE
     assert location.sensor().runs
     location.fail(Work.LIVE)

@@ -61,9 +61,9 @@ def test_logs_of_old_ticks_go_and_runs_and_marks_stay(ticked: Location) -> None:
     instance.report_run_failed(by_hand)
     before = logged(ticked)
     assert before[LIVE] > len(marked)
-    assert "The logs of 0 ticks" in prune(ticked, 13 * DAY)
+    assert "Deleted: the logs of 0 ticks" in prune(ticked, 13 * DAY)
     assert logged(ticked)[LIVE] == before[LIVE]
-    assert "The logs of 2 ticks" in prune(
+    assert "Deleted: the logs of 2 ticks" in prune(
         ticked, 15 * DAY
     )  # the tick, and the run that found nothing to delete
     after = logged(ticked)
