@@ -12,8 +12,6 @@ PINS := wolkvox_assets_tests/store/duckdb
 TOOLS := wolkvox_assets_tests/examples/sql_tools
 # What the image has, and tools that check deploy/.
 IMAGE := wolkvox_assets_tests/deploy/tools
-# And an S3 server for the lake, in one of its own: it brings sixty packages.
-S3 := wolkvox_assets_tests/store/s3_server
 DUCKDBS := $(patsubst $(PINS)-%.txt,.duckdb/%/ready,$(wildcard $(PINS)-*.txt))
 
 # Bytecode is kept whatever the environment says: every process would compile our modules, in 0.15 s of CPU.
@@ -47,7 +45,7 @@ dev: $(READY)
 	@echo "The Dagster UI comes up at http://127.0.0.1:$(PORT)"
 	DAGSTER_HOME="$(CURDIR)" $(BIN)/dg dev --port $(PORT)
 
-test: $(READY) $(DUCKDBS) .sqltools/ready .image/ready .s3server/ready
+test: $(READY) $(DUCKDBS) .sqltools/ready .image/ready
 	@$(BIN)/python -m pytest
 
 .duckdb/%/ready: $(PINS)-%.txt $(READY)
@@ -62,13 +60,6 @@ test: $(READY) $(DUCKDBS) .sqltools/ready .image/ready .s3server/ready
 	@rm -rf .sqltools
 	@$(PYTHON) -m venv --without-pip .sqltools
 	@$(BIN)/uv pip install --quiet --python .sqltools/bin/python --require-hashes -r $<
-	@touch $@
-
-.s3server/ready: $(S3).txt $(READY)
-	@echo "installing an S3 server in .s3server, for the tests …"
-	@rm -rf .s3server
-	@$(PYTHON) -m venv --without-pip .s3server
-	@$(BIN)/uv pip install --quiet --python .s3server/bin/python --require-hashes -r $<
 	@touch $@
 
 .image/ready: deploy/requirements.lock $(IMAGE).txt $(READY)
@@ -104,7 +95,5 @@ lock: $(READY)
 			--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet \
 			-o $(PINS)-$$version.txt || exit; \
 	done
-	$(BIN)/uv pip compile $(S3).in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet -o $(S3).txt
 	$(BIN)/uv pip compile $(TOOLS).in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet -o $(TOOLS).txt

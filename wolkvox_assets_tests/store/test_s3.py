@@ -1,75 +1,128 @@
-"""The lake with its data on object storage: an S3 server in a process of its own."""
+"""The lake with its data on object storage: the store that `deploy/compose.yaml` names, in a process of its own."""
 
+import json
 import os
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from pydantic import SecretStr
 
 from wolkvox_assets.settings.lake import judged_lake
+from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.lake import duck
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets_tests import lakes
 from wolkvox_assets_tests.project import ROOT
 from wolkvox_assets_tests.store.test_maintenance import put, rows
 
-SERVER = ROOT / ".s3server" / "bin" / "moto_server"
+IMAGE = ROOT / ".image" / "bin"
+SERVER = IMAGE / "weed"
+KEYS = {"accessKey": "key", "secretKey": "secret-7391"}
+MAY = ["Admin", "Read", "Write", "List"]
+
+
+def free_ports() -> list[int]:
+    """Four in a row; each has a second one 10,000 above, which the store takes as well."""
+    while True:
+        first = random.randrange(20_000, 30_000, 4)
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + 4):
+                    for each in (port, port + 10_000):
+                        held.enter_context(socket.socket()).bind(("127.0.0.1", each))
+            except OSError:
+                continue
+            return list(range(first, first + 4))
 
 
 @pytest.fixture
-def endpoint() -> Iterator[str]:
-    """With the bucket `wolkvox`."""
+def endpoint(tmp_path: Path) -> Iterator[str]:
     if not SERVER.exists():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            "no S3 server in .s3server: `make test` installs it"
-        )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [SERVER, "-H", "127.0.0.1", "-p", f"{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no .image: `make test` makes it")
+    master, volume, filer, s3 = free_ports()
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "keys.json").write_text(
+        json.dumps({"identities": [{"name": "wolkvox", "credentials": [KEYS], "actions": MAY}]})
     )
+    ports = {"master.port": master, "volume.port": volume, "filer.port": filer, "s3.port": s3}
+    # It would listen for two more protocols, at ports that are always the same.
+    ports |= {"s3.port.iceberg": 0, "s3.port.lance": 0}
+    process = subprocess.Popen(
+        [
+            *(SERVER, "server", f"-dir={tmp_path / 'objects'}", "-ip=127.0.0.1", "-volume.max=8"),
+            *("-s3", f"-s3.config={tmp_path / 'keys.json'}"),
+            *(f"-{name}={port}" for name, port in ports.items()),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    address = f"http://127.0.0.1:{s3}"
     try:
         until = time.monotonic() + 60
         while True:
             try:
-                requests.put(
-                    f"http://127.0.0.1:{port}/wolkvox",
-                    headers={
-                        "Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request"
-                    },
-                    timeout=10,
-                ).raise_for_status()
+                requests.get(f"{address}/status", timeout=10).raise_for_status()
                 break
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.HTTPError):
+                assert process.poll() is None, "the S3 server has ended"
                 assert time.monotonic() < until, "the S3 server does not start"
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        # As `compose.yaml` does it.
+        services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+        subprocess.run(
+            [IMAGE / "python", *services["buckets"]["command"][1:]],
+            env={**os.environ, **variables(address), "AWS_REGION": "us-east-1"},
+            check=True,
+        )
+        yield address
     finally:
         process.kill()
         process.wait()
 
 
+def variables(endpoint: str, secret: str = KEYS["secretKey"]) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": secret, "AWS_ENDPOINT_URL": endpoint}
+
+
+@contextmanager
+def lake_store(folder: Path, address: str, environment: dict[str, str]) -> Iterator[LakeStore]:
+    lake = judged_lake(
+        f"ducklake:postgres:{address}", "s3://wolkvox/lake", lambda name: environment.get(name, "")
+    )
+    assert lake is not None
+    assert lake.postgres == SecretStr(address)
+    try:
+        yield LakeStore(folder, lake)
+    finally:
+        duck.forget(lake)
+
+
 def test_a_lake_on_object_storage(endpoint: str, tmp_path: Path) -> None:
-    variables = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": endpoint}
     with lakes.database() as address:
-        lake = judged_lake(
-            f"ducklake:postgres:{address}", "s3://wolkvox/lake", lambda name: variables.get(name, "")
-        )
-        assert lake is not None
-        assert lake.postgres == SecretStr(address)
-        store = LakeStore(tmp_path, lake)
-        try:
+        with lake_store(tmp_path, address, variables(endpoint)) as store:
             put(store, 0, 2000)
             before = rows(store)
             assert store.holdings().files >= 4
             assert not store.maintain().left
             assert rows(store) == before
             assert all(ok for ok, *_ in store.findings())
-        finally:
-            duck.forget(lake)
+
+        with lake_store(tmp_path, address, variables(endpoint, "not-the-secret")) as store:
+            with pytest.raises(StoreError) as refused:
+                put(store, 2000, 4000)
+            told = [f"{refused.value}", *(text for ok, *_, text in store.findings() if not ok)]
+            assert len(told) > 1
+            assert all("not-the-secret" not in each for each in told)
+
+        with lake_store(tmp_path, address, variables(endpoint)) as store:
+            assert rows(store) == before
