@@ -45,7 +45,11 @@ def findings(store: "FileStore") -> Iterator[Finding]:
     yield from _access(store)
     yield from _replaceable(store.published)
     for backup in _kept(store):
-        damaged = " since it was damaged: look at the disk" if ".damaged-" in backup.name else ""
+        damaged = (
+            " since it was damaged (look at the disk) or not left by a run"
+            if ".damaged-" in backup.name
+            else ""
+        )
         yield (
             True,
             "files",
@@ -66,9 +70,9 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
         # Without the lock a change that is just being written would look like damage.
         if store.lock.exists():
             with store.turn(_PATIENCE_SECONDS):
-                own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+                own, published, in_step = _files(store)
         else:
-            own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+            own, published, in_step = _files(store)
     except StoreBusy:
         yield True, "store", f"{store.own} is being written to; run this again later to have it looked at"
         return
@@ -105,6 +109,17 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
                 "both away, and everything is requested again"
             ),
         )
+
+
+def _files(store: "FileStore") -> tuple[Contents | Damaged | Refused, Contents | Damaged | Refused, bool]:
+    """The store, the published file, and whether they are in step."""
+    own, published = _look(store.own), _look(store.published)
+    if isinstance(own, Contents):
+        try:
+            store.require_ours()
+        except Damaged as verdict:
+            own = verdict
+    return own, published, store.in_step()
 
 
 def _room(store: "FileStore") -> Iterator[Finding]:

@@ -70,7 +70,7 @@ def test_what_is_made_is_not_for_everybody(umask: int, store: FileStore) -> None
     assert mode(store.folder) == mode(store.folder.parent) == 0o750
     others = {path.name.partition("-")[0]: mode(path) for path in store.folder.iterdir()}
     assert others.pop("wolkvox.duckdb") == 0o640
-    assert set(others) == {"store.duckdb", "store.duckdb.lock", "store.duckdb.damaged"}
+    assert set(others) == {"store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "store.duckdb.damaged"}
     assert set(others.values()) == {0o600}
 
 

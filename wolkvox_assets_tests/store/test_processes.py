@@ -143,6 +143,7 @@ def test_killed_at_random_moments_nothing_is_torn_and_nothing_told_is_lost(
     assert {path.name for path in data_dir.iterdir()} == {
         "store.duckdb",
         "store.duckdb.lock",
+        "store.duckdb.origin",
         "wolkvox.duckdb",
     }
 
@@ -193,5 +194,6 @@ def test_killed_between_commit_and_publishing_is_mended(
         assert {path.name for path in copy.iterdir()} == {
             "store.duckdb",
             "store.duckdb.lock",
+            "store.duckdb.origin",
             "wolkvox.duckdb",
         }
