@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from wolkvox_assets.store.disk import LocksUnusable, access_lost, file_system, obstacle, require_locks
+from wolkvox_assets.store.disk import (
+    LocksUnusable,
+    access_lost,
+    file_system,
+    nearest,
+    obstacle,
+    require_locks,
+)
 from wolkvox_assets.store.errors import StoreBusy, StoreError
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.integrity import Contents, Damaged, Refused, inspect, log_of
@@ -25,9 +32,7 @@ _LEAST_ROOM = 100_000_000
 
 def findings(store: "FileStore") -> Iterator[Finding]:
     """Everything about the files that a person should know. Changes nothing."""
-    there = next(
-        path for path in (store.folder.absolute(), *store.folder.absolute().parents) if path.exists()
-    )
+    there = nearest(store.folder.absolute())
     try:
         require_locks(there)
     except LocksUnusable as error:

@@ -254,3 +254,12 @@ def test_other_users_and_groups(filled: FileStore, open_to_all: Path) -> None:
     store_round(kept, "again", 3)
     assert access(kept.published) == (USER, GROUP, 0o640)
     assert access(kept.own) == (USER, USER, 0o600)
+
+
+@pytest.mark.parametrize("leads_to", ["not mounted", "data"])
+def test_a_data_folder_that_is_a_link_into_nowhere_is_named(leads_to: str, tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "data")
+    store.folder.symlink_to(leads_to)  # the second in a circle
+    ((fine, _, said),) = examine.findings(store)
+    assert not fine
+    assert f"cannot write in {store.folder}: " in said
