@@ -5,6 +5,7 @@ wrong (`doctor.py`). It makes no request.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ from wolkvox_assets.pipeline.pauses import reason_to_wait, standings
 from wolkvox_assets.pipeline.quota import quota_group
 from wolkvox_assets.report.plain_text import visible
 from wolkvox_assets.settings import Operation, Settings, load_settings
+from wolkvox_assets.store import StoreError
 from wolkvox_assets.store.attempts import Work
 from wolkvox_assets.store.overview import Overview, overview
 from wolkvox_assets.store.tables import Tables
@@ -49,7 +51,7 @@ def run(*, as_json: bool) -> int:
     """Print it. Returns the exit code: 1 where no operation can work."""
     settings = load_settings()
     now = datetime.now(UTC)
-    found = [_status(operation, settings, now) for operation in settings.operations]
+    found = _all(settings, now)
     lake = _lake(settings) if found else None
     if as_json:
         print(_as_json(settings, found, lake))
@@ -59,6 +61,20 @@ def run(*, as_json: bool) -> int:
         if lake is not None:
             print(f"{settings.store.where}: {lake}")
     return 0 if found else 1
+
+
+def _all(settings: Settings, now: datetime) -> list[Status]:
+    """Of each operation. Where the store can't be mended (a folder that may not be written), of what is published."""
+    try:
+        return [_status(operation, settings, now) for operation in settings.operations]
+    except StoreError as error:
+        with settings.store.looking() as con:
+            if con is None:
+                raise
+            # Readings within this one find it open.
+            found = [_status(operation, settings, now) for operation in settings.operations]
+        print(f"What is published, read as it is, since what is stored can't be: {error}", file=sys.stderr)
+        return found
 
 
 def _lake(settings: Settings) -> "Holdings | None":

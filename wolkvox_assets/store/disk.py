@@ -125,6 +125,11 @@ def obstacle(file: Path) -> str:
     return ""
 
 
+def nearest(folder: Path) -> Path:
+    """This folder, or what it is to be made in. A link that leads nowhere counts as there: nothing is made in it."""
+    return next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+
+
 def make_folder(folder: Path) -> None:
     """Makes `folder`, and what it lies in, for this user; its group may read, whatever the umask."""
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from wolkvox_assets.store.disk import LocksUnusable, access_lost, file_system, obstacle, require_locks
+from wolkvox_assets.store.disk import (
+    LocksUnusable,
+    access_lost,
+    file_system,
+    nearest,
+    obstacle,
+    require_locks,
+)
 from wolkvox_assets.store.errors import StoreBusy, StoreError
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.integrity import Contents, Damaged, Refused, inspect, log_of
@@ -25,9 +32,7 @@ _LEAST_ROOM = 100_000_000
 
 def findings(store: "FileStore") -> Iterator[Finding]:
     """Everything about the files that a person should know. Changes nothing."""
-    there = next(
-        path for path in (store.folder.absolute(), *store.folder.absolute().parents) if path.exists()
-    )
+    there = nearest(store.folder.absolute())
     try:
         require_locks(there)
     except LocksUnusable as error:
@@ -45,7 +50,11 @@ def findings(store: "FileStore") -> Iterator[Finding]:
     yield from _access(store)
     yield from _replaceable(store.published)
     for backup in _kept(store):
-        damaged = " since it was damaged: check the disk" if ".damaged-" in backup.name else ""
+        damaged = (
+            " since it was damaged (check the disk) or not left by a run"
+            if ".damaged-" in backup.name
+            else ""
+        )
         yield (
             True,
             "files",
@@ -66,9 +75,9 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
         # Without the lock a change that is just being written would look like damage.
         if store.lock.exists():
             with store.turn(_PATIENCE_SECONDS):
-                own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+                own, published, in_step = _files(store)
         else:
-            own, published, in_step = _look(store.own), _look(store.published), store.in_step()
+            own, published, in_step = _files(store)
     except StoreBusy:
         yield True, "store", f"{store.own} is being written to; run this again later to have it looked at"
         return
@@ -105,6 +114,17 @@ def _contents(store: "FileStore") -> Iterator[Finding]:
                 "both away, and everything is requested again"
             ),
         )
+
+
+def _files(store: "FileStore") -> tuple[Contents | Damaged | Refused, Contents | Damaged | Refused, bool]:
+    """The store, the published file, and whether they are in step."""
+    own, published = _look(store.own), _look(store.published)
+    if isinstance(own, Contents):
+        try:
+            store.require_ours()
+        except Damaged as verdict:
+            own = verdict
+    return own, published, store.in_step()
 
 
 def _room(store: "FileStore") -> Iterator[Finding]:

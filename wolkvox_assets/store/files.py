@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from wolkvox_assets.report.clocks import lately
-from wolkvox_assets.store import examine, replacing
+from wolkvox_assets.store import examine, origin, replacing
 from wolkvox_assets.store.disk import keep_private, locks_tried, make_folder, require_locks
 from wolkvox_assets.store.errors import StoreBusy, StoreError, StoreFull, explained, in_use, stoppable
 from wolkvox_assets.store.face import Finding, T
@@ -32,6 +32,7 @@ from wolkvox_assets.store.integrity import (
     Contents,
     Damaged,
     Refused,
+    alike,
     close,
     contents,
     cut_short,
@@ -225,6 +226,23 @@ class FileStore:
             return False
         return (own.st_size, own.st_mtime_ns) == (published.st_size, published.st_mtime_ns)
 
+    def require_ours(self) -> None:
+        """Raises `Damaged` where somebody else put a store there that is not what is published (`origin.py`).
+
+        With the turn, and with a store that was looked at.
+        """
+        if origin.is_ours(self.own):
+            return
+        try:
+            inspect(self.published)
+        except (Damaged, Refused, duckdb.Error):
+            return  # nothing to compare it with
+        if log_of(self.own).exists() or not alike(self.own, self.published):
+            raise Damaged(
+                f"{self.own.name} was not left by a run, and is not what {self.published.name} holds: it may be "
+                "older, or copied while a run wrote in it"
+            )
+
     # Below: only with the turn, and with the store closed. Reading the file of an open DuckDB database in the
     # same process drops its lock without a word when the descriptor is closed.
 
@@ -259,6 +277,7 @@ class FileStore:
         try:
             found = _patiently(lambda: inspect(self.own))
             self._miss_nothing(found)
+            self.require_ours()
         except Damaged as fault:
             if not (self.own.exists() or self.published.exists()):
                 return None
@@ -309,6 +328,7 @@ class FileStore:
         self._checkpoint()
         state = state_of(self.own)
         found = replacing.publish(self.own, self.published, before)
+        origin.left(self.own)
         if found.current:
             remember(self.own, state, found.checkpoint)
 
@@ -323,6 +343,7 @@ class FileStore:
                 con.close()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        origin.about_to_change(self.own)
         return _patiently(lambda: duckdb.connect(self.own, config=replacing.CONFIG))
 
     # Reading

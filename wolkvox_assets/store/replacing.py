@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from wolkvox_assets.store import origin
 from wolkvox_assets.store.copying import bring_up_to_date, readers_show, share
 from wolkvox_assets.store.disk import (
     NotReplaceable,
@@ -164,6 +165,7 @@ def _put_in_place(own: Path) -> Iterator[Path]:
     new = new_name(own)
     try:
         yield new
+        origin.about_to_change(own, new)
         new.replace(own)
         flush(own.parent)
     finally:

@@ -1,8 +1,9 @@
 """What `wolkvox-assets status` says, without a request."""
 
+import errno
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from wolkvox_assets.store.attempts import FailedAttempt, FailureScope, Work, rec
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.quota_readings import QuotaReading, record_quota
 from wolkvox_assets_tests.project import Project
-from wolkvox_assets_tests.store.tables import agent_9
+from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows
 
 TODAY = WallClock("America/Bogota").now(datetime.now(UTC)).date()
 TOKEN = "a-token-that-nobody-must-see-7391"
@@ -111,3 +112,20 @@ def test_without_an_operation_it_says_what_to_set(
     code, output = said(capsys)
     assert code == 1
     assert output.startswith("invalid settings: no operation is configured.")
+
+
+def test_a_backup_in_a_folder_that_may_not_be_written_is_read(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with project.store.transaction() as con:
+        replace_windows(agent_9(con), [content(datetime.combine(project.start, time()))], run_id="run")
+    project.store.own.unlink()
+
+    def read_only(folder: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", f"{folder}")
+
+    monkeypatch.setattr("wolkvox_assets.store.files.locks_tried", read_only)
+    code, output = said(capsys)
+    assert code == 0
+    assert output.splitlines()[1].split()[:4] == ["main", f"{project.start}", "00:00", "1"]
+    assert not project.store.own.exists()

@@ -70,7 +70,7 @@ def test_what_is_made_is_not_for_everybody(umask: int, store: FileStore) -> None
     assert mode(store.folder) == mode(store.folder.parent) == 0o750
     others = {path.name.partition("-")[0]: mode(path) for path in store.folder.iterdir()}
     assert others.pop("wolkvox.duckdb") == 0o640
-    assert set(others) == {"store.duckdb", "store.duckdb.lock", "store.duckdb.damaged"}
+    assert set(others) == {"store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "store.duckdb.damaged"}
     assert set(others.values()) == {0o600}
 
 
@@ -254,3 +254,12 @@ def test_other_users_and_groups(filled: FileStore, open_to_all: Path) -> None:
     store_round(kept, "again", 3)
     assert access(kept.published) == (USER, GROUP, 0o640)
     assert access(kept.own) == (USER, USER, 0o600)
+
+
+@pytest.mark.parametrize("leads_to", ["not mounted", "data"])
+def test_a_data_folder_that_is_a_link_into_nowhere_is_named(leads_to: str, tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "data")
+    store.folder.symlink_to(leads_to)  # the second in a circle
+    ((fine, _, said),) = examine.findings(store)
+    assert not fine
+    assert f"cannot write in {store.folder}: " in said

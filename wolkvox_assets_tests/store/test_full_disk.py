@@ -60,7 +60,7 @@ def check(found: list[dict[str, Any]], way: str = "whole") -> None:
             assert outcome["published"] == outcome["read"] == NEW, outcome  # stored means published
         assert outcome["repeated"] == NEW, outcome
         left = [name for name in outcome["left"] if name != ".wolkvox.duckdb.spare"]
-        assert left == ["store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"], outcome
+        assert left == ["store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "wolkvox.duckdb"], outcome
 
 
 @pytest.mark.parametrize("way", ["whole", "spare"])

@@ -16,7 +16,7 @@ from wolkvox_assets_tests.store.processes import Process, running, start_and_be_
 from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 STEPS, MOMENTS = 6, 4  # killed at so many steps of ours, and at so many moments, also within DuckDB's work
-OURS = {"store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"}
+OURS = {"store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "wolkvox.duckdb"}
 DAMAGE, LOG = b"no database " * 1000, b"no log"
 
 

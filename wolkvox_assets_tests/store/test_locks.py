@@ -34,4 +34,4 @@ def test_locks_that_do_not_work_are_named_at_once(tmp_path: Path) -> None:
             assert seconds < 10, told
         (line,) = told["doctor"]
         assert "has no working file locks" in line
-    assert last["left"] == ["store.duckdb", "store.duckdb.lock", "wolkvox.duckdb"]
+    assert last["left"] == ["store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "wolkvox.duckdb"]

@@ -118,7 +118,7 @@ def test_what_is_published_is_the_store_to_the_last_byte(
         assert store.own.read_bytes() == store.published.read_bytes()
         assert store.in_step()
         assert {path.name for path in store.folder.iterdir()} - {".wolkvox.duckdb.spare"} == {
-            *("store.duckdb", "store.duckdb.lock", "wolkvox.duckdb")
+            *("store.duckdb", "store.duckdb.lock", "store.duckdb.origin", "wolkvox.duckdb")
         }
     assert replacing.spare_name(store.published).exists() == (way == "spare")
     assert len(written) == (14 if way == "spare" else 0)

@@ -209,6 +209,7 @@ def test_the_files_are_called_as_designed_and_nothing_else_lies_about(
     assert {path.name for path in data_dir.iterdir()} == {
         "store.duckdb",
         "store.duckdb.lock",
+        "store.duckdb.origin",
         "wolkvox.duckdb",
     }
 

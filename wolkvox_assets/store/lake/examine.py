@@ -15,6 +15,7 @@ from psycopg2.extensions import connection
 
 from wolkvox_assets.api.postgres import trouble
 from wolkvox_assets.report.plain_text import counted
+from wolkvox_assets.store.disk import nearest
 from wolkvox_assets.store.errors import StoreError
 from wolkvox_assets.store.face import Finding
 from wolkvox_assets.store.lake import duck
@@ -142,7 +143,7 @@ def _data(lake: Lake) -> Iterator[Finding]:
             yield True, "lake", f"its data in {lake.data} can be listed"
         return
     folder = Path(lake.data)
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = nearest(folder)
     if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK):
         yield True, "lake", f"its data in {lake.data} can be written"
     else:

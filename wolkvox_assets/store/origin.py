@@ -1,0 +1,50 @@
+"""Whether `store.duckdb` is the file that our own processes left there.
+
+What belongs here: the note beside it that tells. What doesn't: what follows from it (`files.py`).
+
+A copy that was made while a run stored something consists of blocks of several commits. Each is whole, so its checksum
+tells nothing, and the numbers are wrong. An older store that was put back is whole, and older than what readers had.
+Neither is the file of the note; and the published file is always a whole copy, made under another name.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+from wolkvox_assets.store.disk import make_empty
+
+
+def about_to_change(own: Path, file: Path | None = None) -> None:
+    """From now on `own` may be ahead of the published file. `file`: what takes its place, if another one does."""
+    _note(own, f"{(file or own).stat().st_ino}")
+
+
+def left(own: Path) -> None:
+    """It is published as it is now. Where that can't be noted, it is compared with the published file."""
+    with suppress(OSError):
+        found = own.stat()
+        _note(own, f"{found.st_ino} {found.st_ctime_ns}")
+
+
+def is_ours(own: Path) -> bool:
+    """Whether nobody else put it there or wrote in it, as far as that is noted."""
+    found = own.stat()
+    noted = _noted(own).split()
+    at_last = [f"{found.st_ino}", f"{found.st_ctime_ns}"]  # of all times the one that no copy can keep
+    return noted in (at_last[:1], at_last)
+
+
+def _note(own: Path, text: str) -> None:
+    if _noted(own) != text:
+        make_empty(_file(own))
+        _file(own).write_text(text)
+
+
+def _noted(own: Path) -> str:
+    try:
+        return _file(own).read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _file(own: Path) -> Path:
+    return own.with_name(f"{own.name}.origin")
