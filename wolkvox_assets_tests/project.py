@@ -40,6 +40,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def zone_at(hour: int) -> str:
+    """A time zone in which it is this hour of the day now: how much of today there is to load depends on it."""
+    behind = (datetime.now(UTC).hour - hour + 11) % 24 - 11
+    return f"Etc/GMT{behind:+d}"
+
+
 def had_use_before(con: duckdb.DuckDBPyConnection, operation: str) -> None:
     """As if some answer had had a row once: with the first one ever, all that was known as empty is asked again."""
     con.execute(
