@@ -239,9 +239,9 @@ class Days:
 
     def _said_more(self, reading: QuotaReading) -> tuple[QuotaReading, ...]:
         """The readings so far, without the last one where the count began anew neither with it nor since."""
-        *_, before, last = (None, None, *self.seen.readings)
-        began = last is None or reading.used < last.used or (before is not None and last.used < before.used)
-        return self.seen.readings if began else self.seen.readings[:-1]
+        seen = self.seen.readings
+        began = not seen or reading.used < seen[-1].used or (len(seen) > 1 and seen[-1].used < seen[-2].used)
+        return seen if began else seen[:-1]
 
 
 def live_through(server: Server, days: int, others: int) -> Days:
