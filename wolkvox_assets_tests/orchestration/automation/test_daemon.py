@@ -343,6 +343,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
             assert found.status.value == "SUCCEEDED"
         # Meanwhile a tick failed, of `west` alone; one message was sent, and nobody else had anything to complain of.
         until(lambda: webhook.messages, 60, daemon)
+        until(lambda: instance.get_runs(FAILED), 60, daemon)  # the others' windows come first
         failed = instance.get_runs(FAILED)
         assert {run.job_name for run in failed} == {"live"}
         steps = {
