@@ -20,7 +20,7 @@ _PATIENCE_MILLISECONDS = 20_000
 
 
 @contextmanager
-def opened(*, width: int = 1600, height: int = 1000) -> Iterator[Page]:
+def opened(*, width: int = 1600, height: int = 1000, zone: str = "America/Bogota") -> Iterator[Page]:
     """An empty page of a browser with no history.
 
     In the end, fails by what its scripts and requests complained of. Without a browser the test is skipped; where `CI`
@@ -42,7 +42,7 @@ def opened(*, width: int = 1600, height: int = 1000) -> Iterator[Page]:
             chromium_sandbox=os.getuid() != 0,
             env={**os.environ, "TMPDIR": folder},
         )
-        page = browser.new_page(viewport={"width": width, "height": height}, timezone_id="America/Bogota")
+        page = browser.new_page(viewport={"width": width, "height": height}, timezone_id=zone)
         page.set_default_timeout(_PATIENCE_MILLISECONDS)
         complaints = _complaints(page)
         try:

@@ -1,6 +1,8 @@
-"""Commands of `dagster` in processes of their own, forked from one that has imported what they take longest with.
+"""Processes of their own, forked from one that has imported what they take longest with: commands of `dagster`, and
+functions of the tests.
 
-What belongs here: starting them. What doesn't: which ones, and what becomes of them (`project.py`).
+What belongs here: starting them. What doesn't: which ones, and what becomes of them (`project.py`,
+`store/processes.py`).
 
 They differ from started ones in that alone: pid, environment, folder, output and exit code are their own, and signals
 reach them as they would.
@@ -11,7 +13,7 @@ import gc
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +31,7 @@ IMPORTS = [
     "wolkvox_assets.definitions",
     "wolkvox_assets.orchestration.instance.storage",
     "wolkvox_assets_tests.forked",
+    "wolkvox_assets_tests.store.processes",
 ]
 
 
@@ -41,10 +44,15 @@ class Order(NamedTuple):
 
 
 def start(order: Order) -> ForkServerProcess:
+    return call(_obey, order)
+
+
+def call(function: Callable[..., None], *arguments: object) -> ForkServerProcess:
+    """`function`: of a module."""
     context = multiprocessing.get_context("forkserver")
     # The process they are forked from has one thread: this one, with its simulators, has many.
     context.set_forkserver_preload(IMPORTS)
-    process = context.Process(target=_obey, args=(order,), daemon=True)  # ended with the tests
+    process = context.Process(target=function, args=arguments, daemon=True)  # ended with the tests
     process.start()
     return process
 

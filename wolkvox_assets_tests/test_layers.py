@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,22 @@ def imports(source: str, module: str, *, is_package: bool) -> set[str]:
             found.update(f"{origin}.{alias.name}" for alias in node.names)
         elif (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}
             and node.args
             and isinstance(node.args[0], ast.Constant)
+            and ast.unparse(node.func).split(".")[-1]
+            in {"import_module", "__import__"}  # last: it takes long
         ):
             found.add(str(node.args[0].value))
     return found
 
 
-IMPORTS = {
-    name_of(path): imports(path.read_text("utf-8"), name_of(path), is_package=path.name == "__init__.py")
-    for path in MODULES
-}
+@cache
+def all_imports() -> dict[str, set[str]]:
+    """Of each module. Not while tests are collected, which each worker does."""
+    return {
+        name_of(path): imports(path.read_text("utf-8"), name_of(path), is_package=path.name == "__init__.py")
+        for path in MODULES
+    }
 
 
 def within(module: str, *packages: str) -> bool:
@@ -57,8 +62,8 @@ def layer(*names: str) -> Iterator[tuple[str, str]]:
     """Each (module, what it imports) of these layers."""
     packages = [f"wolkvox_assets.{name}" for name in names]
     for package in packages:
-        assert package in IMPORTS, f"{package} is not there: this test would look at nothing"
-    for module, imported in IMPORTS.items():
+        assert package in all_imports(), f"{package} is not there: this test would look at nothing"
+    for module, imported in all_imports().items():
         if within(module, *packages):
             yield from ((module, other) for other in sorted(imported))
 
@@ -170,7 +175,7 @@ def test_what_dagster_has_no_public_name_for_is_imported_in_one_folder_only() ->
     }
     private = ("dagster._core", "dagster._serdes", "dagster._utils", "dagster._daemon", "dagster._cli")
     assert {
-        module for module, imported in IMPORTS.items() for other in imported if within(other, *private)
+        module for module, imported in all_imports().items() for other in imported if within(other, *private)
     } <= allowed
 
 

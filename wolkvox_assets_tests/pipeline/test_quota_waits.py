@@ -204,7 +204,8 @@ class Server:
 
 @dataclass
 class Days:
-    """What became of some days: when each day's first request was let through, and when it was tried in vain."""
+    """What became of some days: when each day's first request was let through, and when it was tried in vain. `seen`:
+    as `quotas_seen` gives it, without what says nothing more."""
 
     asked: dict[int, datetime] = field(default_factory=dict)
     vain: list[datetime] = field(default_factory=list)
@@ -221,19 +222,26 @@ class Days:
             reading = stop.new
             self.vain.append(now)
         except QuotaUsedUp:
-            self.seen = self.seen._replace(refusals=(*self.seen.refusals, Refusal(now)))
+            answered = [r for r in self.seen.refusals if r.answered_at is not None]
+            self.seen = self.seen._replace(refusals=(*answered, Refusal(now)))
             self.vain.append(now)
         else:
             self.asked.setdefault(server.day, now)
-            answered = tuple(
+            refusals = tuple(
                 r._replace(answered_at=now) if r.answered_at is None and now - r.refused_at > OVERLAP else r
                 for r in self.seen.refusals
             )
-            self.seen = self.seen._replace(refusals=answered, since=self.seen.since + 1)
+            self.seen = self.seen._replace(refusals=refusals, since=self.seen.since + 1)
         if reading is not None:
-            self.seen = self.seen._replace(readings=(*self.seen.readings, reading), since=1)
+            self.seen = self.seen._replace(readings=(*self._said_more(reading), reading), since=1)
         elif guard.seen.in_vain_at == now:
             self.seen = self.seen._replace(in_vain_at=now, unreadable_at=now)
+
+    def _said_more(self, reading: QuotaReading) -> tuple[QuotaReading, ...]:
+        """The readings so far, without the last one where the count began anew neither with it nor since."""
+        seen = self.seen.readings
+        began = not seen or reading.used < seen[-1].used or (len(seen) > 1 and seen[-1].used < seen[-2].used)
+        return seen if began else seen[:-1]
 
 
 def live_through(server: Server, days: int, others: int) -> Days:

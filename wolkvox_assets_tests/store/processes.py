@@ -9,14 +9,15 @@ import importlib
 import os
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import duckdb
 from filelock import FileLock
@@ -29,6 +30,7 @@ from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.lake.place import Lake
 from wolkvox_assets.store.lake.store import LakeStore
 from wolkvox_assets.store.windows import WindowContent
+from wolkvox_assets_tests import forked
 from wolkvox_assets_tests.store.tables import agent_9, content, replace_windows, window
 
 ROOT = Path(__file__).parents[2]
@@ -243,60 +245,82 @@ def say(line: str) -> None:
 class Process:
     """A running program of this module, spoken to line by line."""
 
-    def __init__(self, popen: subprocess.Popen[str]) -> None:
-        self.popen = popen
+    def __init__(self, process: ForkServerProcess, line: socket.socket, said: TextIO) -> None:
+        self._process, self._line, self._said = process, line, said
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process.is_alive()
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._process.exitcode
 
     def hear(self) -> str:
         """Its next line; where it has ended, an empty one."""
-        assert self.popen.stdout is not None
-        return self.popen.stdout.readline().rstrip("\n")
+        return self._said.readline().rstrip("\n")
 
     def rest(self) -> list[str]:
         """All it still says, until it has ended."""
-        assert self.popen.stdout is not None
-        said = self.popen.stdout.read().splitlines()
-        self.popen.wait()
+        said = self._said.read().splitlines()
+        self._process.join()
         return said
 
     def tell(self, line: str = "") -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(line + "\n")
-        self.popen.stdin.flush()
+        self._line.sendall(f"{line}\n".encode())
 
     def ask(self, sql: str) -> str:
         self.tell(sql)
         return self.hear()
 
+    def tell_no_more(self) -> None:
+        """It hears that, and ends."""
+        self._line.shutdown(socket.SHUT_WR)
+
     def end(self) -> None:
         """Let it end by itself."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.close()
-        self.popen.wait()
+        self.tell_no_more()
+        self._process.join()
 
     def kill(self) -> None:
-        self.popen.send_signal(signal.SIGKILL)
-        self.popen.wait()
+        self._process.kill()
+        self._process.join()
 
 
 @contextmanager
 def running(program: Callable[..., None], *arguments: object) -> Iterator[Process]:
     """This function of this module in a process of its own, gone at the end in any case."""
-    code = f"from {__name__} import *\n{program.__name__}(*{arguments!r})"
-    code = "from pathlib import Path, PosixPath\n" + code
-    popen = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that its children end with it
-    )
-    try:
-        yield Process(popen)
-    finally:
-        if popen.poll() is None:
-            os.killpg(popen.pid, signal.SIGKILL)
-        popen.wait()
-        for pipe in (popen.stdin, popen.stdout):
-            if pipe is not None:
-                pipe.close()
+    ours, theirs = socket.socketpair()
+    with ours, ours.makefile("r", encoding="utf-8") as said:
+        with theirs:
+            process = forked.call(_run, program, arguments, theirs, dict(os.environ))
+        try:
+            yield Process(process, ours, said)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.kill()
+            process.join()
+
+
+def _run(
+    program: Callable[..., None],
+    arguments: Sequence[object],
+    line: socket.socket,
+    environment: Mapping[str, str],
+) -> None:
+    os.setsid()  # so that its children end with it
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    for stream in (0, 1):
+        os.dup2(line.fileno(), stream)
+    line.close()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115  # `multiprocessing` takes it away
+    program(*arguments)

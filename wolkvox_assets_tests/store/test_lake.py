@@ -95,7 +95,7 @@ def test_many_writers_at_once_all_succeed_and_leave_what_one_would(store: LakeSt
             writer.tell()
         for writer in writers:
             assert writer.rest() == [f"stored {r}" for r in range(1, rounds + 1)]
-            assert writer.popen.returncode == 0
+            assert writer.code == 0
     for n, name in enumerate(names):
         found = rounds_by_batch(store, n * BATCH * BATCHES)
         assert set(found.values()) == {(name, rounds - back) for back in range(BATCHES)}

@@ -65,7 +65,7 @@ def expected_tables(folder: Path, rounds: range, writer: str) -> dict[str, list[
 def whole_while_running(store: FileStore, writers: list[Process]) -> int:
     """Read as others do until all writers have ended: each time whole batches only. Returns how often."""
     reads = 0
-    while any(writer.popen.poll() is None for writer in writers):
+    while any(writer.runs for writer in writers):
         if store.published.exists():
             rounds_by_batch(store.published)
             with store.reading() as con:
@@ -90,7 +90,7 @@ def test_four_writers_at_once_all_succeed_at_the_first_attempt(store: FileStore,
         assert whole_while_running(store, writers) > 0
         for writer in writers:
             assert writer.rest() == [*(f"stored {r}" for r in range(1, rounds + 1)), "turned away 0"]
-            assert writer.popen.returncode == 0
+            assert writer.code == 0
     for first, names in {0: {"w0", "w1"}, 100: {"w2"}, 200: {"w3"}}.items():
         last = rounds_by_batch(store.published, first)
         assert {number for _, number in last.values()} == set(range(rounds - BATCHES + 1, rounds + 1))
@@ -177,7 +177,7 @@ def test_killed_between_commit_and_publishing_is_mended(tmp_path: Path, moment: 
         before = tables(store.published)
         with running(die, folder, moment) as dying:
             assert dying.rest() == []
-            assert dying.popen.returncode == -signal.SIGKILL
+            assert dying.code == -signal.SIGKILL
         # Whoever reads the file itself sees the old content, whole.
         assert tables(store.published) == before
         correct(store, f"{writer}-1")

@@ -252,7 +252,7 @@ def test_killed_while_the_spare_is_used(by_spare: None, moment: str, store: File
     before = tables(store.published)
     with running(die, store.folder, moment, "spare") as dying:
         assert dying.rest() == []
-        assert dying.popen.returncode == -signal.SIGKILL
+        assert dying.code == -signal.SIGKILL
     assert store.published.stat().st_mode & 0o777 == 0o640
     assert (tables(store.published) == before) == (moment != "before the spare is private")
     assert inspect(store.published).current

@@ -23,7 +23,7 @@ from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.simulator import Simulator
 from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
 
-_ZONE = "America/Bogota"
+BOGOTA = "America/Bogota"
 _STARTS_WITHIN_SECONDS = 90
 # All that `make dev` runs, of one report, as in the tests: what stands on the pages is counted.
 _OF_AGENT_9 = """
@@ -45,19 +45,19 @@ class Running:
     day: date
 
 
-def last_closed_day() -> date:
+def last_closed_day(zone: str = BOGOTA) -> date:
     """The newest day whose windows have all settled, with some minutes to spare."""
-    return WallClock(_ZONE).now(datetime.now(UTC) - timedelta(minutes=70)).date() - timedelta(days=1)
+    return WallClock(zone).now(datetime.now(UTC) - timedelta(minutes=70)).date() - timedelta(days=1)
 
 
 @contextmanager
-def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
+def running(folder: Path, simulator: Simulator, day: date, zone: str = BOGOTA) -> Iterator[Running]:
     """The UI, the daemon with all that starts by itself, and all windows from `day` on, loaded by one run."""
     settings = {
         "WOLKVOX_BASE_URL": simulator.url,
         "WOLKVOX_SERVER": "0013",
         "WOLKVOX_TOKEN": simulator.token,
-        "WOLKVOX_TIMEZONE": _ZONE,
+        "WOLKVOX_TIMEZONE": zone,
         "WOLKVOX_START": f"{day}",
         "WOLKVOX_OWNERS": "reports@example.com",
         "WOLKVOX_TAGS": "centre=bogota",
@@ -66,7 +66,7 @@ def running(folder: Path, simulator: Simulator, day: date) -> Iterator[Running]:
     with ExitStack() as stack:
         # Not by a tick, which stops when the next one is due.
         load = ["-m", "dagster", "asset", "materialize", "--select", "main/agent_9_windows"]
-        load += ["--partition-range", f"{day}T00:00...{_newest_window()}", "-m", "of_agent_9"]
+        load += ["--partition-range", f"{day}T00:00...{_newest_window(zone)}", "-m", "of_agent_9"]
         loading = stack.enter_context(_process(folder, "load", load, environment))
         url = stack.enter_context(serving(folder, settings))
         if loading.wait(_STARTS_WITHIN_SECONDS):
@@ -97,9 +97,9 @@ def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
     return {**others, **settings, "DAGSTER_HOME": str(folder)}
 
 
-def _newest_window() -> str:
+def _newest_window(zone: str) -> str:
     """The key of the last that is over."""
-    now = WallClock(_ZONE).now(datetime.now(UTC))
+    now = WallClock(zone).now(datetime.now(UTC))
     return f"{now - timedelta(minutes=now.minute % 5 + 5):%Y-%m-%dT%H:%M}"
 
 

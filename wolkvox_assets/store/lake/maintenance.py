@@ -38,6 +38,17 @@ _DELETED_SHARE = 0.1
 # Each writer changes it, and with it this table's few rows.
 _FENCE_TABLE = "schema_version"
 
+_WITH_FILES_OR_WITHOUT_STATISTICS = """
+SELECT table_name FROM public.ducklake_table WHERE end_snapshot IS NULL AND (
+    table_id IN (SELECT table_id FROM public.ducklake_data_file WHERE end_snapshot IS NULL)
+    OR table_id NOT IN (SELECT table_id FROM public.ducklake_table_stats)
+)
+"""
+_INLINED = """
+SELECT one_table.table_name, inlined.table_name FROM public.ducklake_inlined_data_tables AS inlined
+JOIN public.ducklake_table AS one_table USING (table_id) WHERE one_table.end_snapshot IS NULL
+"""
+
 
 class Maintained(NamedTuple):
     """What was done. `left`: for each piece that was not, why, in a sentence."""
@@ -62,12 +73,15 @@ def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -
         try:
             # First, for what follows needs room.
             deleted = _delete_files(lake, con)
-            for table in sorted(tables_wanted().keys() - {_FENCE_TABLE}):
+            for table in _not_empty(lake):
                 for piece in done:
                     try:
                         done[piece] += _in_turn(lake, con, fence, table, piece)
                     except _Another as found:
                         left.append(str(found))
+            table = "old snapshots"
+            with turn(lake):
+                _forget_the_past(lake, con, fence)
         except (duckdb.Error, psycopg2.errors.LockNotAvailable) as error:
             if "lock timeout" not in str(error):
                 raise
@@ -79,6 +93,25 @@ def maintain(lake: Lake, fence: Callable[[duckdb.DuckDBPyConnection], object]) -
 
 class _Another(StoreError):
     """A piece would have changed what stands in the table."""
+
+
+def _not_empty(lake: Lake) -> list[str]:
+    """The tables that there may be something to do for. To find turn by turn that for an empty one there is nothing
+    takes 0.2 s of CPU.
+    """
+    with asking(lake) as catalog, catalog.cursor() as cursor:
+        cursor.execute(_WITH_FILES_OR_WITHOUT_STATISTICS)
+        found = {table for (table,) in cursor.fetchall()}
+        cursor.execute(_INLINED)
+        for table, rows in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("SELECT FROM {} WHERE end_snapshot IS NULL LIMIT 1").format(
+                    sql.Identifier("public", rows)
+                )
+            )
+            if cursor.rowcount:
+                found.add(table)
+    return sorted(found & tables_wanted().keys() - {_FENCE_TABLE})
 
 
 def _in_turn(

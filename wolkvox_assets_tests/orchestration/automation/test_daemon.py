@@ -30,11 +30,10 @@ from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Faults, Operation, Simulator
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets_tests.orchestration.automation.conftest import Webhook
-from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT
+from wolkvox_assets_tests.project import QUICK_DAEMON, ROOT, zone_at
 
 pytestmark = pytest.mark.long
 
-BOGOTA = WallClock("America/Bogota")
 DAY = timedelta(days=1)
 FAILED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
 
@@ -44,6 +43,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from wolkvox_assets.day_report.drawing import Reports
 from wolkvox_assets.orchestration.automation import alerts, gaps
 from wolkvox_assets.orchestration.instance import dead_runs
 from wolkvox_assets.definitions import build_definitions
@@ -54,6 +54,9 @@ from wolkvox_assets.settings import load_settings
 
 SECOND = timedelta(seconds=1)
 REPORTS[:] = [AGENT_9]  # as in the tests
+# Nobody looks at them, and they take longer than much of the rest.
+Reports.pictures = lambda *_: {}
+Reports.pages = lambda *_, **__: None
 gaps._EVERY_SECONDS = alerts._EVERY_SECONDS = 5
 gaps.PAUSE_WHEN_DIED = SECOND
 dead_runs._STARTS_WITHIN = 30 * SECOND
@@ -72,6 +75,13 @@ def one_tick_after_the_other(context):
 def defs():
     ours = build_definitions(CodeLocation(load_settings()))
     return dg.Definitions.merge(ours, dg.Definitions(sensors=[one_tick_after_the_other]))
+"""
+
+# Yesterday is history already, which a sensor asks for: three days more would take minutes.
+YESTERDAY_IS_HISTORY = """
+from wolkvox_assets.pipeline import to_do
+
+to_do.RECENT_DAYS = 0
 """
 
 
@@ -160,11 +170,13 @@ def until(what: Callable[[], object], seconds: float, daemon: Daemon) -> None:
 
 
 class Known:
-    """What the published file says, and whether that is the truth."""
+    """What the published file says, and whether that is the truth. `tokens`: of each operation; `start`, in `clock`."""
 
-    def __init__(self, folder: Path, simulator: Simulator, tokens: dict[str, str], start: datetime) -> None:
+    def __init__(
+        self, folder: Path, simulator: Simulator, tokens: dict[str, str], start: datetime, clock: WallClock
+    ) -> None:
         self._published = FileStore(folder / "data").published
-        self._simulator, self._tokens, self._start = simulator, tokens, start
+        self._simulator, self._tokens, self._start, self._clock = simulator, tokens, start, clock
 
     def windows(self, operation: str) -> list[datetime]:
         """In order; one that were known twice would stand there twice."""
@@ -177,7 +189,7 @@ class Known:
 
     def missing(self, operation: str, before: datetime) -> int:
         """How many windows of the history before that moment (aware) are not known."""
-        end = BOGOTA.now(before)
+        end = self._clock.now(before)
         wanted = int((end - self._start) / WINDOW)
         return wanted - sum(window < end - WINDOW for window in self.windows(operation)) - 1
 
@@ -232,8 +244,8 @@ def instance(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         yield instance
 
 
-def midnight(days_ago: int) -> datetime:
-    today = BOGOTA.now(datetime.now(UTC)).date()
+def midnight(days_ago: int, clock: WallClock) -> datetime:
+    today = clock.now(datetime.now(UTC)).date()
     return datetime.combine(today, datetime.min.time()) - days_ago * DAY
 
 
@@ -278,15 +290,17 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
     daemon: Daemon, instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`north` and `near` share a token, `south` has one of its own, and that of `west` is wrong."""
+    zone = zone_at(13)
+    clock = WallClock(zone)
     operations = [
-        Operation(Centre(10, seed=seed), tokens=[token])
+        Operation(Centre(10, seed=seed, profile="around_the_clock", timezone=zone), tokens=[token])
         for seed, token in enumerate(("token-a-17", "token-b-18"))
     ]
-    start = midnight(1)
-    with Simulator(*operations, faults=Faults(latency=0.04)) as simulator:
+    start = midnight(0, clock)
+    with Simulator(*operations, faults=Faults(latency=0.06)) as simulator:
         tables = [
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_{token}"\n'
-            f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+            f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\ntimezone = "{zone}"\n'
             for name, token in (("north", "A"), ("near", "A"), ("south", "B"), ("west", "C"))
         ]
         (daemon.folder / "operations.toml").write_text("\n".join(tables))
@@ -299,7 +313,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         for name, value in daemon.environment.items():
             monkeypatch.setenv(name, value)
         tokens = {"north": "token-a-17", "near": "token-a-17", "south": "token-b-18"}
-        known = Known(daemon.folder, simulator, tokens, start)
+        known = Known(daemon.folder, simulator, tokens, start, clock)
         for name in tokens:
             ask_for_a_backfill(instance, name)
         began = datetime.now(UTC)
@@ -311,7 +325,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
         counters = simulator.counters
         log = [seen for seen in counters.log if seen.api == "agent_9"]
         # The newest window, which no backfill is for, came while there was history to load.
-        newest = BOGOTA.now(began - timedelta(minutes=7))
+        newest = clock.now(began - timedelta(minutes=7))
         newest -= timedelta(minutes=newest.minute % 5, seconds=newest.second, microseconds=newest.microsecond)
         for token in set(tokens.values()):
             of_token = [seen for seen in log if seen.token == token]
@@ -329,6 +343,7 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
             assert found.status.value == "SUCCEEDED"
         # Meanwhile a tick failed, of `west` alone; one message was sent, and nobody else had anything to complain of.
         until(lambda: webhook.messages, 60, daemon)
+        until(lambda: instance.get_runs(FAILED), 60, daemon)  # the others' windows come first
         failed = instance.get_runs(FAILED)
         assert {run.job_name for run in failed} == {"live"}
         steps = {
@@ -347,14 +362,19 @@ def test_operations_with_a_backfill_each_while_live_windows_arrive(
 def test_after_an_outage_and_whatever_is_killed_it_heals_by_itself(
     daemon: Daemon, instance: dg.DagsterInstance
 ) -> None:
-    start = midnight(5)  # two days are history, loaded by a run of the asset; ticks keep the others
-    with Simulator(Operation(Centre(10), tokens=["token-c-19"]), faults=Faults(latency=0.05)) as simulator:
+    zone = zone_at(13)
+    clock = WallClock(zone)
+    start = midnight(2, clock)  # two days are history, loaded by a run of the asset; ticks keep today
+    (daemon.folder / "impatient.py").write_text(IMPATIENT + YESTERDAY_IS_HISTORY)
+    centre = Centre(10, profile="around_the_clock", timezone=zone)
+    with Simulator(Operation(centre, tokens=["token-c-19"]), faults=Faults(latency=0.08)) as simulator:
         daemon.environment |= {
+            "WOLKVOX_TIMEZONE": zone,
             "WOLKVOX_TOKEN": "token-c-19",
             "WOLKVOX_BASE_URL": simulator.url,
             "WOLKVOX_START": f"{start:%Y-%m-%d}",
         }
-        known = Known(daemon.folder, simulator, {"main": "token-c-19"}, start)
+        known = Known(daemon.folder, simulator, {"main": "token-c-19"}, start, clock)
 
         def loaded(more: int) -> None:
             before = len(known.windows("main"))

@@ -18,12 +18,14 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
 from wolkvox_assets.commands import dagster_doctor
+from wolkvox_assets.report.windows import WallClock
 from wolkvox_assets.settings import load_settings
 from wolkvox_assets.simulator import Centre, Faults, Operation, Simulator
 from wolkvox_assets_tests.lakes import dagster_database
 from wolkvox_assets_tests.orchestration.automation.test_daemon import (
     FAILED,
     IMPATIENT,
+    YESTERDAY_IS_HISTORY,
     Daemon,
     Known,
     ask_for_a_backfill,
@@ -31,6 +33,7 @@ from wolkvox_assets_tests.orchestration.automation.test_daemon import (
     midnight,
     until,
 )
+from wolkvox_assets_tests.project import zone_at
 
 THEIRS = """
 import dagster as dg
@@ -59,12 +62,6 @@ load_from:
   - python_module: impatient
 """
 TOKEN = "token-d-20"
-# Yesterday is history already, which a sensor asks for: three days more would take minutes with this storage.
-YESTERDAY_IS_HISTORY = """
-from wolkvox_assets.pipeline import to_do
-
-to_do.RECENT_DAYS = 0
-"""
 
 
 @pytest.fixture
@@ -84,12 +81,12 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-def two_operations(folder: Path, simulator: Simulator, start: datetime) -> dict[str, str]:
+def two_operations(folder: Path, simulator: Simulator, start: datetime, zone: str) -> dict[str, str]:
     """`north` and `near`, with one token. Returns what is to be set."""
     (folder / "operations.toml").write_text(
         "\n".join(
             f'[operations.{name}]\nserver = "0013"\ntoken_env = "WOLKVOX_TOKEN_D"\n'
-            f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\n'
+            f'start = {start:%Y-%m-%d}\nbase_url = "{simulator.url}"\ntimezone = "{zone}"\n'
             for name in ("north", "near")
         )
     )
@@ -101,14 +98,16 @@ def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> N
     """Two ranges and a tick, at one time, as nothing holds them apart."""
     (tmp_path / "dagster.yaml").touch()
     (tmp_path / "impatient.py").write_text(IMPATIENT + YESTERDAY_IS_HISTORY)
-    account = Operation(Centre(6, seed=5), tokens=[TOKEN])
-    start = midnight(1)
+    zone = zone_at(3)
+    clock = WallClock(zone)
+    account = Operation(Centre(6, seed=5, timezone=zone), tokens=[TOKEN])
+    start = midnight(1, clock)
     ranges = (
         f"asset materialize --select {name}/agent_9_windows --partition-range {start:%Y-%m-%dT09:00...%Y-%m-%dT10:55}"
         for name in ("north", "near")
     )
     with Simulator(account, faults=Faults(latency=0.02)) as simulator:
-        environment = {**os.environ, **two_operations(tmp_path, simulator, start)}
+        environment = {**os.environ, **two_operations(tmp_path, simulator, start, zone)}
         processes = []
         for n, command in enumerate((*ranges, "job execute -j live")):
             words = [sys.executable, "-m", "dagster", *command.split(), "-m", "impatient"]
@@ -125,7 +124,7 @@ def test_on_dagsters_own_storage_with_an_empty_dagster_yaml(tmp_path: Path) -> N
         for n, process in enumerate(processes):
             assert process.wait(180) == 0, (tmp_path / f"{n}.log").read_text()[-3000:]
         assert simulator.counters.most_in_flight == 1, simulator.counters.max_in_flight
-        known = Known(tmp_path, simulator, {"north": TOKEN, "near": TOKEN}, start)
+        known = Known(tmp_path, simulator, {"north": TOKEN, "near": TOKEN}, start, clock)
         for name in ("north", "near"):
             assert len(known.windows(name)) >= 24
             known.assert_true(name)
@@ -150,14 +149,16 @@ def until_there(file: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")
 def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ticks, a backfill and history of two operations with one token, which no pool keeps apart."""
-    start = midnight(1)
-    account = Operation(Centre(6, seed=4), tokens=[TOKEN])
+    zone = zone_at(3)
+    clock = WallClock(zone)
+    start = midnight(1, clock)
+    account = Operation(Centre(6, seed=4, timezone=zone), tokens=[TOKEN])
     with Simulator(account, faults=Faults(latency=0.01)) as simulator:
-        daemon.environment |= two_operations(daemon.folder, simulator, start)
+        daemon.environment |= two_operations(daemon.folder, simulator, start, zone)
         for name, value in daemon.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(daemon.folder)
-        known = Known(daemon.folder, simulator, {"north": TOKEN, "near": TOKEN}, start)
+        known = Known(daemon.folder, simulator, {"north": TOKEN, "near": TOKEN}, start, clock)
         with dg.DagsterInstance.from_config(str(daemon.folder)) as instance:
             ask_for_a_backfill(instance, "north")
             began = datetime.now(UTC)
