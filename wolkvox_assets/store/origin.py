@@ -5,6 +5,8 @@ What belongs here: the note beside it that tells. What doesn't: what follows fro
 A copy that was made while a run stored something consists of blocks of several commits. Each is whole, so its checksum
 tells nothing, and the numbers are wrong. An older store that was put back is whole, and older than what readers had.
 Neither is the file of the note; and the published file is always a whole copy, made under another name.
+
+Not told: a copy that was begun in mid-change, where its file got the inode number of the first.
 """
 
 from contextlib import suppress
