@@ -43,7 +43,7 @@ for home in sys.argv[1:3]:
             "storage": type(instance.event_log_storage).__name__,
             "logs": [type(logs).__name__, logs._s3_bucket],
             "url": str(instance.event_log_storage.postgres_url),
-            "lacks": dagster_doctor.findings(load_settings()),
+            "lacks": [lack for ok, lack in dagster_doctor.findings(load_settings()) if not ok],
         })
 launcher = process_config(K8sRunLauncher.config_type(), json.loads(sys.argv[3]))
 said.append([error.message for error in launcher.errors or []])
