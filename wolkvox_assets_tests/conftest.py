@@ -96,9 +96,10 @@ def empty_stores_are_copied(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(autouse=True, scope="session")
-def sockets_have_short_paths() -> None:
-    """Of the process that `forked.py` forks from: those of a test's own folder are longer than a socket's may be."""
-    multiprocessing.util.get_temp_dir()
+def sockets_have_short_paths() -> str:
+    """Of the process that `forked.py` forks from: those of a test's own folder are longer than a socket's may be.
+    Returns the folder that they are in."""
+    return multiprocessing.util.get_temp_dir()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -282,7 +282,7 @@ def test_killed_before_a_copy_with_shared_blocks_has_the_name(way: str, store: F
     assert not list(store.folder.glob(".*"))
 
 
-def test_all_of_it_where_blocks_are_shared(tmp_path: Path) -> None:
+def test_all_of_it_where_blocks_are_shared(tmp_path: Path, sockets_have_short_paths: str) -> None:
     prefix = own_mounts(tmp_path)
     make = shutil.which("mkfs.xfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if not prefix or not make:
@@ -301,6 +301,7 @@ def test_all_of_it_where_blocks_are_shared(tmp_path: Path) -> None:
     done = subprocess.run(
         [*prefix, "sh", "-ec", 'mount -o loop "$1" "$2"; shift 2; "$@"', "sh", image, disk, *tests],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": sockets_have_short_paths},
         capture_output=True,
         text=True,
         check=False,
