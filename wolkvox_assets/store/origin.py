@@ -6,18 +6,24 @@ A copy that was made while a run stored something consists of blocks of several 
 tells nothing, and the numbers are wrong. An older store that was put back is whole, and older than what readers had.
 Neither is the file of the note; and the published file is always a whole copy, made under another name.
 
-Not told: a copy that was begun in mid-change, where its file got the inode number of the first.
+Not told: after a change that was begun and not published, a copy whose file got the inode number of the first, or that
+was written into it.
 """
 
 from contextlib import suppress
 from pathlib import Path
 
-from wolkvox_assets.store.disk import make_empty
+from wolkvox_assets.store.disk import flush, make_empty
 
 
 def about_to_change(own: Path, file: Path | None = None) -> None:
-    """From now on `own` may be ahead of the published file. `file`: what takes its place, if another one does."""
-    _note(own, f"{(file or own).stat().st_ino}")
+    """From now on `own` may be ahead of the published file. `file`: what takes its place, if another one does.
+
+    The note reaches the disk before the change does: else, after a power cut, what is committed would count as put
+    there by somebody else.
+    """
+    if _note(own, f"{(file or own).stat().st_ino}"):
+        flush(_file(own))
 
 
 def left(own: Path) -> None:
@@ -35,10 +41,13 @@ def is_ours(own: Path) -> bool:
     return noted in (at_last[:1], at_last)
 
 
-def _note(own: Path, text: str) -> None:
-    if _noted(own) != text:
-        make_empty(_file(own))
-        _file(own).write_text(text)
+def _note(own: Path, text: str) -> bool:
+    """Returns whether something else was noted before."""
+    if _noted(own) == text:
+        return False
+    make_empty(_file(own))
+    _file(own).write_text(text)
+    return True
 
 
 def _noted(own: Path) -> str:

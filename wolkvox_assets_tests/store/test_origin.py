@@ -1,5 +1,6 @@
 """A store that somebody else put there: copied while a run stored something, or an older one."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store import examine, origin
+from wolkvox_assets.store import StoreError, examine, origin, replacing
 from wolkvox_assets.store.files import FileStore
 from wolkvox_assets.store.integrity import inspect
 from wolkvox_assets_tests.store.processes import die, running, store_round
@@ -130,6 +131,33 @@ def test_what_a_killed_run_has_committed_is_kept(
         ("before-2",),
         ("dying-1",),
     ]
+    assert "restored" not in caplog.text
+
+
+def test_what_was_committed_before_a_power_cut_is_kept(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_round(store, "before", 1)
+    flush, on_disk = os.fsync, dict[str, bytes]()
+
+    def flushed(descriptor: int) -> None:
+        flush(descriptor)
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        on_disk[file.name] = file.read_bytes() if file.is_file() else b""
+
+    def cut(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("os.fsync", flushed)
+    monkeypatch.setattr(replacing, "publish", cut)
+    with pytest.raises(StoreError, match="publishing"):
+        store_round(store, "last", 1)
+    monkeypatch.undo()
+    note = origin._file(store.own)
+    note.write_bytes(on_disk.get(note.name, b""))  # of a new file that was not flushed its name is left
+    with store.transaction():
+        pass
+    assert query(store.published, "SELECT DISTINCT run_id FROM agent_9_window_log") == [("last-1",)]
     assert "restored" not in caplog.text
 
 
