@@ -30,14 +30,16 @@ def left(own: Path) -> None:
     """It is published as it is now. Where that can't be noted, it is compared with the published file."""
     with suppress(OSError):
         found = own.stat()
-        _note(own, f"{found.st_ino} {found.st_ctime_ns}")
+        _note(own, f"{found.st_ino} {found.st_mtime_ns}")
 
 
 def is_ours(own: Path) -> bool:
     """Whether nobody else put it there or wrote in it, as far as that is noted."""
     found = own.stat()
     noted = _noted(own).split()
-    at_last = [f"{found.st_ino}", f"{found.st_ctime_ns}"]  # of all times the one that no copy can keep
+    # A copy over the same file has another time: that of now, or of when it was begun. Not the time of change of the
+    # inode: whoever makes a backup by a second name, or changes the mode, sets that and leaves the content.
+    at_last = [f"{found.st_ino}", f"{found.st_mtime_ns}"]
     return noted in (at_last[:1], at_last)
 
 

@@ -99,9 +99,10 @@ def test_without_a_published_file_any_whole_store_will_do(store: FileStore, tmp_
     assert tables(other.published) == tables(store.published)
 
 
+@pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("harm", ["altered", "older"])
 def test_what_a_run_left_goes_before_what_was_published(
-    harm: str, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    harm: str, linked: bool, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store_round(store, "run", 1)
     older = Path(shutil.copy2(store.published, tmp_path / "older"))
@@ -112,6 +113,8 @@ def test_what_a_run_left_goes_before_what_was_published(
     else:
         with duckdb.connect(store.published) as con:
             con.execute("UPDATE agent_9_windows SET hold_mute_count = 99")
+    if linked:  # as programs do that make backups, and as `chmod` does: its content is as it was
+        (tmp_path / "kept").hardlink_to(store.own)
     with store.transaction():
         pass
     assert tables(store.own) == tables(store.published) == wanted
