@@ -10,7 +10,7 @@ import pytest
 
 from wolkvox_assets.store import StoreError, examine, origin, replacing
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.integrity import inspect
+from wolkvox_assets.store.integrity import Damaged, inspect, layout_of
 from wolkvox_assets_tests.store.processes import die, running, store_round
 from wolkvox_assets_tests.store.tables import query, tables
 
@@ -162,6 +162,24 @@ def test_what_was_committed_before_a_power_cut_is_kept(
         pass
     assert query(store.published, "SELECT DISTINCT run_id FROM agent_9_window_log") == [("last-1",)]
     assert "restored" not in caplog.text
+
+
+def test_two_files_whose_blocks_have_the_same_checksums_are_not_the_same(store: FileStore) -> None:
+    """A checksum is the exclusive or of all words, in whatever order."""
+    store_round(store, "run", 1)
+    checkpoint, layout = inspect(store.own).checkpoint, layout_of(store.own)
+    assert checkpoint is not None
+    assert layout is not None
+    number = next(n for n in range(layout.blocks) if n not in checkpoint.open)
+    at = layout.start + number * layout.block_size + 8
+    content = bytearray(store.own.read_bytes())
+    words = [slice(start, start + 8) for start in range(at, at + 8000, 8)]
+    one, other = words[0], next(word for word in words if content[word] != content[words[0]])
+    content[one], content[other] = content[other], content[one]
+    store.own.write_bytes(content)
+    assert inspect(store.own).current
+    with pytest.raises(Damaged, match="was not left by a run"):
+        store.require_ours()
 
 
 def test_what_could_not_be_noted_is_compared(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
