@@ -11,6 +11,7 @@ long as they like, hold nobody up, and never see half a change. Neither file is 
 was looked at: a damaged store is restored from the published file, an altered published file from the store.
 """
 
+import filecmp
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ from wolkvox_assets.store.integrity import (
     Contents,
     Damaged,
     Refused,
-    alike,
     close,
     contents,
     cut_short,
@@ -237,7 +237,7 @@ class FileStore:
             inspect(self.published)
         except (Damaged, Refused, duckdb.Error):
             return  # nothing to compare it with
-        if log_of(self.own).exists() or not alike(self.own, self.published):
+        if log_of(self.own).exists() or not filecmp.cmp(self.own, self.published, shallow=False):
             raise Damaged(
                 f"{self.own.name} was not left by a run, and is not what {self.published.name} holds: it may be "
                 "older, or copied while a run wrote in it"

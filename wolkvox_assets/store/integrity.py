@@ -348,20 +348,6 @@ def _fault_of(raw: RawIOBase, before: Checkpoint | None, written: Collection[int
     return ""
 
 
-def alike(one: Path, other: Path) -> bool:
-    """Whether two files that were looked at are the same: by what their blocks begin with, their checksums."""
-    layout = layout_of(one)
-    if layout is None or one.stat().st_size != other.stat().st_size:
-        return False
-    with one.open("rb", buffering=0) as first, other.open("rb", buffering=0) as second:
-        if first.read(layout.start) != second.read(layout.start):
-            return False
-        for start in range(layout.start, one.stat().st_size, layout.block_size):
-            if os.pread(first.fileno(), 8, start) != os.pread(second.fileno(), 8, start):
-                return False
-    return True
-
-
 def layout_of(file: Path) -> Layout | None:
     """By its headers; None where they are cut off."""
     with file.open("rb", buffering=0) as raw:

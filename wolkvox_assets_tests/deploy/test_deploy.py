@@ -209,6 +209,8 @@ def test_compose_takes_it_and_each_container_is_shut_in(tmp_path: Path) -> None:
         assert ("/etc/wolkvox" in mounted) is (name == "code"), name
         # Compose can't write a config's `content` into a container whose root is read-only.
         assert all("file" in composed_whole["configs"][each["source"]] for each in service.get("configs", ()))
+    # The one that its entry point starts first, to set it up, can't be reached by that.
+    assert "127.0.0.1" in services["postgres"]["healthcheck"]["test"]
     for name in ("webserver", "daemon"):
         assert services[name]["depends_on"].keys() >= {"postgres", "code"}
         assert not any(variable.startswith("WOLKVOX_") for variable in services[name]["environment"])

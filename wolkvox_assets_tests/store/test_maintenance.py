@@ -220,17 +220,17 @@ def test_killed_at_any_moment_nothing_is_lost(lake: LakeStore, tmp_path: Path) -
         "from wolkvox_assets.store.lake import maintenance\n"
         "from wolkvox_assets.store.lake.place import Lake\n"
         "from wolkvox_assets.store.lake.store import LakeStore\n"
-        "piece = maintenance._in_turn\n"
-        "maintenance._in_turn = lambda *which: print('begins', flush=True) or piece(*which)\n"
+        "flush = maintenance._flush\n"
+        "maintenance._flush = lambda *which: print('begins', flush=True) or flush(*which)\n"
         f"LakeStore(Path({str(tmp_path)!r}), Lake(SecretStr({address!r}), {lake.lake.data!r})).maintain()\n"
     )
-    # In the flush of either table: the first of its four pieces.
-    for number, pieces in enumerate((1, 5)):
+    # In the flush of a table, or between it and its commit.
+    for number, flushes in enumerate((1, 2)):
         put(lake, 2000 + 100 * number, 2100 + 100 * number)
         before = rows(lake)
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            for _ in range(pieces):
+            for _ in range(flushes):
                 assert process.stdout.readline() == b"begins\n"
             time.sleep(0.03)
             process.kill()

@@ -1,5 +1,6 @@
 """A store that somebody else put there: copied while a run stored something, or an older one."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from wolkvox_assets.store import examine, origin
+from wolkvox_assets.store import StoreError, examine, origin, replacing
 from wolkvox_assets.store.files import FileStore
-from wolkvox_assets.store.integrity import inspect
+from wolkvox_assets.store.integrity import Damaged, inspect, layout_of
 from wolkvox_assets_tests.store.processes import die, running, store_round
 from wolkvox_assets_tests.store.tables import query, tables
 
@@ -98,9 +99,10 @@ def test_without_a_published_file_any_whole_store_will_do(store: FileStore, tmp_
     assert tables(other.published) == tables(store.published)
 
 
+@pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("harm", ["altered", "older"])
 def test_what_a_run_left_goes_before_what_was_published(
-    harm: str, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    harm: str, linked: bool, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store_round(store, "run", 1)
     older = Path(shutil.copy2(store.published, tmp_path / "older"))
@@ -111,6 +113,8 @@ def test_what_a_run_left_goes_before_what_was_published(
     else:
         with duckdb.connect(store.published) as con:
             con.execute("UPDATE agent_9_windows SET hold_mute_count = 99")
+    if linked:  # as programs do that make backups, and as `chmod` does: its content is as it was
+        (tmp_path / "kept").hardlink_to(store.own)
     with store.transaction():
         pass
     assert tables(store.own) == tables(store.published) == wanted
@@ -131,6 +135,51 @@ def test_what_a_killed_run_has_committed_is_kept(
         ("dying-1",),
     ]
     assert "restored" not in caplog.text
+
+
+def test_what_was_committed_before_a_power_cut_is_kept(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_round(store, "before", 1)
+    flush, on_disk = os.fsync, dict[str, bytes]()
+
+    def flushed(descriptor: int) -> None:
+        flush(descriptor)
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        on_disk[file.name] = file.read_bytes() if file.is_file() else b""
+
+    def cut(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("os.fsync", flushed)
+    monkeypatch.setattr(replacing, "publish", cut)
+    with pytest.raises(StoreError, match="publishing"):
+        store_round(store, "last", 1)
+    monkeypatch.undo()
+    note = origin._file(store.own)
+    note.write_bytes(on_disk.get(note.name, b""))  # of a new file that was not flushed its name is left
+    with store.transaction():
+        pass
+    assert query(store.published, "SELECT DISTINCT run_id FROM agent_9_window_log") == [("last-1",)]
+    assert "restored" not in caplog.text
+
+
+def test_two_files_whose_blocks_have_the_same_checksums_are_not_the_same(store: FileStore) -> None:
+    """A checksum is the exclusive or of all words, in whatever order."""
+    store_round(store, "run", 1)
+    checkpoint, layout = inspect(store.own).checkpoint, layout_of(store.own)
+    assert checkpoint is not None
+    assert layout is not None
+    number = next(n for n in range(layout.blocks) if n not in checkpoint.open)
+    at = layout.start + number * layout.block_size + 8
+    content = bytearray(store.own.read_bytes())
+    words = [slice(start, start + 8) for start in range(at, at + 8000, 8)]
+    one, other = words[0], next(word for word in words if content[word] != content[words[0]])
+    content[one], content[other] = content[other], content[one]
+    store.own.write_bytes(content)
+    assert inspect(store.own).current
+    with pytest.raises(Damaged, match="was not left by a run"):
+        store.require_ours()
 
 
 def test_what_could_not_be_noted_is_compared(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -100,10 +100,12 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
 
 
 def _nothing_missing(operation: Operation, now: datetime) -> str:
-    ticks = f"{LIVE_SCHEDULE} loads the last {to_do.RECENT_DAYS} days"
+    recent, begins = f"the last {to_do.RECENT_DAYS} days", f"{operation.start}"
     if to_do.all_is_recent(operation, now):
-        return f"the history of {operation.label} begins on {operation.start}: {ticks}, and there is nothing before"
-    return f"every window of {operation.label} from {operation.start} on is known; {ticks}"
+        ticks = f"{LIVE_SCHEDULE} loads {recent}, and there is nothing before"
+        return f"the history of {operation.label} begins on {begins}: {ticks}"
+    known = f"every window of {operation.label} from {begins} up to {recent} is known"
+    return f"{known}; {LIVE_SCHEDULE} loads those"
 
 
 def _make_pool_known(instance: dg.DagsterInstance, pool: str) -> None:
