@@ -137,6 +137,23 @@ def test_what_a_killed_run_has_committed_is_kept(
     assert "restored" not in caplog.text
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_an_older_store_is_not_published_after_a_kill_either(
+    way: Way, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_round(store, "first", 1)
+    older = Path(shutil.copy2(store.own, tmp_path / "older"))
+    store_round(store, "second", 2)
+    newer = tables(store.published)
+    with running(die, store.folder, "before the copy") as dying:
+        dying.rest()
+    way(older, store.own)
+    with store.transaction():
+        pass
+    assert tables(store.own) == tables(store.published) == newer
+    assert "was restored from wolkvox.duckdb" in caplog.text
+
+
 def test_what_was_committed_before_a_power_cut_is_kept(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -100,11 +100,11 @@ def build_gaps(location: CodeLocation, operation: Operation) -> dg.SensorDefinit
 
 
 def _nothing_missing(operation: Operation, now: datetime) -> str:
-    recent, begins = f"the last {to_do.RECENT_DAYS} days", f"{operation.start}"
+    recent = f"the last {to_do.RECENT_DAYS} days"
     if to_do.all_is_recent(operation, now):
-        ticks = f"{LIVE_SCHEDULE} loads {recent}, and there is nothing before"
-        return f"the history of {operation.label} begins on {begins}: {ticks}"
-    known = f"every window of {operation.label} from {begins} up to {recent} is known"
+        begins = f"the history of {operation.label} begins on {operation.start}"
+        return f"{begins}: {LIVE_SCHEDULE} loads {recent}, and there is nothing before"
+    known = f"every window of {operation.label} from {operation.start} up to {recent} is known"
     return f"{known}; {LIVE_SCHEDULE} loads those"
 
 
