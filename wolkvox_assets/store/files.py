@@ -237,6 +237,7 @@ class FileStore:
             inspect(self.published)
         except (Damaged, Refused, duckdb.Error):
             return  # nothing to compare it with
+        filecmp.clear_cache()  # it goes by size and time, which a copy can have too
         if log_of(self.own).exists() or not filecmp.cmp(self.own, self.published, shallow=False):
             raise Damaged(
                 f"{self.own.name} was not left by a run, and is not what {self.published.name} holds: it may be "
