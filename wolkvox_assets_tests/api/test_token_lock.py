@@ -91,10 +91,11 @@ def test_processes_take_turns(server: ScriptedServer, lies_in: list[str]) -> Non
 
 def test_processes_with_tokens_of_their_own_need_not_wait(server: ScriptedServer, lies_in: list[str]) -> None:
     """And so the oracle of the test above can fail."""
-    server.script = [Reply(body=answer(row()).body, delay=0.1)]
+    # Longer than one of them may take to start after the other, on a busy machine.
+    server.script = [Reply(body=answer(row()).body, delay=4)]
     with (
-        process(ASK, "token-one", server.url, "8", *lies_in) as one,
-        process(ASK, "token-two", server.url, "8", *lies_in) as two,
+        process(ASK, "token-one", server.url, "1", *lies_in) as one,
+        process(ASK, "token-two", server.url, "1", *lies_in) as two,
     ):
         for each in (one, two):
             _, complaints = each.communicate(timeout=30)
