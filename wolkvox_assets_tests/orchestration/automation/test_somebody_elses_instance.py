@@ -163,7 +163,7 @@ def test_all_is_loaded_once_and_exactly(daemon: Daemon, monkeypatch: pytest.Monk
             ask_for_a_backfill(instance, "north")
             began = datetime.now(UTC)
             daemon.start()
-            until(lambda: all(known.missing(name, began) <= 0 for name in ("north", "near")), 180, daemon)
+            until(lambda: all(known.missing(name, began) <= 0 for name in ("north", "near")), 300, daemon)
             done = BulkActionStatus.COMPLETED_SUCCESS
             until(lambda: backfill(instance, "north") is done, 120, daemon)
             until(lambda: jobs(instance)["live", "theirs"], 30, daemon)
