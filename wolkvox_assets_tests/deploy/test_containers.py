@@ -32,6 +32,7 @@ RUNS = "{runsOrError(limit: 100) {... on Runs {results {runId status jobName}}}}
 COMPARE = """
 import json, requests
 from wolkvox_assets.settings import load_settings
+from wolkvox_assets.settings.secrets import read_token
 
 settings = load_settings()
 (operation,) = settings.operations
@@ -46,7 +47,7 @@ for day, *seconds in stored:
     rows = requests.get(
         operation.base_url + "/api/v2/reports_manager.php",
         {"api": "agent_9", "date_ini": day + "000000", "date_end": day + "235959"},
-        headers={"wolkvox-token": operation.token.get_secret_value()},
+        headers={"wolkvox-token": read_token(operation.name, operation.token_env).get_secret_value()},
     ).json()["data"]
     said = [
         sum(60**place * int(part) for row in rows for place, part in enumerate(row[name].split(":")[::-1]))
