@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 import requests
 import yaml
@@ -107,6 +108,22 @@ def lake_store(folder: Path, address: str, environment: dict[str, str]) -> Itera
         duck.forget(lake)
 
 
+def as_the_page_reads(address: str, endpoint: str) -> str:
+    """What docs/lake.md shows, but for loading the extensions, in this lake."""
+    _, _, shown = (
+        (ROOT / "docs" / "lake.md").read_text().partition("LOAD ducklake; LOAD postgres; LOAD httpfs;\n")
+    )
+    for there, here in {
+        "KEY_ID '…'": f"KEY_ID '{KEYS['accessKey']}'",
+        "SECRET '…'": f"SECRET '{KEYS['secretKey']}'",
+        "objects.example.com:8333": endpoint.removeprefix("http://"),
+        "host=db.example.com dbname=wolkvox user=reader": address,
+    }.items():
+        assert there in shown
+        shown = shown.replace(there, here)
+    return shown.partition("```")[0]
+
+
 def test_a_lake_on_object_storage(endpoint: str, tmp_path: Path) -> None:
     with lakes.database() as address:
         with lake_store(tmp_path, address, variables(endpoint)) as store:
@@ -116,6 +133,13 @@ def test_a_lake_on_object_storage(endpoint: str, tmp_path: Path) -> None:
             assert not store.maintain().left
             assert rows(store) == before
             assert all(ok for ok, *_ in store.findings())
+
+        with duckdb.connect() as con:
+            for extension in ("ducklake", "postgres_scanner", "httpfs"):
+                con.execute(f"LOAD '{duck._file(extension)}'")
+            con.execute(as_the_page_reads(address, endpoint))
+            read = con.execute("SELECT rowid, * FROM wolkvox.agent_9_windows ORDER BY rowid").fetchall()
+            assert read == before[0]
 
         with lake_store(tmp_path, address, variables(endpoint, "not-the-secret")) as store:
             with pytest.raises(StoreError) as refused:

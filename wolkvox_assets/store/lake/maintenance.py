@@ -96,8 +96,8 @@ class _Another(StoreError):
 
 
 def _not_empty(lake: Lake) -> list[str]:
-    """The tables that there may be something to do for. To find turn by turn that for an empty one there is nothing
-    takes 0.2 s of CPU.
+    """The tables that there may be something to do for: with rows, or without statistics (`begin_statistics`). To find
+    turn by turn that for an empty one there is nothing takes 0.2 s of CPU.
     """
     with asking(lake) as catalog, catalog.cursor() as cursor:
         cursor.execute(_WITH_FILES_OR_WITHOUT_STATISTICS)
